@@ -1,0 +1,86 @@
+"""Every error the package raises, one class per decision a caller makes.
+
+::
+
+    MlgovError
+    ├── ConfigurationError          fix the configuration: an option, a URL, a connection
+    ├── InvalidInputError           refuse: the input can never be right (also a ValueError)
+    │   ├── InvalidNameError            a name with an empty part or a control character
+    │   └── InvalidEventError           an event that is not OpenLineage
+    ├── CatalogError
+    │   ├── CatalogUnavailableError     keep everything and wait: the catalogue as a whole is not usable
+    │   ├── CatalogBusyError            try the same call again: overload, time-out, deadlock
+    │   └── CatalogRefusedError         give this one up: Atlas named what is wrong with it
+    │       └── EntityNotFoundError         what was asked for is not there
+    ├── TypesConflictError          refuse: the server's types differ in a way Atlas cannot change
+    ├── SpoolError                  the spool cannot be written or holds something foreign
+    └── UnresolvedBuildError        refuse: nothing decides which build is meant
+
+A message says what was found, what was wanted and what to do.
+"""
+
+from __future__ import annotations
+
+
+class MlgovError(Exception):
+    """Base class of all errors of this package."""
+
+
+class ConfigurationError(MlgovError):
+    """An option, a URL or a connection is wrong; somebody has to change it."""
+
+
+class InvalidInputError(MlgovError, ValueError):
+    """The input can never be accepted as it is."""
+
+
+class InvalidNameError(InvalidInputError):
+    """A name is empty, holds a control character or does not have the form of its kind."""
+
+
+class InvalidEventError(InvalidInputError):
+    """A document is not an OpenLineage run, job or dataset event."""
+
+
+class CatalogError(MlgovError):
+    """A call to the catalogue did not succeed."""
+
+
+class CatalogUnavailableError(CatalogError):
+    """The catalogue as a whole is not usable: no connection, refused login, an answer that is not Atlas's, types missing."""
+
+
+class CatalogBusyError(CatalogError):
+    """The same call may succeed later: 408, 429, 5xx, a deadlock, a time-out."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds the server asked to wait, if it did."""
+
+
+class CatalogRefusedError(CatalogError):
+    """The catalogue understood the call and refused it, with an error code of Atlas's."""
+
+    def __init__(self, message: str, *, error_code: str, status: int) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+        """Atlas's own code, such as ``ATLAS-404-00-00A``."""
+        self.status = status
+        """The HTTP status that Atlas sends with it."""
+
+
+class EntityNotFoundError(CatalogRefusedError):
+    """No active entity has this guid or unique attribute."""
+
+
+class TypesConflictError(MlgovError):
+    """A type of the server differs from ours in a way that Atlas does not let anyone change."""
+
+
+class SpoolError(MlgovError):
+    """The spool cannot be written, or a file in it is not one of ours."""
+
+
+class UnresolvedBuildError(MlgovError):
+    """Neither key, XCom, asset event nor alias says which build is meant."""

@@ -1,0 +1,1 @@
+"""Values without I/O: identities, entities, runs and the words of machine learning."""

@@ -1,0 +1,76 @@
+"""What translation makes: entities and references in the shape of Atlas's, before they have guids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_mlgov.model.identity import token
+
+
+@dataclass(frozen=True, order=True)
+class Ref:
+    """A reference to an entity by its type and qualifiedName.
+
+    ``relationship_type`` is needed only where two relationships of a type share the name of an end (`hive_column.table`).
+    """
+
+    type_name: str
+    qualified_name: str
+    relationship_type: str | None = None
+
+    def to_atlas(self, guid: str | None = None) -> dict[str, Any]:
+        """Atlas's form of this reference: by ``guid`` if one is given (a negative one inside a batch), else by qualifiedName."""
+        reference: dict[str, Any] = {"typeName": self.type_name}
+        if guid is None:
+            reference["uniqueAttributes"] = {"qualifiedName": self.qualified_name}
+        else:
+            reference["guid"] = guid
+        if self.relationship_type is not None:
+            reference["relationshipType"] = self.relationship_type
+        return reference
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One entity to write. Every write may be repeated and may come in any order.
+
+    An attribute or relation that is not mentioned is left as the catalogue has it.
+    """
+
+    type_name: str
+    qualified_name: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """Facts that follow from the name or from what is immutable: written each time."""
+    create_only: Mapping[str, Any] = field(default_factory=dict)
+    """What people edit (owner, description …): written when the entity is created, never again."""
+    latest: Mapping[str, Any] = field(default_factory=dict)
+    """What the newest event decides: written unless the stored ``factsTime`` is later than `as_of`. Needs an own type."""
+    as_of: int | None = None
+    """When `latest` was true, in epoch milliseconds; stored as ``factsTime``."""
+    relations: Mapping[str, Ref | tuple[Ref, ...]] = field(default_factory=dict)
+    """Relationship attributes. A tuple replaces the whole list, so it must be complete; leave it out to keep what is stored."""
+
+    @property
+    def ref(self) -> Ref:
+        """A reference to this entity."""
+        return Ref(self.type_name, self.qualified_name)
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What an event comes to, in the order of writing: parents and data, columns, processes and runs last."""
+
+    entities: tuple[Entity, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def ends_digest(inputs: Iterable[Ref], outputs: Iterable[Ref]) -> str:
+    """The digest that names a process after its ends: another set of ends is another process.
+
+    Atlas silently loses an input that went away and came back, so the ends of a process never change.
+    """
+    ends = {("in", ref.type_name, ref.qualified_name) for ref in inputs}
+    ends |= {("out", ref.type_name, ref.qualified_name) for ref in outputs}
+    return token(*(part for end in sorted(ends) for part in end))
