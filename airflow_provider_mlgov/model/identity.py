@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Hashable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, ClassVar, TypeVar
 
+from typing_extensions import Self
+
 from airflow_provider_mlgov.errors import InvalidNameError
 
-_ENCODE = {"/": "%2F", "@": "%40", "%": "%25"}
 _ENCODED = re.compile(r"%(2F|40|25)")
 _DECODE = {"2F": "/", "40": "@", "25": "%"}
 
@@ -27,14 +29,14 @@ def check_text(text: object, what: str) -> str:
     """Return ``text``, or raise `InvalidNameError` if it is no string, empty, or holds a control character."""
     if not isinstance(text, str) or not text:
         raise InvalidNameError(f"{what} is {text!r}; wanted a text that is not empty")
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
+    if not text.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
         raise InvalidNameError(f"{what} is {text!r}; control characters cannot be part of a name: remove them")
     return text
 
 
 def encode_part(text: object, what: str = "part of a name") -> str:
     """Percent-encode what would be read as structure: ``/``, ``@`` and ``%``."""
-    return "".join(_ENCODE.get(char, char) for char in check_text(text, what))
+    return check_text(text, what).replace("%", "%25").replace("/", "%2F").replace("@", "%40")
 
 
 def decode_part(text: str) -> str:
@@ -54,6 +56,12 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(body + r"@(?P<namespace>[^/@]+)")
 
 
+@lru_cache(maxsize=64)
+def _parts(kind: Hashable) -> tuple[tuple[str, bool], ...]:
+    """The fields of a class of names, and whether each is a number."""
+    return tuple((field.name, field.type in ("int", int)) for field in fields(kind))  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
 class QualifiedName:
     """Base of all names: ``template`` with its fields filled in, then ``@namespace``."""
@@ -64,17 +72,16 @@ class QualifiedName:
     namespace: str
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type in ("int", int):
-                if not isinstance(value, int) or isinstance(value, bool):
-                    raise InvalidNameError(f"{field.name} of a {type(self).__name__} is {value!r}; wanted a whole number")
-            else:
-                check_text(value, f"{field.name} of a {type(self).__name__}")
+        for name, is_number in _parts(type(self)):
+            value = getattr(self, name)
+            if not is_number:
+                check_text(value, f"{name} of a {type(self).__name__}")
+            elif not isinstance(value, int) or isinstance(value, bool):
+                raise InvalidNameError(f"{name} of a {type(self).__name__} is {value!r}; wanted a whole number")
 
     def __str__(self) -> str:
         """The qualifiedName."""
-        values = {field.name: encode_part(str(getattr(self, field.name))) for field in fields(self)}
+        values = {name: encode_part(str(getattr(self, name))) for name, _ in _parts(type(self))}
         return f"{self.template.format(**values)}@{values['namespace']}"
 
     @property
@@ -83,14 +90,14 @@ class QualifiedName:
         return token(str(self))
 
     @classmethod
-    def parse(cls: type[N], text: str) -> N:
+    def parse(cls, text: str) -> Self:
         """Read a qualifiedName of this class, or raise `InvalidNameError`."""
         match = _pattern(cls.template).fullmatch(text)
         if match is None:
             raise InvalidNameError(f"{text!r} is no {cls.__name__}; wanted {cls.template}@namespace")
         values: dict[str, Any] = {name: decode_part(value) for name, value in match.groupdict().items()}
         try:
-            values |= {field.name: int(values[field.name]) for field in fields(cls) if field.type in ("int", int)}
+            values |= {name: int(values[name]) for name, is_number in _parts(cls) if is_number}
         except ValueError as error:
             raise InvalidNameError(f"{text!r} is no {cls.__name__}: {error}") from None
         return cls(**values)
@@ -297,3 +304,27 @@ class JobRun(QualifiedName):
     job_namespace: str
     job: str
     run: str
+
+
+# Data of platforms that Atlas has no types for: the namespace is that of the catalogue.
+
+
+@dataclass(frozen=True)
+class Dataset(QualifiedName):
+    """A dataset: OpenLineage's namespace and name."""
+
+    template = "{dataset_namespace}/{dataset}"
+    type_name = "mlgov_dataset"
+    dataset_namespace: str
+    dataset: str
+
+
+@dataclass(frozen=True)
+class Column(QualifiedName):
+    """A column of such a dataset."""
+
+    template = "{dataset_namespace}/{dataset}/columns/{column}"
+    type_name = "mlgov_column"
+    dataset_namespace: str
+    dataset: str
+    column: str

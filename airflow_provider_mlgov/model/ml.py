@@ -19,6 +19,10 @@ SCHEME = "mlgov"
 """Scheme of the OpenLineage namespace and of asset URIs: ``mlgov://shop/models/churn``."""
 FACET = "mlgov_ml"
 """Name of the dataset facet with the facts."""
+DEFAULT_PROJECT = "default"
+"""The project of models and endpoints that name none."""
+DEFAULT_ENVIRONMENT = "production"
+"""The environment of endpoints that name none."""
 
 Value = str | int | float | bool | None
 T = TypeVar("T", bound="Thing")
@@ -211,11 +215,7 @@ def _facts(thing: type[Thing], facet: object) -> dict[str, Any]:
             facts[item.name] = unpairs(value)
         elif kind.startswith("tuple") and isinstance(value, (list, tuple)):
             facts[item.name] = tuple(str(part) for part in value)
-        elif kind.startswith("bool") and isinstance(value, bool):
-            facts[item.name] = value
-        elif kind.startswith("int") and isinstance(value, int) and not isinstance(value, bool):
-            facts[item.name] = value
-        elif kind.startswith("str") and isinstance(value, str):
+        elif (kind.startswith("bool") and isinstance(value, bool)) or (kind.startswith("int") and isinstance(value, int) and not isinstance(value, bool)) or (kind.startswith("str") and isinstance(value, str)):
             facts[item.name] = value
     return facts
 

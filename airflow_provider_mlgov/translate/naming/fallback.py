@@ -1,0 +1,42 @@
+"""All other data, so that nothing is lost: ``mlgov_dataset`` with ``mlgov_column``, named by OpenLineage's namespace and name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_mlgov.model import identity
+from airflow_provider_mlgov.model.entity import Entity
+from airflow_provider_mlgov.translate.naming.family import Family, Field
+from airflow_provider_mlgov.translate.options import TranslateOptions
+from airflow_provider_mlgov.translate.texts import shorten
+
+_LONG = 2_000  # Atlas takes query parameters of 4,096 characters
+
+
+def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Entity, ...]:
+    """One ``mlgov_dataset``. A name that no request could carry (a whole query) is cut and ends in its digest."""
+    short = name if len(name) <= _LONG else f"{name[:_LONG]}~{identity.token(name)}"
+    place = namespace if len(namespace) <= _LONG else f"{namespace[:_LONG]}~{identity.token(namespace)}"
+    qualified = identity.Dataset(options.catalog_namespace, place, short)
+    attributes = {
+        "name": shorten(name, 200),
+        "namespace": place,
+        "datasetName": name,
+        "datasetKey": qualified.key,
+    }
+    return (Entity(qualified.type_name, str(qualified), attributes),)
+
+
+def column(dataset: Entity, field: Field) -> Entity:
+    """A column, which belongs to its dataset."""
+    head, _, at = dataset.qualified_name.rpartition("@")
+    attributes: dict[str, Any] = {"name": field.name, "position": field.position}
+    if field.type:
+        attributes["dataType"] = field.type
+    if field.description:
+        attributes["comment"] = field.description
+    qualified = f"{head}/columns/{identity.encode_part(field.name)}@{at}"
+    return Entity(identity.Column.type_name, qualified, attributes, relations={"dataset": dataset.ref})
+
+
+FAMILY = Family(schemes=(), entities=entities, column=column, kind_attribute="datasetType")

@@ -1,0 +1,46 @@
+"""Hive: ``hive://host:port`` ⟂ ``db.table`` → ``hive_db`` → ``hive_table`` → ``hive_column``.
+
+Everything is lower case, as Hive is, and the same as what Atlas's Hive hook writes, so that both speak of one table. A table of a
+metastore catalog other than ``hive`` (``catalog.db.table``) has it in the name of its database only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_mlgov.model.entity import Entity, Ref
+from airflow_provider_mlgov.translate.naming.family import Family, Field
+from airflow_provider_mlgov.translate.options import TranslateOptions
+
+
+def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Entity, ...] | None:  # noqa: ARG001 - the host is not in the name
+    """Database and table."""
+    parts = name.lower().split(".")
+    if not 2 <= len(parts) <= 3 or not all(parts):
+        return None
+    database, table = parts[-2:]
+    at = options.platform_namespace
+    prefix = f"{parts[0]}:" if len(parts) == 3 and parts[0] != "hive" else ""
+    home = Entity("hive_db", f"{prefix}{database}@{at}", {"name": f"{prefix}{database}", "clusterName": at})
+    return home, Entity("hive_table", f"{database}.{table}@{at}", {"name": table}, relations={"db": home.ref})
+
+
+def column(table: Entity, field: Field) -> Entity:
+    """``db.table.column``; ``type`` is required, so a column without one is made as ``unknown`` and never overwritten by that."""
+    head, _, at = table.qualified_name.rpartition("@")
+    name = field.name.lower()
+    attributes: dict[str, Any] = {"name": name, "position": field.position - 1}
+    if field.description:
+        attributes["comment"] = field.description
+    if field.type:
+        attributes["type"] = field.type
+    return Entity(
+        "hive_column",
+        f"{head}.{name}@{at}",
+        attributes,
+        create_only={} if field.type else {"type": "unknown"},
+        relations={"table": Ref(table.type_name, table.qualified_name, "hive_table_columns")},
+    )
+
+
+FAMILY = Family(schemes=("hive",), entities=entities, column=column, kind_attribute="tableType", is_catalog=True)

@@ -1,0 +1,130 @@
+"""Roles come from what a task touches: which processes one run did, and which inputs each of them took.
+
+| in                          | out        | role       |
+|-----------------------------|------------|------------|
+| data                        | build      | training   |
+| build (and data)            | build      | training (derived: fine-tuned, quantised, converted) |
+| build, data                 | evaluation | evaluating |
+| build                       | deployment | deploying  |
+| build or deployment, data   | data       | scoring    |
+| data                        | data       | ordinary   |
+
+One attempt may make several things: one process each. Data marked with a split goes to the evaluation of that split, or to the
+build if it is ``train``; unmarked data goes to the build, and to the evaluation only if no build is made. What is both read
+and written (registering a build) only has its facts updated. What no role takes stays on an ordinary process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from airflow_provider_mlgov.model import identity, ml
+from airflow_provider_mlgov.model.entity import Ref
+from airflow_provider_mlgov.translate.datasets import End
+
+Role = Literal["training", "evaluating", "deploying", "scoring", "ordinary"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """One process: what took in what and gave what."""
+
+    role: Role
+    inputs: tuple[Ref, ...]
+    outputs: tuple[Ref, ...]
+    thing: ml.Thing | None = None
+    """What was made, for the roles that are named after it."""
+
+
+def build_name(thing: ml.Evaluation | ml.Deployment, at: str) -> identity.Build:
+    """The build that was evaluated or deployed."""
+    return identity.Build(at, thing.project, thing.model, thing.build)
+
+
+def without_families(ends: Sequence[End]) -> list[End]:
+    """The ends without models of which a build is there too: one door knew the build, another only the model."""
+    known = {(end.thing.project, end.thing.model) for end in ends if end.thing and not isinstance(end.thing, ml.Model)}
+    return [end for end in ends if not (isinstance(end.thing, ml.Model) and (end.thing.project, end.thing.model) in known)]
+
+
+def updated(inputs: Iterable[End], outputs: Iterable[End]) -> set[Ref]:
+    """Things of ours that are both read and written: only their facts change."""
+    read = {end.ref for end in inputs}
+    return {end.ref for end in outputs if end.ref in read and _is_made(end)}
+
+
+def _is_made(end: End) -> bool:
+    return isinstance(end.thing, (ml.Build, ml.Evaluation, ml.Deployment))
+
+
+def assign(inputs: Sequence[End], outputs: Sequence[End], at: str) -> list[Work]:
+    """The processes of one run; ``at`` is the namespace of the catalogue."""
+    if not any(end.thing for end in (*inputs, *outputs)):
+        return [Work("ordinary", _refs(inputs), _refs(outputs))] if inputs or outputs else []
+    facts_only = updated(inputs, outputs)
+    made = [end for end in outputs if end.ref not in facts_only]
+    builds = [end for end in made if isinstance(end.thing, ml.Build)]
+    evaluations = [end for end in made if isinstance(end.thing, ml.Evaluation)]
+    deployments = [end for end in made if isinstance(end.thing, ml.Deployment)]
+    data = [end for end in inputs if end.thing is None]
+
+    work = _evaluating(inputs, data, evaluations, at, alone=not builds)
+    work += _deploying(deployments, at)
+    subjects = {ref for item in work for ref in item.inputs if ref.type_name == identity.Build.type_name}
+    parents = [end for end in inputs if isinstance(end.thing, (ml.Build, ml.Model)) and end.ref not in subjects | facts_only]
+    work += _training(builds, parents, data, {ref for item in work for ref in item.inputs})
+    taken = {ref for item in work for ref in item.inputs} | facts_only
+    products = [end for end in made if not _is_made(end)]
+    if not products:
+        rest = [end for end in inputs if end.ref not in taken]
+        return [*work, Work("ordinary", _refs(rest), ())] if rest else work
+    bases = {end.ref for end in parents} if builds else set()
+    models = [end for end in inputs if isinstance(end.thing, (ml.Build, ml.Model, ml.Deployment)) and end.ref not in bases]
+    rest = [end for end in inputs if end.thing is None or end in models or end.ref not in taken]
+    return [*work, Work("scoring" if models and data else "ordinary", _refs(rest), _refs(products))]
+
+
+def _evaluating(inputs: Sequence[End], data: Sequence[End], evaluations: Sequence[End], at: str, *, alone: bool) -> list[Work]:
+    marked = [end for end in data if _is_held_out(end)]
+    common = [end.ref for end in data if end not in marked] if alone else []
+    work = []
+    for end in evaluations:
+        thing = end.thing
+        if not isinstance(thing, ml.Evaluation):
+            continue
+        build = build_name(thing, at)
+        served = [
+            other.ref for other in inputs if isinstance(other.thing, ml.Deployment) and build_name(other.thing, at) == build
+        ]
+        of_split = [other for other in marked if other.split == (thing.split or "").lower()] or marked
+        ends = [Ref(build.type_name, str(build)), *served, *common, *(other.ref for other in of_split)]
+        work.append(Work("evaluating", _sorted(ends), (end.ref,), thing))
+    return work
+
+
+def _deploying(deployments: Sequence[End], at: str) -> list[Work]:
+    work = []
+    for end in deployments:
+        if isinstance(end.thing, ml.Deployment):
+            build = build_name(end.thing, at)
+            work.append(Work("deploying", (Ref(build.type_name, str(build)),), (end.ref,), end.thing))
+    return work
+
+
+def _training(builds: Sequence[End], parents: Sequence[End], data: Sequence[End], taken: set[Ref]) -> list[Work]:
+    own = [end for end in data if not (_is_held_out(end) and end.ref in taken)]
+    return [Work("training", _refs([*parents, *own]), (end.ref,), end.thing) for end in builds]
+
+
+def _is_held_out(end: End) -> bool:
+    return end.split not in (None, "train", "training")
+
+
+def _refs(ends: Iterable[End]) -> tuple[Ref, ...]:
+    return _sorted(end.ref for end in ends)
+
+
+def _sorted(refs: Iterable[Ref]) -> tuple[Ref, ...]:
+    return tuple(sorted(set(refs), key=lambda ref: (ref.type_name, ref.qualified_name)))

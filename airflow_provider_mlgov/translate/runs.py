@@ -1,0 +1,215 @@
+"""What a state says of the run itself: whose it is, when it was, how it ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_mlgov.errors import InvalidNameError
+from airflow_provider_mlgov.model import identity
+from airflow_provider_mlgov.translate.events import AIRFLOW_FACET, facet
+from airflow_provider_mlgov.translate.options import TranslateOptions
+from airflow_provider_mlgov.translate.texts import MAX_ERROR, long, plain
+from airflow_provider_mlgov.translate.times import milliseconds
+
+Json = Mapping[str, Any]
+
+_TYPED = {"COMPLETE": "success", "FAIL": "failed", "ABORT": "aborted"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, or a job without one, or neither (a dataset event)."""
+
+    name: identity.TaskRun | identity.DagRun | identity.JobRun | identity.Job | None
+    words: Json
+    """What Airflow knows, in the keys of the facet ``mlgov_airflow``; empty for other systems."""
+    job: Json
+    """Facets of the job."""
+    facets: Json
+    """Facets of the run."""
+    key: str
+    start: int | None
+    """When it started, in epoch milliseconds, as all times here."""
+    first: int
+    """When it was first heard of."""
+    end: int | None = None
+    """When it ended."""
+    told: int | None = None
+    """When its end was told of: what orders facts."""
+    state: str | None = None
+    """How it ended; None while it runs."""
+    source: str | None = None
+    """Who said so."""
+    succeeded: bool = False
+    """Whether it did what it says it read and wrote: only then are there edges."""
+
+    @property
+    def code(self) -> dict[str, Any]:
+        """Where its code is kept."""
+        location = facet(self.job, "sourceCodeLocation")
+        repository = plain(location.get("repoUrl")) or plain(location.get("url"))
+        return known(codeRepository=repository, codeVersion=plain(location.get("version")) or plain(location.get("tag")))
+
+    @property
+    def query(self) -> str | None:
+        """Its SQL text."""
+        return long(facet(self.job, "sql").get("query"))
+
+    @property
+    def error(self) -> str | None:
+        """Its error message, shortened."""
+        return long(facet(self.facets, "errorMessage").get("message"), MAX_ERROR)
+
+    @property
+    def parent(self) -> str | None:
+        """The run id of its parent."""
+        return plain(mapping(facet(self.facets, "parent").get("run")).get("runId"))
+
+    @property
+    def nominal(self) -> dict[str, Any]:
+        """The interval it stands for."""
+        times = facet(self.facets, "nominalTime")
+        return known(
+            nominalStartTime=milliseconds(times.get("nominalStartTime")), nominalEndTime=milliseconds(times.get("nominalEndTime"))
+        )
+
+
+def known(**values: Any) -> dict[str, Any]:
+    """The values that are known, that is not None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def mapping(value: object) -> Json:
+    """``value`` if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def whole(value: object) -> int | None:
+    """``value`` if it is a whole number that Atlas's ``int`` can hold."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and -(2**31) <= value < 2**31 else None
+
+
+def read_run(state: Json, options: TranslateOptions, warnings: list[str]) -> Run:
+    """What ``state`` says of its run. A run of Airflow's that lacks a part of its identity is a job's run like any other."""
+    words = _airflow_words(state)
+    start = milliseconds(words.get("startTime"))
+    if start is None and state["started"] is not None:
+        start = state["started"] // 1000
+    name = _name(state, words, options, warnings)
+    return Run(
+        name=name,
+        words=words if isinstance(name, (identity.TaskRun, identity.DagRun)) else {},
+        job=state["jobFacets"],
+        facets=state["run"],
+        key=state["key"],
+        start=start,
+        first=state["first"] // 1000,
+        **_ending(state),
+    )
+
+
+def _name(
+    state: Json, words: Json, options: TranslateOptions, warnings: list[str]
+) -> identity.TaskRun | identity.DagRun | identity.JobRun | identity.Job | None:
+    if state["kind"] == "dataset":
+        return None
+    try:
+        if words.get("dagId") and words.get("runId"):
+            place = (plain(words.get("namespace")) or options.airflow_namespace, words["dagId"], words["runId"])
+            if not words.get("taskId"):
+                return identity.DagRun(*place)
+            number, index = whole(words.get("tryNumber")), whole(words.get("mapIndex"))
+            if number is not None:
+                return identity.TaskRun(*place, words["taskId"], -1 if index is None else index, number)
+            warnings.append(f"run {state['key']} of task {words['taskId']} has no try number; recorded as a run of a plain job")
+        job = state["job"][2]
+        if state["kind"] == "job":
+            return identity.Job(options.catalog_namespace, job["namespace"], job["name"])
+        return identity.JobRun(options.catalog_namespace, job["namespace"], job["name"], state["key"])
+    except InvalidNameError as error:
+        warnings.append(f"the run is left out: {error}")
+        return None
+
+
+def _ending(state: Json) -> dict[str, Any]:
+    """How and when the run ended. A stated word beats a type, and a type beats that nobody knows; then the latest counts."""
+    ends, outcomes = state["ends"], state["outcomes"]
+    if state["kind"] != "run":
+        return {"told": state["first"] // 1000, "succeeded": True}
+    for how in ("stated", "typed", "unknown"):
+        if how in ends:
+            time, _, end = ends[how]
+            word = end["state"] or _TYPED[end["eventType"]]
+            told = time // 1000
+            return {
+                "state": plain(word, 100),
+                "source": plain(end["source"], 100),
+                "told": told,
+                "end": milliseconds(end["endTime"]) or told,
+                "succeeded": _succeeded(outcomes),
+            }
+    return {}
+
+
+def _succeeded(outcomes: Json) -> bool:
+    """Whether a success was reported; OpenLineage's word alone counts if Airflow does not say otherwise (3.x sends COMPLETE for a skip)."""
+    if "COMPLETE success reported" in outcomes:
+        return True
+    stated = [outcome.split(" ") for outcome in outcomes]
+    contradicted = any(word not in ("-", "success", "unknown") and source != "manual" for _, word, source in map(_triple, stated))
+    return "COMPLETE - -" in outcomes and not contradicted
+
+
+def _triple(words: list[str]) -> tuple[str, str, str]:
+    """A state may have spaces in it; the type and the source have none."""
+    return words[0], " ".join(words[1:-1]), words[-1]
+
+
+def _airflow_words(state: Json) -> Json:
+    """What Airflow knows: from the OpenLineage provider's own facets, and from ours, which win."""
+    if state["kind"] != "run":
+        return {}
+    words = _provider_words(state["run"])
+    words.update((key, value) for key, value in facet(state["run"], AIRFLOW_FACET).items() if value is not None)
+    return words
+
+
+def _provider_words(run: Json) -> dict[str, Any]:
+    """The facets ``airflow`` (a task) or ``airflowDagRun`` (a DAG run). Lists in them come as texts of Python's."""
+    facts = facet(run, "airflow") or facet(run, "airflowDagRun")
+    if not facts:
+        return {}
+    dag, dag_run, task, instance = (mapping(facts.get(part)) for part in ("dag", "dagRun", "task", "taskInstance"))
+    words = {
+        "dagId": plain(dag.get("dag_id")) or plain(dag_run.get("dag_id")),
+        "runId": plain(dag_run.get("run_id")),
+        "taskId": plain(task.get("task_id")),
+        "tryNumber": instance.get("try_number"),
+        "mapIndex": instance.get("map_index"),
+        "operator": plain(task.get("operator_class")),
+        "taskGroup": plain(mapping(task.get("task_group")).get("group_id")),
+        "logUrl": instance.get("log_url"),
+        "owner": task.get("owner") if task else dag.get("owner"),
+        "runType": dag_run.get("run_type"),
+        "logicalDate": dag_run.get("logical_date"),
+        "runAfter": dag_run.get("run_after"),
+        "dataIntervalStart": dag_run.get("data_interval_start"),
+        "dataIntervalEnd": dag_run.get("data_interval_end"),
+        "dagVersion": dag_run.get("dag_bundle_version"),
+        "dagDescription": dag.get("description"),
+        "dagTags": _texts(dag.get("tags")),
+        "schedule": dag.get("timetable_summary"),
+        "fileLocation": dag.get("relative_fileloc") or dag.get("fileloc"),
+    }
+    if not task:
+        words |= {"startTime": dag_run.get("start_date"), "endTime": dag_run.get("end_date")}
+    return {key: value for key, value in words.items() if value not in (None, "None", "", [])}
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, str):
+        return re.findall(r"'([^']+)'", value)
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -1,0 +1,276 @@
+"""What depends on what the catalogue already has: the rules of `Entity` made final.
+
+The sender asks for the stored form of `lookups`, and `settle` gives entities that may be written as they are. Whatever the order in
+which runs arrive, and however often, the catalogue ends up the same, with two exceptions that Atlas leaves no better answer to: when a
+build is made again under the same key, the run that arrived first keeps its lineage; and a deployment that arrives late does not shorten
+the time that its predecessor is said to have served.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from airflow_provider_mlgov.model.entity import Entity, Ref
+from airflow_provider_mlgov.translate.texts import json_text
+
+Json = dict[str, Any]
+Stored = Mapping[Ref, Mapping[str, Any]]
+
+FACTS_TIME = "factsTime"
+DEPLOYMENT, ENDPOINT, MODEL = "mlgov_model_deployment", "mlgov_endpoint", "mlgov_model"
+
+_MAKINGS = frozenset({"mlgov_train_process", "mlgov_evaluate_process", "mlgov_deploy_process"})
+"""Processes that are named after what they make: their ends are those of the run that made it."""
+
+_REQUIRED = {
+    "hive_column": ("type",),
+    "mlgov_model_build": ("version",),
+    DEPLOYMENT: ("createTime", "deployedTime", "status", "cpuMillicores"),
+}
+"""Attributes that Atlas wants in every write, even where the stored value stays."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """A partial update of an entity that is not in the batch."""
+
+    type_name: str
+    qualified_name: str
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What to write: first `entities`, in this order, then `updates`."""
+
+    entities: tuple[Entity, ...]
+    """With final attributes: `Entity.create_only` and `Entity.latest` are empty."""
+    updates: tuple[Update, ...] = ()
+    superseded: tuple[Ref, ...] = ()
+    """Processes that a run no longer claims, because its ends grew: to be deleted unless another run claims them."""
+    warnings: tuple[str, ...] = ()
+
+
+def merge(entities: Iterable[Entity]) -> tuple[Entity, ...]:
+    """Each entity once, where it first came: parents stay before their children.
+
+    Of several that speak of one entity, the newest `Entity.latest` counts.
+    """
+    merged: dict[tuple[str, str], Entity] = {}
+    for entity in entities:
+        key = (entity.type_name, entity.qualified_name)
+        known = merged.get(key)
+        merged[key] = entity if known is None or known is entity else _merged(known, entity)
+    return tuple(merged.values())
+
+
+def lookups(entities: Iterable[Entity], stored: Stored | None = None) -> list[Ref]:
+    """The entities whose stored form `settle` needs.
+
+    With what was found, a second call names those that only the first finds lead to (the deployment an endpoint points at).
+    """
+    if stored is None:
+        return [entity.ref for entity in entities if _needs_stored(entity)]
+    current = (
+        _attributes(stored, entity.ref).get("currentDeployment")
+        for entity in entities
+        if entity.type_name == ENDPOINT and entity.latest
+    )
+    found = (Ref(DEPLOYMENT, name) for name in current if name)
+    return [ref for ref in dict.fromkeys(found) if ref not in stored]
+
+
+def settle(entities: Iterable[Entity], stored: Stored) -> Settled:
+    """Entities as they are to be written, given the ``stored`` form of those among `lookups` that exist (Atlas's entity JSON)."""
+    batch = merge(entities)
+    changed, updates = _succession(batch, stored)
+    settled: list[Entity] = []
+    superseded: list[Ref] = []
+    warnings: list[str] = []
+    for entity in batch:
+        entity = changed.get(entity.ref, entity)
+        known = _attributes(stored, entity.ref) if entity.ref in stored else None
+        if known is not None and entity.type_name in _MAKINGS and _is_other_run(entity, known):
+            warnings.append(f"{entity.qualified_name} was done again; its lineage stays that of {known['lastRun']}")
+            entity = replace(entity, attributes={"name": entity.attributes["name"], **_kept(entity, known)}, relations={})
+        if known is not None and "io" in entity.latest:
+            entity, gone = _with_stored_io(entity, known)
+            superseded += gone
+        settled.append(_final(entity, known))
+    return Settled(tuple(settled), tuple(updates), tuple(dict.fromkeys(superseded)), tuple(warnings))
+
+
+def _needs_stored(entity: Entity) -> bool:
+    return bool(
+        entity.create_only or entity.latest or entity.type_name in _MAKINGS or (entity.type_name == MODEL and "aliases" in entity.attributes)
+    )
+
+
+def _attributes(stored: Stored, ref: Ref) -> Mapping[str, Any]:
+    return (stored.get(ref) or {}).get("attributes") or {}
+
+
+def _merged(left: Entity, right: Entity) -> Entity:
+    if left.type_name in _MAKINGS and _is_other_run(right, left.attributes):
+        return left
+    newest = right if _order(right.latest, right.as_of) > _order(left.latest, left.as_of) else left
+    return replace(
+        left,
+        attributes={**left.attributes, **right.attributes, **_aliases(left.attributes, right.attributes)},
+        create_only={**right.create_only, **left.create_only},
+        latest=newest.latest,
+        as_of=newest.as_of,
+        relations={**left.relations, **right.relations},
+    )
+
+
+def _order(latest: Mapping[str, Any], as_of: object) -> tuple[bool, bool, int, str]:
+    """What makes one `Entity.latest` beat another: that something is known, then time, then the names in it."""
+    tie = latest.get("currentDeployment") or latest.get("lastRun") or json_text(dict(latest))
+    return bool(latest), latest.get("state") != "unknown", as_of if isinstance(as_of, int) else -1, str(tie)
+
+
+def _final(entity: Entity, known: Mapping[str, Any] | None) -> Entity:
+    """``entity`` with the attributes that are written, given those that are stored (None if it is new)."""
+    latest = {**entity.latest, FACTS_TIME: entity.as_of} if entity.latest else {}
+    if known is None:
+        return Entity(
+            entity.type_name,
+            entity.qualified_name,
+            {**entity.create_only, **entity.attributes, **latest},
+            relations=entity.relations,
+        )
+    if latest:
+        stored = {name: known[name] for name in entity.latest if known.get(name) is not None}
+        if known.get(FACTS_TIME) is not None and _order(stored, known[FACTS_TIME]) > _order(entity.latest, entity.as_of):
+            latest = {}
+        else:
+            latest[FACTS_TIME] = max(entity.as_of or 0, known.get(FACTS_TIME) or 0)
+    attributes = {**entity.attributes, **latest}
+    if entity.type_name == MODEL:
+        attributes |= _aliases(known, entity.attributes)
+    for name in _REQUIRED.get(entity.type_name, ()):
+        if name not in attributes:
+            value = known.get(name)
+            attributes[name] = value if value is not None else entity.create_only.get(name, entity.latest.get(name))
+    return Entity(entity.type_name, entity.qualified_name, attributes, relations=entity.relations)
+
+
+def _aliases(left: Mapping[str, Any], right: Mapping[str, Any]) -> Json:
+    """Aliases of a model from both sides: each moves forward in time only."""
+    if "aliases" not in right:
+        return {}
+    aliases: dict[str, tuple[int, str]] = {}
+    for side in (left, right):
+        times = side.get("aliasTimes") or {}
+        for alias, key in (side.get("aliases") or {}).items():
+            told = (int(times.get(alias) or 0), key)
+            aliases[alias] = max(aliases.get(alias, told), told)
+    return {
+        "aliases": {alias: aliases[alias][1] for alias in sorted(aliases)},
+        "aliasTimes": {alias: str(aliases[alias][0]) for alias in sorted(aliases)},
+    }
+
+
+def _is_other_run(entity: Entity, known: Mapping[str, Any]) -> bool:
+    return bool(known.get("lastRun")) and known["lastRun"] != entity.attributes.get("lastRun")
+
+
+def _kept(entity: Entity, known: Mapping[str, Any]) -> Json:
+    """The required attributes of a process that stays as it is stored."""
+    return {name: known.get(name) or entity.attributes[name] for name in ("userName",) if name in entity.attributes}
+
+
+# --- deployments that follow each other at an endpoint -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, order=True)
+class _Served:
+    """A deployment that was put into service at a time."""
+
+    time: int
+    name: str
+    entity: Entity | None = field(default=None, compare=False)
+    """None where it is only known from the stored endpoint."""
+
+
+def _succession(batch: Iterable[Entity], stored: Stored) -> tuple[dict[Ref, Entity], list[Update]]:
+    """Each deployment stopped when the next one at its endpoint was put into service.
+
+    Gives those of the batch that changed, and updates for those that are not in it.
+    """
+    batch = tuple(batch)
+    endpoints = {entity.attributes["endpointKey"]: entity.ref for entity in batch if entity.type_name == ENDPOINT}
+    served: dict[str, list[_Served]] = defaultdict(list)
+    for entity in batch:
+        if entity.type_name == DEPLOYMENT and entity.latest.get("status") == "deployed" and entity.as_of is not None:
+            served[entity.attributes["endpointKey"]].append(_Served(entity.as_of, entity.qualified_name, entity))
+    changed: dict[Ref, Entity] = {}
+    updates: list[Update] = []
+    for key, row in served.items():
+        endpoint = _attributes(stored, endpoints[key]) if key in endpoints else {}
+        current, since = endpoint.get("currentDeployment"), endpoint.get(FACTS_TIME)
+        if current and isinstance(since, int) and all((one.time, one.name) != (since, current) for one in row):
+            row.append(_Served(since, current))
+        row.sort()
+        for one, follower in zip(row, row[1:], strict=False):
+            if one.name == follower.name:
+                continue
+            stopped = {"status": "stopped", "stoppedTime": follower.time}
+            if one.entity is not None:
+                changed[one.entity.ref] = replace(one.entity, latest={**one.entity.latest, **stopped}, as_of=follower.time)
+            elif _still_serves(_attributes(stored, Ref(DEPLOYMENT, one.name)), follower.time):
+                updates.append(Update(DEPLOYMENT, one.name, {**stopped, FACTS_TIME: follower.time}))
+    return changed, updates
+
+
+def _still_serves(known: Mapping[str, Any], time: int) -> bool:
+    """Whether a stored deployment has to be stopped: it was not before, and nothing later is known of it."""
+    return known.get("status") != "stopped" and (known.get(FACTS_TIME) or 0) <= time
+
+
+# --- what a run read and wrote -------------------------------------------------------------------------------------------
+
+
+def _with_stored_io(entity: Entity, known: Mapping[str, Any]) -> tuple[Entity, list[Ref]]:
+    """A run's ``io``, united with the stored one if that knows more: the state of the run was gone and is only partly told again.
+
+    Otherwise the ends of the run may have grown, and the processes it no longer does are superseded.
+    """
+    old, new = _io(known.get("io")), _io(entity.latest["io"])
+    missing = _names(old["datasets"]) - _names(new["datasets"])
+    if not missing:
+        gone = _names(old["processes"]) - _names(new["processes"]) if new["processes"] else set()
+        return entity, [Ref(*name) for name in sorted(gone)]
+    io = dict(new)
+    io["datasets"] = new["datasets"] + [item for item in old["datasets"] if (item["typeName"], item["qualifiedName"]) in missing]
+    place = {(item["typeName"], item["qualifiedName"]): index for index, item in enumerate(io["datasets"])}
+    moved = [place[item["typeName"], item["qualifiedName"]] for item in old["datasets"]]
+    for direction in ("inputs", "outputs"):
+        io[direction] = sorted({*new[direction], *(moved[index] for index in old[direction])})
+    done = _names(new["processes"])
+    io["processes"] = new["processes"] + [
+        {**item, "inputs": [moved[index] for index in item["inputs"]], "outputs": [moved[index] for index in item["outputs"]]}
+        for item in old["processes"]
+        if (item["typeName"], item["qualifiedName"]) not in done
+    ]
+    keys = dict.fromkeys([*entity.latest["processKey"].split(), *str(known.get("processKey") or "").split()])
+    return replace(entity, latest={**entity.latest, "io": json_text(io), "processKey": " ".join(keys)}), []
+
+
+def _io(text: object) -> Json:
+    """A stored ``io`` text; one of another version or form counts as empty."""
+    empty: Json = {"datasets": [], "inputs": [], "outputs": [], "processes": []}
+    try:
+        io = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return empty
+    return io if isinstance(io, dict) and io.get("v") == 1 else empty
+
+
+def _names(items: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
+    return {(item["typeName"], item["qualifiedName"]) for item in items}
