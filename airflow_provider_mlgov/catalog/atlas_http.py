@@ -1,0 +1,251 @@
+"""HTTP to Atlas: one call, one answer, one clear error; never longer than its deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from airflow_provider_mlgov import __version__
+from airflow_provider_mlgov.catalog.atlas_errors import error_for_answer, error_for_failure, unreadable_answer
+from airflow_provider_mlgov.errors import CatalogBusyError, ConfigurationError
+
+if TYPE_CHECKING:
+    import requests
+    from typing_extensions import Self
+
+_HEADERS = {
+    "Accept": "application/json",
+    "User-Agent": f"airflow-provider-mlgov/{__version__}",  # a browser's would ask for a CSRF token
+    "X-XSRF-HEADER": "valid",
+}
+_local = threading.local()  # .deadline: of the call that this thread is making
+
+
+class Deadline:
+    """Cuts a call off when its time is over: a server that drips bytes outlives every read time-out."""
+
+    def __init__(self, seconds: float) -> None:
+        self.expired = False
+        self._socket: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+
+    def watch(self, connected: socket.socket | None) -> None:
+        """Take the socket of the call; called by the connection that makes it."""
+        self._socket = connected
+        if self.expired:
+            self._cut()
+
+    def __enter__(self) -> Self:
+        _local.deadline = self
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._socket = None
+        _local.deadline = None
+
+    def _expire(self) -> None:
+        self.expired = True
+        self._cut()
+
+    def _cut(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # closed in the same moment
+                # Not the method of an SSLSocket, which would touch TLS state that the other thread is using.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+@cache
+def _adapter_class() -> type[requests.adapters.HTTPAdapter]:
+    """An adapter whose connections show their socket to the deadline of the call."""
+    from requests.adapters import HTTPAdapter
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    def watched(base: Any) -> Any:
+        class Watched(base):  # type: ignore[misc]
+            def connect(self) -> None:
+                super().connect()
+                self._show()
+
+            def request(self, *args: Any, **kwargs: Any) -> None:
+                self._show()  # a connection that is used again
+                super().request(*args, **kwargs)
+
+            def _show(self) -> None:
+                deadline = getattr(_local, "deadline", None)
+                if deadline is not None:
+                    deadline.watch(self.sock)
+
+        return Watched
+
+    class HttpPool(HTTPConnectionPool):
+        ConnectionCls = watched(HTTPConnection)
+
+    class HttpsPool(HTTPSConnectionPool):
+        ConnectionCls = watched(HTTPSConnection)
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+            self.poolmanager.pool_classes_by_scheme = {"http": HttpPool, "https": HttpsPool}
+
+        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+            manager = super().proxy_manager_for(proxy, **kwargs)  # type: ignore[no-untyped-call]
+            if not proxy.lower().startswith("socks"):  # those have connections of their own
+                manager.pool_classes_by_scheme = {"http": HttpPool, "https": HttpsPool}
+            return manager
+
+    return Adapter
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where Atlas is, and what to say to be let in."""
+
+    base: str
+    """Without credentials, without ``/api/atlas`` and without a slash at the end."""
+    auth: tuple[str, str] | None = field(repr=False)
+
+    @classmethod
+    def read(cls, url: str, auth: tuple[str, str] | None) -> Address:
+        """Take a URL apart; credentials in it count where ``auth`` is not given."""
+        parts = urlsplit(url.strip())
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
+            shown = url.rpartition("@")[2]
+            raise ConfigurationError(f"{shown!r} is no address of an Atlas; wanted http(s)://host[:port][/base/path]")
+        if auth is None and parts.username is not None:
+            auth = (unquote(parts.username), unquote(parts.password or ""))
+        path = parts.path.rstrip("/")
+        for tail in ("/api/atlas/v2", "/api/atlas"):
+            path = path.removesuffix(tail)
+        return cls(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}", auth)
+
+
+class AtlasHttp:
+    """Sends requests to one Atlas and returns its JSON. Safe in threads and after a fork; never tries twice."""
+
+    def __init__(self, address: Address, *, timeout: tuple[float, float], deadline: float, verify: bool | str) -> None:
+        self.address = address
+        self._timeout = timeout
+        self._deadline = deadline
+        self._verify = verify
+        self._thread = threading.local()
+        self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
+        self._calls: dict[tuple[int, int], int] = {}  # each thread counts for itself: no lock that a fork could catch
+
+    @property
+    def calls(self) -> int:
+        """Requests made so far by this process."""
+        pid = os.getpid()
+        return sum(count for (process, _), count in list(self._calls.items()) if process == pid)
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """All calls that this thread makes inside the block together take at most so long."""
+        before: float | None = getattr(self._thread, "until", None)
+        until = time.monotonic() + seconds
+        self._thread.until = until if before is None else min(before, until)
+        try:
+            yield
+        finally:
+            self._thread.until = before
+
+    def call(self, method: str, path: str, body: bytes | None = None) -> Any:
+        """The JSON of the answer, None if it is empty; anything that is not success raises."""
+        import requests
+
+        what = f"{method} {path.partition('?')[0]}"
+        seconds = self._seconds(what)
+        self._count()
+        with Deadline(seconds) as deadline:
+            try:
+                response = self._session().request(
+                    method,
+                    f"{self.address.base}/api/atlas/{path}",
+                    data=body,
+                    headers={"Content-Type": "application/json"} if body is not None else None,
+                    timeout=(min(self._timeout[0], seconds), min(self._timeout[1], seconds)),
+                    verify=self._verify,
+                    allow_redirects=False,
+                )
+                content = response.content
+            except (requests.RequestException, OSError, ValueError) as error:
+                # ValueError: what urllib3 says when the deadline takes the socket away at a bad moment.
+                if deadline.expired:
+                    found = f"no complete answer to {what} within {seconds:.3g} s"
+                    raise CatalogBusyError(f"Atlas at {self.address.base}: {found}; try again later") from error
+                raise error_for_failure(self.address.base, what, error, read_timeout=self._timeout[1]) from error
+        if not 200 <= response.status_code < 300:
+            raise error_for_answer(self.address.base, what, response.status_code, response.headers, content)
+        if not content:
+            return None
+        try:
+            return response.json()
+        except ValueError:
+            raise unreadable_answer(self.address.base, what, response.headers, content) from None
+
+    def close(self) -> None:
+        """Close all connections; a later call opens new ones."""
+        for session in list(self._sessions):
+            session.close()
+
+    def _seconds(self, what: str) -> float:
+        until: float | None = getattr(self._thread, "until", None)
+        if until is None:
+            return self._deadline
+        left = until - time.monotonic()
+        if left <= 0:
+            raise CatalogBusyError(
+                f"Atlas at {self.address.base}: no time left for {what}; it was not sent, try again later"
+            )
+        return min(self._deadline, left)
+
+    def _count(self) -> None:
+        key = (os.getpid(), threading.get_ident())
+        self._calls[key] = self._calls.get(key, 0) + 1
+
+    def _session(self) -> requests.Session:
+        """This thread's session, which keeps its connection open; after a fork a new one: sockets cannot be shared."""
+        if getattr(self._thread, "pid", None) != os.getpid():
+            session = _new_session(self.address.auth)
+            self._sessions.add(session)
+            self._thread.pid, self._thread.session = os.getpid(), session
+        held: requests.Session = self._thread.session
+        return held
+
+
+def _new_session(auth: tuple[str, str] | None) -> requests.Session:
+    from http.cookiejar import DefaultCookiePolicy
+
+    import requests
+    from requests.auth import HTTPBasicAuth
+
+    session = requests.Session()
+    # With Atlas's session cookie a wrong password would go on working.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.headers.update(_HEADERS)
+    # Bytes, since requests would send text as Latin-1. Without a login say so, or requests looks into ~/.netrc.
+    session.auth = HTTPBasicAuth(*(part.encode() for part in auth)) if auth is not None else _no_login
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _adapter_class()(pool_connections=1, pool_maxsize=1))
+    return session
+
+
+def _no_login(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request

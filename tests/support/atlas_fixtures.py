@@ -1,0 +1,81 @@
+"""The real Atlas of the tests, as a pytest plugin: one server for the whole run, all workers included.
+
+``MLGOV_TEST_ATLAS=http://admin:admin@localhost:21000`` names a running one to use instead (tests make names of their own). Where a
+server cannot be had (no Maven, no network) the tests that need it are skipped, and the summary says so in red.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+import atlas_server
+from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
+from airflow_provider_mlgov.catalog.types.apply import ensure_types
+
+NOT_TESTED = "no real Atlas"
+
+
+def _common_folder(config: pytest.Config) -> Path:
+    """A folder that all workers of this run share, and no other run."""
+    base: Path = config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    return base.parent if hasattr(config, "workerinput") else base
+
+
+@pytest.fixture(scope="session")
+def atlas_url(request: pytest.FixtureRequest) -> str:
+    """Where the real Atlas is, with the admin's login."""
+    given = os.environ.get("MLGOV_TEST_ATLAS")
+    if given:
+        return given
+    folder = _common_folder(request.config)
+    note = folder / "atlas.json"
+    with FileLock(folder / "atlas.lock"):
+        if not note.exists():
+            try:
+                server = atlas_server.start(folder / "atlas")
+            except atlas_server.MissingError as error:
+                pytest.skip(f"{NOT_TESTED}: {error}")
+            note.write_text(json.dumps({"url": server.url, "process": server.process.pid}))
+        return str(json.loads(note.read_text())["url"])
+
+
+@pytest.fixture(scope="session")
+def atlas(atlas_url: str) -> Iterator[AtlasCatalog]:
+    """The real Atlas, with our types."""
+    catalog = AtlasCatalog(atlas_url)
+    ensure_types(catalog)
+    yield catalog
+    catalog.close()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop the server when all workers are done."""
+    if hasattr(session.config, "workerinput") or not hasattr(session.config, "_tmp_path_factory"):
+        return
+    note = _common_folder(session.config) / "atlas.json"
+    if note.exists():
+        process = int(json.loads(note.read_text())["process"])
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGTERM)
+            with contextlib.suppress(ChildProcessError):  # a worker's child, not ours
+                os.waitpid(process, 0)
+        note.unlink()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly if the real Atlas was left out."""
+    reasons = {
+        report.longrepr[2]
+        for report in terminalreporter.stats.get("skipped", ())
+        if isinstance(report.longrepr, tuple) and NOT_TESTED in report.longrepr[2]
+    }
+    for reason in sorted(reasons):
+        terminalreporter.write_line(f"WARNING: the tests on a real Atlas did not run. {reason}", red=True, bold=True)
