@@ -1,0 +1,235 @@
+"""What of an event may be kept: an allow list of facets, hidden secrets, masked texts, capped sizes.
+
+Everything that enters the spool goes through `clean`; what it drops exists nowhere afterwards. Names (of datasets, columns,
+jobs, parameters) are identities: they lose credentials inside URLs, but no masker touches them and no cap shortens them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_mlgov.delivery.secrets import HIDDEN, hide_in_text, is_secret, strip_url
+
+Json = dict[str, Any]
+Mask = Callable[[str], str]
+
+_OURS = "mlgov_"
+_RUN = frozenset(
+    """
+    airflow airflowDagRun airflowState airflow_mappedTask errorMessage externalQuery extractionError nominalTime parent
+    processing_engine tags test
+    """.split()
+)
+_JOB = frozenset({"documentation", "jobType", "lineage", "ownership", "sourceCodeLocation", "sql", "tags"})
+_DATASET = frozenset(
+    """
+    catalog columnLineage dataQualityAssertions dataQualityMetrics dataSource datasetType documentation hierarchy
+    lifecycleStateChange lineage ownership schema storage symlinks tags version
+    """.split()
+)
+_INPUT = frozenset({"dataQualityAssertions", "dataQualityMetrics", "inputStatistics", "subset"})
+_OUTPUT = frozenset({"outputStatistics", "subset"})
+
+_IDENTITY = frozenset(
+    """
+    dagId dag_id eventTime eventType field name namespace producer runId run_id schemaURL taskId task_id type _producer _schemaURL
+    """.split()
+)
+_COLUMN_KEYED = frozenset({"columnLineage", "columnMetrics", "fields"})
+"""Objects whose keys are names of columns: a column may be called ``password``."""
+
+_CONF = frozenset({"conf", "op_args", "op_kwargs", "params", "templates_dict"})
+_ENVIRONMENT = frozenset({"env", "env_vars", "environment", "environment_variables", "environmentVariables"})
+_STACK = frozenset({"stackTrace", "stack_trace", "traceback"})
+_MAX_DEPTH = 32
+
+
+@dataclass(frozen=True)
+class CleanOptions:
+    """What is kept beyond the default, and how much."""
+
+    source_code: bool = False
+    """Keep the ``sourceCode`` facet."""
+    environment: bool = False
+    """Keep environment variables."""
+    conf: bool = False
+    """Keep DAG run conf, params, ``op_args``, ``op_kwargs`` and execution parameters."""
+    stack_traces: bool = False
+    """Keep stack traces of errors."""
+    facets: frozenset[str] = field(default_factory=frozenset)
+    """Names of further facets to keep."""
+    value_limit: int = 100_000
+    """Characters that one text may have."""
+    event_limit: int = 1_000_000
+    """Characters of JSON that one event may have."""
+
+
+def clean(event: Mapping[str, Any], mask: Mask | None = None, options: CleanOptions | None = None) -> Json:
+    """A copy of ``event`` that may be stored; ``mask`` replaces known secret values in a text.
+
+    A text over its cap ends in ``… [mlgov: N characters cut]``. An event over its cap loses its longest texts first and then
+    whole facets, each replaced by such a marker; never its names.
+    """
+    options = options or CleanOptions()
+    washer = _Washer(mask or _unmasked, options)
+    kept = {key: _part(key, value, washer) for key, value in event.items()}
+    _fit(kept, options.event_limit)
+    return kept
+
+
+def _unmasked(text: str) -> str:
+    return text
+
+
+def _part(key: str, value: Any, washer: _Washer) -> Any:
+    if key == "run" and isinstance(value, Mapping):
+        return _with_facets(value, washer, {"facets": washer.options.facets | _allowed_run(washer.options)})
+    if key == "job" and isinstance(value, Mapping):
+        code = {"sourceCode"} if washer.options.source_code else set()
+        return _with_facets(value, washer, {"facets": washer.options.facets | _JOB | code})
+    if key in ("inputs", "outputs") and isinstance(value, (list, tuple)):
+        return [_dataset(item, washer) for item in value]
+    if key == "dataset":
+        return _dataset(value, washer)
+    return washer.wash(value, key)
+
+
+def _allowed_run(options: CleanOptions) -> frozenset[str]:
+    environment = {"environmentVariables", "environment-properties"} if options.environment else set()
+    conf = {"executionParameters"} if options.conf else set()
+    return _RUN | environment | conf
+
+
+def _dataset(value: Any, washer: _Washer) -> Any:
+    if not isinstance(value, Mapping):
+        return washer.wash(value)
+    more = washer.options.facets
+    return _with_facets(
+        value, washer, {"facets": more | _DATASET, "inputFacets": more | _INPUT, "outputFacets": more | _OUTPUT}
+    )
+
+
+def _with_facets(value: Mapping[str, Any], washer: _Washer, allowed: Mapping[str, frozenset[str]]) -> Json:
+    kept: Json = {}
+    for key, item in value.items():
+        if key in allowed:
+            names = allowed[key]
+            facets = item if isinstance(item, Mapping) else {}
+            kept[key] = {
+                name: washer.wash(facet, name) for name, facet in facets.items() if name in names or name.startswith(_OURS)
+            }
+        else:
+            kept[key] = washer.wash(item, key)
+    return kept
+
+
+class _Washer:
+    """Copies a value without what must not be kept."""
+
+    def __init__(self, mask: Mask, options: CleanOptions) -> None:
+        self.options = options
+        self._mask = mask
+        dropped: frozenset[str] = frozenset()
+        for keep, names in ((options.conf, _CONF), (options.environment, _ENVIRONMENT), (options.stack_traces, _STACK)):
+            dropped |= frozenset() if keep else names
+        self._dropped = dropped
+
+    def wash(self, value: Any, key: object = None, depth: int = 0) -> Any:
+        """``value``, which stands under ``key``, cleaned."""
+        if isinstance(value, str):
+            return self._text(value, key)
+        if value is None or isinstance(value, (bool, int)):
+            return value
+        if isinstance(value, float):
+            return value if math.isfinite(value) else str(value)
+        if depth > _MAX_DEPTH:
+            return "… [mlgov: nested too deeply]"
+        if isinstance(value, Mapping):
+            return self._object(value, key, depth)
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [self.wash(item, key, depth + 1) for item in value]
+        return self._text(str(value), key)
+
+    def _object(self, value: Mapping[Any, Any], key: object, depth: int) -> Json:
+        columns = key in _COLUMN_KEYED
+        hidden = "value" in value and (is_secret(value.get("name")) or is_secret(value.get("key")))
+        kept: Json = {}
+        for name, item in value.items():
+            if name in self._dropped and not columns:
+                continue
+            if (hidden and name == "value") or (not columns and item not in (None, "") and is_secret(name)):
+                kept[str(name)] = HIDDEN
+            else:
+                kept[str(name)] = self.wash(item, name, depth + 1)
+        return kept
+
+    def _text(self, text: str, key: object) -> str:
+        if not text.isascii():
+            text = text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates are no JSON
+        if key in _IDENTITY:
+            return strip_url(text)
+        return _shorten(self._mask(hide_in_text(text)), self.options.value_limit)
+
+
+def _shorten(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… [mlgov: {len(text) - limit} characters cut]"
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def _fit(event: Json, limit: int) -> None:
+    """Shorten texts, then replace facets, the largest first, until the event is within ``limit``."""
+    excess = _size(event) - limit
+    if excess <= 0:
+        return
+    for length, holder, key in sorted(_texts(event), key=lambda found: -found[0]):
+        if excess <= 0:
+            return
+        holder[key] = _shorten(holder[key], 1_000)
+        excess -= length - len(holder[key])
+    for size, facets, name in sorted(_facets(event), key=lambda found: -found[0]):
+        if excess <= 0:
+            return
+        facets[name] = {"mlgovCut": f"{size} characters cut: the event was too large"}
+        excess -= size - _size(facets[name])
+
+
+def _texts(value: Any) -> list[tuple[int, Any, Any]]:
+    """Every text that may be shortened: its length, what holds it, and where."""
+    found: list[tuple[int, Any, Any]] = []
+    stack = [value]
+    while stack:
+        holder = stack.pop()
+        items = holder.items() if isinstance(holder, dict) else enumerate(holder)
+        for key, item in items:
+            if isinstance(item, (dict, list)):
+                stack.append(item)
+            elif isinstance(item, str) and len(item) > 1_100 and key not in _IDENTITY:
+                found.append((len(item), holder, key))
+    return found
+
+
+def _facets(event: Json) -> list[tuple[int, Json, str]]:
+    """Every facet but those that say which run, state and thing it is: its size, what holds it, its name."""
+    holders = [event.get("run"), event.get("job"), event.get("dataset")]
+    for direction in ("inputs", "outputs"):
+        holders += event.get(direction) or []
+    found = []
+    for holder in holders:
+        for group in ("facets", "inputFacets", "outputFacets"):
+            facets = holder.get(group) if isinstance(holder, dict) else None
+            if isinstance(facets, dict):
+                found += [
+                    (_size(facet), facets, name)
+                    for name, facet in facets.items()
+                    if name not in ("mlgov_airflow", "mlgov_ml", "mlgov_io", "parent", "symlinks")
+                ]
+    return found

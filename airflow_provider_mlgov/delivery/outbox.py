@@ -1,0 +1,25 @@
+"""What every door puts its events into: cleaned, then on disk, for good when `Outbox.put` returns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_mlgov.delivery.clean import CleanOptions, Mask, clean
+from airflow_provider_mlgov.translate.events import read_event
+
+if TYPE_CHECKING:
+    from airflow_provider_mlgov.delivery.spool import Spool
+
+
+class Outbox:
+    """Checks, cleans and appends events. The only way into the spool from outside."""
+
+    def __init__(self, spool: Spool, mask: Mask | None = None, options: CleanOptions | None = None) -> None:
+        self.spool = spool
+        self._mask = mask
+        self._options = options or CleanOptions()
+
+    def put(self, event: object) -> Path:
+        """Keep ``event``. `InvalidEventError` if it is not OpenLineage, `SpoolError` if it cannot be written."""
+        return self.spool.append(clean(read_event(event), self._mask, self._options))

@@ -1,0 +1,160 @@
+"""From waiting events to runs, and from runs to a parcel: the sender's reading side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlgov.delivery.sinks.sink import Parcel, RunShare
+from airflow_provider_mlgov.delivery.state import RunState, SenderState
+from airflow_provider_mlgov.errors import InvalidEventError
+from airflow_provider_mlgov.model.entity import Entity, Ref
+from airflow_provider_mlgov.translate.events import is_terminal, read_event, run_key, unite
+from airflow_provider_mlgov.translate.settle import merge
+from airflow_provider_mlgov.translate.translation import translate
+
+if TYPE_CHECKING:
+    from airflow_provider_mlgov.delivery.spool import Spool
+    from airflow_provider_mlgov.translate.options import TranslateOptions
+
+Json = dict[str, Any]
+
+_RUN_TYPES = frozenset({"mlgov_task_run", "mlgov_job_run", "mlgov_dag_run"})
+_NEW_SECONDS = 600.0
+
+
+@dataclass
+class Run:
+    """The waiting events of one run, united with what is remembered of it."""
+
+    key: str
+    paths: list[Path] = field(default_factory=list)
+    events: list[Json] = field(default_factory=list)
+    before: RunState | None = None
+    state: Json | None = None
+    entities: tuple[Entity, ...] = ()
+    warnings: tuple[str, ...] = ()
+    new: bool = False
+    """It began a moment ago, and nothing of it was sent."""
+
+    @property
+    def refs(self) -> list[Ref]:
+        """Its entities."""
+        return [entity.ref for entity in self.entities]
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self.state is not None and is_terminal(self.state)
+
+    @property
+    def entity(self) -> Ref | None:
+        """The entity of the run itself. A task's run comes with that of its DAG run, which is not meant."""
+        found = [entity.ref for entity in self.entities if entity.type_name in _RUN_TYPES]
+        return min(found, key=lambda ref: ref.type_name == "mlgov_dag_run", default=None)
+
+    @property
+    def processes(self) -> frozenset[Ref]:
+        """Its processes: what has inputs or outputs."""
+        return frozenset(entity.ref for entity in self.entities if entity.relations.keys() & {"inputs", "outputs"})
+
+    def share(self) -> RunShare:
+        """What the sink has to know of it."""
+        return RunShare(
+            key=self.key,
+            run=self.entity,
+            processes=self.processes,
+            given_up=self._given_up(),
+            new=self.new and self._has_own_entity(),
+            stranger=self.before is None and not self.new and self._has_own_entity(),
+        )
+
+    def after(self, refused: Collection[Ref]) -> RunState:
+        """What to remember: what was refused was not written, and while something was, nothing was given up."""
+        if self.state is None:
+            raise ValueError(f"run {self.key} has no events")
+        written = self.processes - set(refused)
+        return RunState(self.state, written | self._given_up() if written != self.processes else written)
+
+    def _has_own_entity(self) -> bool:
+        """A DAG run's entity comes with the events of its tasks too, so nothing follows from this run's own events."""
+        return self.entity is not None and self.entity.type_name != "mlgov_dag_run"
+
+    def _given_up(self) -> frozenset[Ref]:
+        return self.before.processes - self.processes if self.before and self.processes else frozenset()
+
+
+class RunReader:
+    """Reads events and groups them by run. What cannot be read or translated is in ``dead``, with the reason."""
+
+    def __init__(
+        self, spool: Spool, state: SenderState, options: TranslateOptions, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.dead: list[tuple[Run, str]] = []
+        self._spool = spool
+        self._state = state
+        self._options = options
+        self._clock = clock
+
+    def read(self, paths: Sequence[Path], size: int) -> list[Run]:
+        """The runs of the oldest of ``paths``, until their entities are about ``size``; all waiting events of each run."""
+        runs: dict[str, Run] = {}
+        for path in paths:
+            self._add(path, runs)
+        taken: list[Run] = []
+        entities = 0
+        for run in runs.values():
+            if entities >= size:
+                break
+            if self._translate(run):
+                taken.append(run)
+                entities += len(run.entities)
+        return taken
+
+    def _add(self, path: Path, runs: dict[str, Run]) -> None:
+        document = self._spool.read(path)
+        if document is None:
+            return
+        try:
+            event = read_event(document)
+            key = run_key(event)
+        except InvalidEventError as error:
+            self.dead.append((Run("(unreadable)", [path], [document]), str(error)))
+            return
+        except Exception as error:  # noqa: BLE001 - whatever one event brings about must not stop the others
+            self.dead.append((Run("(unreadable)", [path], [document]), _unexpected(error)))
+            return
+        run = runs.get(key) or Run(key)
+        if not run.paths:
+            runs[key] = run
+        run.paths.append(path)
+        run.events.append(event)
+
+    def _translate(self, run: Run) -> bool:
+        run.before = self._state.run(run.key)
+        try:
+            run.state = run.before.state if run.before else None
+            for event in run.events:
+                run.state = unite(run.state, event)
+            started = (run.state or {}).get("started")
+            run.new = run.before is None and started is not None and self._clock() - started / 1e6 < _NEW_SECONDS
+            if run.state is not None:
+                translation = translate(run.state, self._options)
+                run.entities, run.warnings = translation.entities, translation.warnings
+        except Exception as error:  # noqa: BLE001 - whatever one run brings about must not stop the others
+            self.dead.append((run, _unexpected(error)))
+            return False
+        return True
+
+
+def parcel_of(runs: Sequence[Run]) -> Parcel:
+    """The entities of all ``runs``, each once, and who stands behind them."""
+    entities = merge(entity for run in runs for entity in run.entities)
+    return Parcel(tuple(entities), tuple(run.share() for run in runs))
+
+
+def _unexpected(error: Exception) -> str:
+    return f"it cannot be translated: {type(error).__name__}: {error}"

@@ -1,0 +1,264 @@
+"""The sender: the one process at a time that takes events from a spool, translates them and writes to the catalogue.
+
+Whoever calls `Sender.send` becomes it, unless somebody else is. Events leave the spool when all that came of them was taken by
+the catalogue or put among the dead letters; whatever happens before, the next send does it again, to the same end.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_mlgov.delivery.breaker import Breaker
+from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
+from airflow_provider_mlgov.delivery.runs import Run, RunReader, parcel_of
+from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Sink
+from airflow_provider_mlgov.delivery.state import SenderState
+from airflow_provider_mlgov.errors import (
+    CatalogBusyError,
+    CatalogError,
+    ConfigurationError,
+    SpoolError,
+    TypesConflictError,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_mlgov.catalog.catalog import Catalog
+    from airflow_provider_mlgov.delivery.spool import Spool
+    from airflow_provider_mlgov.translate.options import TranslateOptions
+
+log = logging.getLogger(__name__)
+
+Outcome = Literal["done", "nothing", "locked", "open", "unavailable", "busy", "budget", "spool"]
+_EVENTS_PER_PARCEL = 500
+
+
+@dataclass
+class SendReport:
+    """What a send did."""
+
+    outcome: Outcome = "nothing"
+    """``done``: everything that waited was delivered. ``nothing``: nothing waited. ``locked``: another process is sending.
+    ``open``: the breaker is open. ``unavailable``, ``busy``: the catalogue failed. ``budget``: the time was over.
+    ``spool``: the spool failed. Except for the first two, events wait on."""
+    events: int = 0
+    """Events acknowledged."""
+    entities: int = 0
+    """Entities written."""
+    dead: int = 0
+    """Dead letters made."""
+    warnings: list[str] = field(default_factory=list)
+    reason: str | None = None
+    """Why events wait on, where they do."""
+
+
+class Sender:
+    """Drains a spool into a catalogue.
+
+    ``sink_factory`` is called when something is to be sent, under the lock: it returns a catalogue, or another `Sink`.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        sink_factory: Callable[[], Catalog | Sink],
+        options: TranslateOptions,
+        *,
+        batch_size: int = 100,
+        keep_hours: float = 24.0,
+        breaker_interval: float = 60.0,
+        breaker_cap: float = 600.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._spool = spool
+        self._sink_factory = sink_factory
+        self._options = options
+        self._batch_size = batch_size
+        self._keep_hours = keep_hours
+        self._sleep = sleep
+        self.breaker = Breaker(spool.root / "breaker.json", interval=breaker_interval, cap=breaker_cap)
+
+    def send(self, budget: float | None = None) -> SendReport:
+        """Deliver what waits, within ``budget`` seconds (None: without limit), or return at once if somebody else does.
+
+        Never raises for what a catalogue, an event or the spool does; the report and one log line say it.
+        """
+        report = SendReport()
+        deadline = Deadline(budget)
+        try:
+            while self._spool.has_waiting():
+                if not self.breaker.allows():
+                    opening = self.breaker.opening()
+                    report.outcome, report.reason = "open", opening.reason if opening else None
+                    return report
+                with self._lock() as held:
+                    if not held:
+                        report.outcome = "done" if report.events else "locked"
+                        return report
+                    self._drain(report, deadline)
+                if report.outcome != "done":
+                    return report
+        except SpoolError as error:
+            report.outcome, report.reason = "spool", str(error)
+            log.warning("Events wait: %s", error)
+        return report
+
+    @contextmanager
+    def exclusive(self, timeout: float = 30.0) -> Iterator[Sink]:
+        """The sink, with nobody else sending: for operators that act on the catalogue. `CatalogBusyError` after ``timeout``."""
+        self._spool.prepare()
+        with self._lock(timeout) as held:
+            if not held:
+                raise CatalogBusyError(f"another process has been sending for {timeout:g} s; try again later")
+            with self._state() as state, self._sink(state) as sink:
+                yield sink
+
+    @contextmanager
+    def _lock(self, timeout: float = 0.0) -> Iterator[bool]:
+        from filelock import FileLock, Timeout
+
+        path = self._spool.root / "sender.lock"
+        lock = FileLock(path, timeout=timeout)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        except OSError as error:
+            raise SpoolError(f"cannot lock {path}: {error}; give the spool a writable folder on a local disk") from error
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _state(self) -> Iterator[SenderState]:
+        state = SenderState(Path(self._spool.root, "sender.db"), keep_hours=self._keep_hours)
+        try:
+            yield state
+        finally:
+            state.close()
+
+    @contextmanager
+    def _sink(self, state: SenderState) -> Iterator[Sink]:
+        made: Any = self._sink_factory()
+        if hasattr(made, "deliver"):
+            sink: Sink = made
+        else:
+            from airflow_provider_mlgov.delivery.sinks.catalog import CatalogSink
+
+            sink = CatalogSink(made, state, batch_size=self._batch_size, sleep=self._sleep)
+        try:
+            yield sink
+        finally:
+            sink.close()
+
+    def _drain(self, report: SendReport, deadline: Deadline) -> None:
+        """Deliver until nothing waits; the outcome says how it ended."""
+        before = report.events
+        try:
+            with self._state() as state, self._sink(state) as sink:
+                drain = _Drain(self._spool, state, sink, self._options, self._batch_size, report, deadline)
+                while drain.step():
+                    deadline.check()
+                drain.finish()
+            report.outcome = "done"
+            self.breaker.succeeded()
+        except BudgetSpentError as error:
+            report.outcome, report.reason = "budget", str(error)
+        except CatalogBusyError as error:
+            report.outcome, report.reason = "busy", str(error)
+            if report.events == before:
+                self.breaker.failed(str(error))
+        except (CatalogError, ConfigurationError, TypesConflictError) as error:
+            report.outcome, report.reason = "unavailable", str(error)
+            self.breaker.failed(str(error))
+
+
+class _Drain:
+    """One holding of the lock: parcel by parcel, oldest events first."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        state: SenderState,
+        sink: Sink,
+        options: TranslateOptions,
+        batch_size: int,
+        report: SendReport,
+        deadline: Deadline,
+    ) -> None:
+        self._spool = spool
+        self._state = state
+        self._sink = sink
+        self._reader = RunReader(spool, state, options)
+        self._batch_size = batch_size
+        self._report = report
+        self._deadline = deadline
+
+    def step(self) -> bool:
+        """Deliver the oldest events that make about one batch; False if nothing waits."""
+        paths = self._spool.waiting()[:_EVENTS_PER_PARCEL]
+        if not paths:
+            return False
+        runs = self._reader.read(paths, self._batch_size)
+        self._settle_dead(self._reader.dead)
+        self._reader.dead = []
+        if runs:
+            self._deliver(runs)
+        return True
+
+    def finish(self) -> None:
+        """Nothing waits any more: tidy up."""
+        with self._state.transaction():
+            self._state.expire()
+        self._spool.tidy()
+
+    def _deliver(self, runs: list[Run]) -> None:
+        try:
+            delivered = self._sink.deliver(parcel_of(runs), self._deadline)
+        except (CatalogError, BudgetSpentError, SpoolError, ConfigurationError, TypesConflictError):
+            raise
+        except Exception as error:
+            # A bug, in the sink or brought about by one event: it must not block the others for ever.
+            if len(runs) > 1:
+                for run in runs:
+                    self._deliver([run])
+                return
+            log.exception("Run %s cannot be delivered; its events become a dead letter", runs[0].key)
+            self._settle_dead([(runs[0], f"unexpected {type(error).__name__}: {error}")])
+            return
+        for run in runs:
+            self._close(run, delivered)
+        self._report.entities += delivered.written
+        self._report.warnings += delivered.warnings
+
+    def _close(self, run: Run, delivered: Delivered) -> None:
+        """Keep the run's state, bury what was refused, then let its events go."""
+        refused = {ref: delivered.refused[ref] for ref in run.refs if ref in delivered.refused}
+        if refused:
+            parts = [f"{ref.type_name} {ref.qualified_name}" for ref in sorted(refused)]
+            reasons = list(dict.fromkeys(refused.values()))
+            self._spool.bury(run.events, "; ".join(reasons[:5])[:2_000], parts=parts)
+            self._report.dead += 1
+            log.warning("Run %s: %d of %d entities were refused, see the dead letters: %s", run.key, len(refused), len(run.refs), reasons[0])
+        with self._state.transaction():
+            self._state.save_run(run.key, run.after(refused.keys()), ended=run.ended)
+        self._acknowledge(run)
+
+    def _settle_dead(self, dead: list[tuple[Run, str]]) -> None:
+        for run, reason in dead:
+            self._spool.bury(run.events, reason)
+            self._report.dead += 1
+            log.warning("Events of run %s became a dead letter: %s", run.key, reason)
+            self._acknowledge(run)
+
+    def _acknowledge(self, run: Run) -> None:
+        self._spool.acknowledge(run.paths)
+        self._report.events += len(run.paths)
+        self._report.warnings += run.warnings

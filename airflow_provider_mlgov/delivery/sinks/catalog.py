@@ -1,0 +1,366 @@
+"""The sink that writes to a catalogue: a real Atlas, the served embedded one, or the embedded one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_mlgov import __version__
+from airflow_provider_mlgov.delivery.batch import batches, to_atlas, without_dependents
+from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
+from airflow_provider_mlgov.delivery.readback import never_shrink
+from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel, RunShare
+from airflow_provider_mlgov.delivery.state import SenderState
+from airflow_provider_mlgov.errors import (
+    CatalogBusyError,
+    CatalogRefusedError,
+    CatalogUnavailableError,
+    EntityNotFoundError,
+)
+from airflow_provider_mlgov.model.entity import Entity, Ref
+from airflow_provider_mlgov.translate.settle import lookups, settle
+
+if TYPE_CHECKING:
+    from airflow_provider_mlgov.catalog.catalog import Catalog
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+_TRIES = 3
+_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_STUCK_LIMIT = 3
+_SEARCH_PAGE, _SEARCH_LIMIT = 500, 5_000
+_LEAST_SECONDS = 0.5
+"""With less time left no write is begun: one that is cut off blocks the next sender for a minute."""
+_UNKNOWN_TYPE = "ATLAS-400-00-014"
+_TYPES_FACT, _SIZE_FACT, _SUSPECT_FACT = "types", "batch size", "suspect"
+_RUN_TYPES = {"mlgov_task_run": "taskKey", "mlgov_job_run": "jobKey"}
+
+
+class CatalogSink:
+    """Looks up what is stored, settles, and writes in batches. To be used under the sender's lock.
+
+    ``linger``: how many seconds a call whose caller is gone may still be at work in the catalogue; 0 where calls are
+    transactions of this process. Taken from the catalogue's own ``linger``, if it has one.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        state: SenderState,
+        *,
+        batch_size: int = 100,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.catalog = catalog
+        self._name = catalog.identity
+        self._state = state
+        self._batch_size = batch_size
+        self._linger: float = getattr(catalog, "linger", 60.0)
+        self._sleep = sleep
+        self._clock = clock
+
+    def close(self) -> None:
+        """Release the catalogue's connections."""
+        self.catalog.close()
+
+    def deliver(self, parcel: Parcel, deadline: Deadline) -> Delivered:
+        """Write the parcel. See `Sink`."""
+        with self._bounded(deadline):
+            self._await_open_call(deadline)
+            self._ensure_types(deadline)
+            entities, updates, stored = self._settled(parcel, deadline)
+            work = _Work(self, deadline)
+            work.delivered.refused |= self._suspects(entities)
+            for batch in batches(entities, self._size()):
+                work.write(batch)
+            work.finish()
+            for update in updates:
+                self._update(update.type_name, update.qualified_name, update.attributes, work)
+            self._remember(work, stored)
+            for share in parcel.runs:
+                if not share.processes & work.delivered.refused.keys():
+                    for process in sorted(share.given_up):
+                        self._retire(process, share, deadline)
+            return work.delivered
+
+    def _bounded(self, deadline: Deadline) -> contextlib.AbstractContextManager[None]:
+        """All calls end within the deadline, where the catalogue can do that."""
+        within = getattr(self.catalog, "within", None)
+        left = deadline.left()
+        if within is None or left == float("inf"):
+            return contextlib.nullcontext()
+        bounded: contextlib.AbstractContextManager[None] = within(left)
+        return bounded
+
+    # --- before the first write --------------------------------------------------------------------------------------
+    def _await_open_call(self, deadline: Deadline) -> None:
+        """A call that nobody saw end may still create its names: two creators at once make duplicates."""
+        note = self._state.note(self._name)
+        if note is None:
+            return
+        wait = min(note.started + self._linger - self._clock(), self._linger)
+        if wait > 0:
+            deadline.check(wait)
+            log.info("A call to %s was cut off and may still be at work there; waiting %.0f s", self._name, wait)
+            self._sleep(wait)
+        with self._state.transaction():
+            self._state.forget(self._name, note.names)
+        self._state.end_call(self._name)
+
+    def _ensure_types(self, deadline: Deadline, *, again: bool = False) -> None:
+        from airflow_provider_mlgov.catalog.types.apply import apply
+
+        if not again and self._state.fact(self._name, _TYPES_FACT) == __version__:
+            return
+        try:
+            self.patiently(lambda: apply(self.catalog), deadline)
+        except CatalogRefusedError as error:
+            raise CatalogUnavailableError(
+                f"the types cannot be applied to {self._name}: {error}; run 'mlgov types apply' as a user who may"
+            ) from error
+        self._state.set_fact(self._name, _TYPES_FACT, __version__)
+
+    def _settled(self, parcel: Parcel, deadline: Deadline) -> tuple[Sequence[Entity], Sequence[Any], dict[Ref, Json]]:
+        new = {share.run for share in parcel.runs if share.new}
+        forgotten = {share.run: share for share in parcel.runs if share.stranger}
+        strangers = [entity for entity in parcel.entities if entity.ref in forgotten and entity.latest]
+        fresh = {entity.ref for entity in strangers}
+        wanted = {Ref(ref.type_name, ref.qualified_name) for ref in lookups(parcel.entities)} - new
+        stored = self._stored(wanted | fresh, fresh, deadline)
+        settled = settle(parcel.entities, stored)
+        entities: Sequence[Entity] = settled.entities
+        for told in strangers:
+            if told.ref in stored:
+                processes = forgotten[told.ref].processes
+                entities = never_shrink(entities, told, processes, stored[told.ref].get("attributes", {}))
+        return entities, settled.updates, stored
+
+    def _stored(self, wanted: set[Ref], fresh: set[Ref], deadline: Deadline) -> dict[Ref, Json]:
+        """What the catalogue has of these; ``fresh`` ones and those that others may have changed are asked for anew."""
+        found = self._state.known(self._name, (ref for ref in wanted - fresh if _keeps(ref)))
+        by_type: dict[str, list[str]] = {}
+        for ref in sorted(wanted - found.keys()):
+            by_type.setdefault(ref.type_name, []).append(ref.qualified_name)
+        for type_name, names in by_type.items():
+            for name, entity in self._look_up(type_name, names, deadline).items():
+                found[Ref(type_name, name)] = entity
+        return found
+
+    def _look_up(self, type_name: str, names: list[str], deadline: Deadline) -> dict[str, Json]:
+        return self.patiently(lambda: self.catalog.get_many(type_name, names), deadline)
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+    def write(self, documents: list[Json], refs: list[Ref]) -> Json:
+        """One call, with its note."""
+        if not self._linger:
+            return self.catalog.write(documents)
+        self._state.begin_call(self._name, refs)
+        try:
+            answer = self.catalog.write(documents)
+        except CatalogBusyError as error:
+            if error.__cause__ is not None:  # no answer was seen: the note stays, and the next attempt is smaller
+                self._state.set_fact(self._name, _SIZE_FACT, str(max(1, len(refs) // 2)))
+                raise UnansweredError(str(error)) from error
+            self._state.end_call(self._name)
+            raise
+        except Exception:
+            self._state.end_call(self._name)
+            raise
+        self._state.end_call(self._name)
+        return answer
+
+    def suspect(self, ref: Ref) -> None:
+        """The catalogue took others and did not answer this one alone: it is set aside by the next delivery."""
+        self._state.set_fact(self._name, _SUSPECT_FACT, json.dumps([ref.type_name, ref.qualified_name]))
+
+    def _suspects(self, entities: Sequence[Entity]) -> dict[Ref, str]:
+        fact = self._state.fact(self._name, _SUSPECT_FACT)
+        suspect = Ref(*json.loads(fact)) if fact else None
+        found = any(entity.ref == suspect for entity in entities)
+        return {suspect: "the catalogue does not answer when it is written, alone, and takes others"} if suspect and found else {}
+
+    def types_again(self, deadline: Deadline) -> None:
+        """The catalogue does not know a type: somebody may have emptied it."""
+        self._ensure_types(deadline, again=True)
+
+    def patiently(self, call: Callable[[], T], deadline: Deadline, *, tries: int = _TRIES) -> T:
+        """``call``, tried again with full jitter while the catalogue is busy and time is left."""
+        for attempt in range(1, tries + 1):
+            deadline.check(_LEAST_SECONDS)
+            try:
+                return call()
+            except UnansweredError:
+                raise
+            except CatalogBusyError as error:
+                if attempt == tries:
+                    raise
+                longest = min(_LONGEST_PAUSE, _PAUSE * 2**attempt)
+                pause = error.retry_after if error.retry_after is not None else random.uniform(0, longest)  # noqa: S311
+                if deadline.left() <= pause + _LEAST_SECONDS:
+                    raise
+                self._sleep(pause)
+        raise AssertionError("tries is at least 1")
+
+    def _size(self) -> int:
+        return min(self._batch_size, int(self._state.fact(self._name, _SIZE_FACT) or self._batch_size))
+
+    def _update(self, type_name: str, qualified_name: str, attributes: Mapping[str, Any], work: _Work) -> None:
+        try:
+            self.patiently(lambda: self.catalog.update(type_name, qualified_name, attributes), work.deadline)
+        except EntityNotFoundError:
+            return  # somebody deleted it: nothing to bring up to date
+        except CatalogRefusedError as error:
+            work.delivered.refused[Ref(type_name, qualified_name)] = str(error)
+
+    def _remember(self, work: _Work, stored: Mapping[Ref, Json]) -> None:
+        known = {}
+        for entity in work.written:
+            if _keeps(entity.ref):
+                before = stored.get(entity.ref, {}).get("attributes", {})
+                facts = {"qualifiedName": entity.qualified_name}
+                time = entity.attributes.get("factsTime", before.get("factsTime"))
+                known[entity.ref] = {"attributes": facts if time is None else {**facts, "factsTime": time}}
+        with self._state.transaction():
+            self._state.remember(self._name, known)
+        for name in (_SIZE_FACT, _SUSPECT_FACT):
+            if self._state.fact(self._name, name):
+                self._state.set_fact(self._name, name, None)
+
+    # --- processes that a run gave up --------------------------------------------------------------------------------
+    def _retire(self, process: Ref, share: RunShare, deadline: Deadline) -> None:
+        """Soft-delete a process that was written before the ends of its only run grew."""
+        if share.run is None or self._state.claimed(process, besides=share.key):
+            return
+        entity = self.patiently(lambda: self.catalog.get(process.type_name, process.qualified_name), deadline)
+        if entity is None or self._done_by_another(entity.get("attributes", {}), share.run, deadline):
+            return
+        self.patiently(lambda: self.catalog.delete(process.type_name, process.qualified_name), deadline)
+        with self._state.transaction():
+            self._state.forget(self._name, [process])
+
+    def _done_by_another(self, attributes: Mapping[str, Any], run: Ref, deadline: Deadline) -> bool:
+        """Whether the catalogue has another run that did this process; True where that cannot be found out."""
+        key = _RUN_TYPES.get(run.type_name)
+        process_key = attributes.get("processKey")
+        if key is None or not attributes.get(key) or not process_key:
+            return True
+        if attributes.get("lastRun") not in (None, run.qualified_name):
+            return True
+        for offset in range(0, _SEARCH_LIMIT, _SEARCH_PAGE):
+            page = self.patiently(
+                lambda offset=offset: self.catalog.search(  # type: ignore[misc]
+                    run.type_name,
+                    {key: attributes[key]},
+                    attributes=("processKey",),
+                    limit=_SEARCH_PAGE,
+                    offset=offset,
+                ),
+                deadline,
+            )
+            for header in page:
+                found = header.get("attributes", {})
+                keys = str(found.get("processKey") or "").split()
+                if process_key in keys and found.get("qualifiedName") != run.qualified_name:
+                    return True
+            if len(page) < _SEARCH_PAGE:
+                return False
+        return True
+
+
+class UnansweredError(CatalogBusyError):
+    """A write was cut off before its answer: nothing may be written until it is certainly over."""
+
+
+class _Work:
+    """The writing of one parcel: what was written, what was refused, what the catalogue could not answer."""
+
+    def __init__(self, sink: CatalogSink, deadline: Deadline) -> None:
+        self.deadline = deadline
+        self.delivered = Delivered()
+        self.written: list[Entity] = []
+        self._sink = sink
+        self._guids: dict[Ref, str] = {}
+        self._stuck: dict[Ref, CatalogBusyError] = {}
+        self._forbidden: CatalogRefusedError | None = None
+
+    def write(self, batch: Sequence[Entity], *, tries: int = _TRIES) -> None:
+        """Write ``batch``; halve it where it fails, until the culprit is alone."""
+        without = {**self.delivered.refused, **{ref: str(error) for ref, error in self._stuck.items()}}
+        kept, left_out = without_dependents(batch, without)
+        self.delivered.refused |= left_out
+        if not kept:
+            return
+        try:
+            self._send(kept, tries)
+        except UnansweredError:
+            if len(kept) == 1 and self.written:
+                self._sink.suspect(kept[0].ref)
+            raise
+        except CatalogRefusedError as error:
+            if len(kept) == 1:
+                self.delivered.refused[kept[0].ref] = str(error)
+                self._forbidden = error if error.status == 403 else self._forbidden
+                return
+            self._halve(kept, tries)
+        except CatalogBusyError as error:
+            if len(kept) == 1:
+                self._stuck[kept[0].ref] = error
+                if len(self._stuck) >= _STUCK_LIMIT and not self.written:
+                    raise
+                return
+            self._halve(kept, 2)
+
+    def finish(self) -> None:
+        """Decide about what could not be answered: culprits if others were written, else the catalogue as a whole."""
+        if not self.written:
+            if self._stuck:
+                raise next(iter(self._stuck.values()))
+            if self._forbidden is not None:
+                raise CatalogUnavailableError(f"the catalogue forbids everything: {self._forbidden}") from self._forbidden
+        for ref, error in self._stuck.items():
+            self.delivered.refused[ref] = f"the catalogue takes the others but not this one: {error}"
+
+    def _halve(self, batch: list[Entity], tries: int) -> None:
+        middle = len(batch) // 2
+        self.write(batch[:middle], tries=tries)
+        self.write(batch[middle:], tries=tries)
+
+    def _send(self, batch: list[Entity], tries: int) -> None:
+        try:
+            answer = self._call(batch, tries)
+        except CatalogRefusedError as error:
+            if error.error_code != _UNKNOWN_TYPE or self.delivered.warnings:
+                raise
+            self.delivered.warnings.append(f"types were missing in the catalogue and applied again: {error}")
+            self._sink.types_again(self.deadline)
+            answer = self._call(batch, tries)
+        self.written += batch
+        self.delivered.written += len(batch)
+        assigned = answer.get("guidAssignments") or {}
+        for number, entity in enumerate(batch, 1):
+            if isinstance(guid := assigned.get(f"-{number}"), str):
+                self._guids[entity.ref] = guid
+
+    def _call(self, batch: list[Entity], tries: int) -> Json:
+        documents, refs = to_atlas(batch, self._guids), [entity.ref for entity in batch]
+        return self._sink.patiently(lambda: self._sink.write(documents, refs), self.deadline, tries=tries)
+
+
+_CHANGED_BY_OTHERS: Iterable[str] = frozenset({"mlgov_endpoint", "mlgov_model_deployment", "mlgov_model"})
+
+
+def _keeps(ref: Ref) -> bool:
+    """Whether knowing that it is there (and its ``factsTime``) is all that settling needs."""
+    return ref.type_name not in _CHANGED_BY_OTHERS
+
+
+__all__ = ["BudgetSpentError", "CatalogSink", "UnansweredError"]

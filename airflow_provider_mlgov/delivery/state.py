@@ -1,0 +1,214 @@
+"""What the sender remembers between sends: one SQLite file beside the spool, touched only under the sender's lock.
+
+Losing it loses no event and no entity: runs whose state is gone are united with what the catalogue has (see `readback`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_mlgov.errors import SpoolError
+from airflow_provider_mlgov.model.entity import Ref
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+_KNOWN_SECONDS = 600.0
+_OPEN_RUN_FACTOR = 14
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, state TEXT NOT NULL, ended INTEGER NOT NULL, touched REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS run_touched ON run (touched);
+CREATE TABLE IF NOT EXISTS claim (type TEXT, name TEXT, run TEXT, PRIMARY KEY (type, name, run)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS claim_run ON claim (run);
+CREATE TABLE IF NOT EXISTS known (
+    catalog TEXT, type TEXT, name TEXT, stored TEXT NOT NULL, expires REAL NOT NULL, PRIMARY KEY (catalog, type, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS note (catalog TEXT PRIMARY KEY, started REAL NOT NULL, names TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fact (catalog TEXT, name TEXT, value TEXT, PRIMARY KEY (catalog, name)) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class RunState:
+    """The united events of a run, and the processes that were written for it."""
+
+    state: Json
+    processes: frozenset[Ref]
+
+
+@dataclass(frozen=True)
+class Note:
+    """A call that was begun and whose end nobody saw: it may still be at work inside the catalogue."""
+
+    started: float
+    names: tuple[Ref, ...]
+
+
+class SenderState:
+    """Opened by a sender for one send."""
+
+    def __init__(self, path: Path, *, keep_hours: float = 24.0, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._keep = keep_hours * 3600
+        self._clock = clock
+        try:
+            self._db = self._open()
+        except sqlite3.OperationalError as error:
+            raise SpoolError(f"cannot open {path}: {error}; give the spool a writable folder with free space") from error
+        except sqlite3.DatabaseError as error:
+            self._renew(str(error))
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")  # a state must not be younger than the acknowledgement of its events
+            if db.execute("PRAGMA user_version").fetchone()[0] != 1:
+                db.executescript(_SCHEMA + "PRAGMA user_version=1;")
+                self._path.chmod(0o600)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _renew(self, reason: str) -> None:
+        """Set a damaged file aside and begin a new one."""
+        aside = self._path.with_name(f"{self._path.name}.damaged-{time.time_ns()}")
+        log.warning("%s is damaged (%s); it is kept as %s and begun anew", self._path, reason, aside.name)
+        try:
+            for tail in ("-wal", "-shm"):
+                self._path.with_name(self._path.name + tail).unlink(missing_ok=True)
+            self._path.replace(aside)
+            self._db = self._open()
+        except (OSError, sqlite3.Error) as error:
+            raise SpoolError(f"cannot replace the damaged {self._path}: {error}; remove it by hand") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside is stored at once, or nothing is; errors of the file become `SpoolError`."""
+        with self._explained():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise SpoolError(f"cannot use {self._path}: {error}; is the disk full?") from error
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            self._renew(str(error))
+            raise SpoolError(f"{self._path} was damaged ({error}) and begun anew; the next send goes on") from error
+
+    def _rows(self, statement: str, *values: Any) -> list[Any]:
+        with self._explained():
+            return self._db.execute(statement, values).fetchall()
+
+    # --- runs --------------------------------------------------------------------------------------------------------
+    def run(self, key: str) -> RunState | None:
+        """What is known of a run, or None."""
+        rows = self._rows("SELECT state FROM run WHERE key = ?", key)
+        if not rows:
+            return None
+        claims = self._rows("SELECT type, name FROM claim WHERE run = ?", key)
+        return RunState(json.loads(rows[0][0]), frozenset(Ref(*claim) for claim in claims))
+
+    def save_run(self, key: str, run: RunState, *, ended: bool) -> None:
+        """Keep the state of a run; inside a `transaction`."""
+        state = json.dumps(run.state, separators=(",", ":"))
+        self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?)", (key, state, ended, self._clock()))
+        self._db.execute("DELETE FROM claim WHERE run = ?", (key,))
+        claims = [(ref.type_name, ref.qualified_name, key) for ref in run.processes]
+        self._db.executemany("INSERT OR REPLACE INTO claim VALUES (?, ?, ?)", claims)
+
+    def claimed(self, process: Ref, *, besides: str) -> bool:
+        """Whether a run other than that of key ``besides`` did this process."""
+        claim = (process.type_name, process.qualified_name, besides)
+        return bool(self._rows("SELECT 1 FROM claim WHERE type = ? AND name = ? AND run != ? LIMIT 1", *claim))
+
+    def expire(self) -> None:
+        """Forget runs some hours after their end (those that never end: some weeks), and old names; inside a `transaction`."""
+        now = self._clock()
+        gone = "SELECT key FROM run WHERE touched < ? AND (ended OR touched < ?)"
+        limits = (now - self._keep, now - self._keep * _OPEN_RUN_FACTOR)
+        self._db.execute(f"DELETE FROM claim WHERE run IN ({gone})", limits)  # noqa: S608 - a constant
+        self._db.execute(f"DELETE FROM run WHERE key IN ({gone})", limits)  # noqa: S608 - a constant
+        self._db.execute("DELETE FROM known WHERE expires < ?", (now,))
+
+    # --- names known to be in a catalogue ----------------------------------------------------------------------------
+    def known(self, catalog: str, refs: Iterable[Ref]) -> dict[Ref, Json]:
+        """Those of ``refs`` that were seen or written lately, with what was remembered of them."""
+        now = self._clock()
+        found = {}
+        for ref in refs:
+            rows = self._rows(
+                "SELECT stored FROM known WHERE catalog = ? AND type = ? AND name = ? AND expires > ?",
+                *(catalog, ref.type_name, ref.qualified_name, now),
+            )
+            if rows:
+                found[ref] = json.loads(rows[0][0])
+        return found
+
+    def remember(self, catalog: str, stored: Mapping[Ref, Json]) -> None:
+        """These entities are in the catalogue now; inside a `transaction`."""
+        expires = self._clock() + _KNOWN_SECONDS
+        self._db.executemany(
+            "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?)",
+            [(catalog, ref.type_name, ref.qualified_name, json.dumps(entity), expires) for ref, entity in stored.items()],
+        )
+
+    def forget(self, catalog: str, refs: Iterable[Ref]) -> None:
+        """These names have to be looked up again; inside a `transaction`."""
+        self._db.executemany(
+            "DELETE FROM known WHERE catalog = ? AND type = ? AND name = ?",
+            [(catalog, ref.type_name, ref.qualified_name) for ref in refs],
+        )
+
+    # --- the in-flight note ------------------------------------------------------------------------------------------
+    def note(self, catalog: str) -> Note | None:
+        """The open note of a call to this catalogue."""
+        rows = self._rows("SELECT started, names FROM note WHERE catalog = ?", catalog)
+        return Note(rows[0][0], tuple(Ref(*name) for name in json.loads(rows[0][1]))) if rows else None
+
+    def begin_call(self, catalog: str, refs: Iterable[Ref]) -> None:
+        """Write the note, on disk before the call is made."""
+        names = json.dumps([(ref.type_name, ref.qualified_name) for ref in refs])
+        with self.transaction():
+            self._db.execute("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (catalog, self._clock(), names))
+
+    def end_call(self, catalog: str) -> None:
+        """The call was answered."""
+        with self.transaction():
+            self._db.execute("DELETE FROM note WHERE catalog = ?", (catalog,))
+
+    # --- single facts of a catalogue ---------------------------------------------------------------------------------
+    def fact(self, catalog: str, name: str) -> str | None:
+        """A remembered fact, such as which types were applied."""
+        rows = self._rows("SELECT value FROM fact WHERE catalog = ? AND name = ?", catalog, name)
+        return str(rows[0][0]) if rows else None
+
+    def set_fact(self, catalog: str, name: str, value: str | None) -> None:
+        """Remember a fact, or forget it."""
+        with self.transaction():
+            self._db.execute("DELETE FROM fact WHERE catalog = ? AND name = ?", (catalog, name))
+            if value is not None:
+                self._db.execute("INSERT INTO fact VALUES (?, ?, ?)", (catalog, name, value))

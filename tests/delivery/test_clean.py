@@ -1,0 +1,173 @@
+import copy
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_mlgov.delivery.clean import CleanOptions, clean
+from airflow_provider_mlgov.delivery.secrets import hide_in_text, is_secret, strip_url
+
+
+def event(**more):
+    return {
+        "eventTime": "2026-01-01T00:00:00Z",
+        "eventType": "COMPLETE",
+        "run": {"runId": "r", "facets": more.pop("run", {})},
+        "job": {"namespace": "n", "name": "j", "facets": more.pop("job", {})},
+        "inputs": more.pop("inputs", []),
+        "outputs": more.pop("outputs", []),
+    }
+
+
+def dataset(name="t", **facets):
+    return {"namespace": "postgres://h:1", "name": name, "facets": facets}
+
+
+def test_only_allowed_facets_survive():
+    cleaned = clean(
+        event(
+            run={"nominalTime": {"a": 1}, "spark.logicalPlan": {"plan": "x"}, "mlgov_airflow": {"dagId": "d"}},
+            job={"sql": {"query": "select 1"}, "airflow": {"tasks": {}}, "sourceCode": {"sourceCode": "x"}},
+            inputs=[{**dataset(schema={"fields": []}, spark_stats={}), "inputFacets": {"mlgov_io": {"split": "test"}, "odd": {}}}],
+            outputs=[{**dataset(), "outputFacets": {"outputStatistics": {"rowCount": 1}, "odd": {}}}],
+        )
+    )
+    assert set(cleaned["run"]["facets"]) == {"nominalTime", "mlgov_airflow"}
+    assert set(cleaned["job"]["facets"]) == {"sql"}
+    assert set(cleaned["inputs"][0]["facets"]) == {"schema"}
+    assert set(cleaned["inputs"][0]["inputFacets"]) == {"mlgov_io"}
+    assert set(cleaned["outputs"][0]["outputFacets"]) == {"outputStatistics"}
+
+
+@pytest.mark.parametrize(
+    ("option", "where", "facet"),
+    [
+        ({"source_code": True}, "job", {"sourceCode": {"sourceCode": "x = 1"}}),
+        ({"environment": True}, "run", {"environmentVariables": {"environmentVariables": []}}),
+        ({"conf": True}, "run", {"airflow": {"dagRun": {"conf": {"a": 1}}, "task": {"op_kwargs": {"b": 2}}}}),
+        ({"stack_traces": True}, "run", {"errorMessage": {"message": "m", "stackTrace": "at line 1"}}),
+        ({"facets": frozenset({"gcp"})}, "run", {"gcp": {"a": 1}}),
+    ],
+)
+def test_what_is_off_by_default_can_be_switched_on(option, where, facet):
+    document = event(**{where: facet})
+    assert clean(document)[where]["facets"] != facet
+    assert clean(document, options=CleanOptions(**option))[where]["facets"] == facet
+
+
+def test_facts_survive_and_secrets_do_not():
+    ml = {
+        "parameters": [{"name": "max_tokens", "value": 5}, {"name": "api_key", "value": "k"}, {"name": "API-Key", "value": "k"}],
+        "metrics": [{"name": "token_accuracy", "value": 0.5}],
+        "access_token": "t",
+        "tokenizer": "bpe",
+    }
+    facet = clean(event(outputs=[dataset(mlgov_ml=ml)]))["outputs"][0]["facets"]["mlgov_ml"]
+    assert [item["value"] for item in facet["parameters"]] == [5, "***", "***"]
+    assert facet["metrics"] == ml["metrics"]
+    assert (facet["access_token"], facet["tokenizer"]) == ("***", "bpe")
+
+
+def test_columns_may_be_called_like_secrets():
+    facets = {
+        "schema": {"fields": [{"name": "password", "type": "text"}]},
+        "columnLineage": {"fields": {"token": {"inputFields": [{"namespace": "n", "name": "t", "field": "secret"}]}}},
+    }
+    assert clean(event(inputs=[dataset(**facets)]))["inputs"][0]["facets"] == facets
+
+
+def test_the_masker_sees_texts_but_no_identities():
+    cleaned = clean(
+        event(run={"errorMessage": {"message": "hunter2 failed"}}, inputs=[dataset("hunter2.t")]),
+        lambda text: text.replace("hunter2", "***"),
+    )
+    assert cleaned["run"]["facets"]["errorMessage"]["message"] == "*** failed"
+    assert cleaned["inputs"][0]["name"] == "hunter2.t"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("postgres://user:pw@host:5432/db", "postgres://host:5432/db"),
+        ("https://ghp_token@github.com/a/b", "https://github.com/a/b"),
+        ("abfss://container@account.dfs.core.windows.net/x", "abfss://container@account.dfs.core.windows.net/x"),
+        ("s3://b/k?versionId=3&X-Amz-Signature=abc&x=1", "s3://b/k?versionId=3&x=1"),
+        ("https://h/p?token=abc&x=1", "https://h/p?x=1"),
+        ("https://h/p?token=abc", "https://h/p"),
+        ("jdbc:sqlserver://h;user=u;password=p;database=d", "jdbc:sqlserver://h;user=u;database=d"),
+        ("s3://bucket/token=5/part", "s3://bucket/token=5/part"),
+        ("plain@text", "plain@text"),
+    ],
+)
+def test_urls_lose_credentials(text, kept):
+    assert strip_url(text) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("login failed: password=hunter2 for x", "login failed: password=*** for x"),
+        ('{"api_key": "abc", "max_tokens": 5}', '{"api_key": ***, "max_tokens": 5}'),
+        ("max_tokens=5", "max_tokens=5"),
+        ("Authorization: Bearer abcdefghijkl", "Authorization: Bearer ***"),
+        ("select * from t where a = 1", "select * from t where a = 1"),
+    ],
+)
+def test_texts_lose_assigned_secrets(text, kept):
+    assert hide_in_text(text) == kept
+
+
+@pytest.mark.parametrize("name", ["password", "API_KEY", "api-key", "apiKey", "Authorization", "private_key", "token"])
+def test_secret_names(name):
+    assert is_secret(name)
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "tokens", "password_length", "secretary", "keys", 5, None])
+def test_other_names(name):
+    assert not is_secret(name)
+
+
+def test_a_long_text_is_cut_with_a_marker():
+    cleaned = clean(event(job={"sql": {"query": "x" * 2000}}), options=CleanOptions(value_limit=1000))
+    assert cleaned["job"]["facets"]["sql"]["query"] == "x" * 1000 + "… [mlgov: 1000 characters cut]"
+
+
+def test_a_large_event_loses_texts_then_facets_but_never_names():
+    fields = [{"name": f"c{number}", "type": "int"} for number in range(2000)]
+    document = event(
+        job={"sql": {"query": "x" * 50_000}},
+        inputs=[dataset(f"t{number}", schema={"fields": fields}) for number in range(4)],
+    )
+    kept = clean(document, options=CleanOptions(event_limit=100_000))
+    assert len(json.dumps(kept)) < 110_000
+    assert kept["job"]["facets"]["sql"]["query"].endswith("characters cut]")
+    assert [item["name"] for item in kept["inputs"]] == ["t0", "t1", "t2", "t3"]
+    assert any("mlgovCut" in item["facets"]["schema"] for item in kept["inputs"])
+
+
+def test_what_is_no_json_becomes_json():
+    deep = current = {}
+    for _ in range(100):
+        current["a"] = current = {}
+    cleaned = clean(event(run={"mlgov_x": {"n": float("nan"), "s": "\ud800", "set": {1}, "o": object, "deep": deep}}))
+    json.dumps(cleaned, allow_nan=False).encode()
+    assert cleaned["run"]["facets"]["mlgov_x"]["n"] == "nan"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.sampled_from(["password", "name", "value"]), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(JSON, JSON)
+def test_any_json_is_cleaned_without_being_changed(facet, whole):
+    document = event(run={"mlgov_x": facet})
+    before = copy.deepcopy(document)
+    once = clean(document)
+    assert repr(document) == repr(before)
+    json.dumps(once, allow_nan=False).encode()
+    assert clean(once) == once
+    clean({"run": whole, "job": whole, "inputs": whole, "outputs": [whole], "dataset": whole})
