@@ -1,0 +1,87 @@
+"""From settings to objects: which catalogue, spool, outbox and sender this Airflow uses.
+
+Everything opens lazily, and a Connection is looked up only when something is really sent or read: never in a scheduler hook.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlgov.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow_provider_mlgov.catalog.catalog import Catalog
+    from airflow_provider_mlgov.delivery.clean import Mask
+    from airflow_provider_mlgov.delivery.outbox import Outbox
+    from airflow_provider_mlgov.delivery.sender import Sender
+    from airflow_provider_mlgov.delivery.spool import Spool
+    from airflow_provider_mlgov.translate.options import TranslateOptions
+
+
+def open_catalog(settings: Settings) -> Catalog:
+    """The catalogue that these settings name: that of the Connection, or the embedded one."""
+    if settings.atlas_conn_id:
+        from airflow_provider_mlgov.hooks.atlas import AtlasHook
+
+        return AtlasHook(settings.atlas_conn_id).get_catalog()
+    from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+
+    return EmbeddedCatalog(settings.embedded_path)
+
+
+def open_spool(settings: Settings) -> Spool:
+    """The spool of this host."""
+    from airflow_provider_mlgov.delivery.spool import Spool
+
+    return Spool(settings.spool_folder)
+
+
+def open_outbox(settings: Settings) -> Outbox:
+    """What every door puts its events into: it cleans them and writes them to the spool."""
+    from airflow_provider_mlgov.delivery.clean import CleanOptions
+    from airflow_provider_mlgov.delivery.outbox import Outbox
+
+    options = CleanOptions(
+        source_code=settings.send_code,
+        environment=settings.send_environment,
+        conf=settings.send_conf,
+        stack_traces=settings.send_stack_traces,
+    )
+    return Outbox(open_spool(settings), masker(), options)
+
+
+def translate_options(settings: Settings) -> TranslateOptions:
+    """What translation has to know. `ConfigurationError` if the namespace is missing."""
+    from airflow_provider_mlgov.translate.options import TranslateOptions
+
+    return TranslateOptions(
+        airflow_namespace=settings.airflow_namespace,
+        catalog_namespace=settings.catalogue_namespace,
+        platform_namespace=settings.platform_namespace,
+        s3_scheme=settings.s3_scheme,
+    )
+
+
+def open_sender(settings: Settings) -> Sender:
+    """The sender. `ConfigurationError` if the namespace is missing; the catalogue is opened when something is sent."""
+    from airflow_provider_mlgov.delivery.sender import Sender
+
+    return Sender(
+        open_spool(settings),
+        lambda: open_catalog(settings),
+        translate_options(settings),
+        keep_hours=settings.state_hours,
+        breaker_interval=settings.breaker_interval,
+    )
+
+
+def masker() -> Mask:
+    """Airflow's masker: it replaces the secret values that this process has seen (Connections, Variables)."""
+
+    def mask(text: str) -> str:
+        from airflow_provider_mlgov._compat import redact
+
+        masked: Any = redact(text)
+        return str(masked)
+
+    return mask

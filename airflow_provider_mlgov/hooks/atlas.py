@@ -1,0 +1,178 @@
+"""The connection to Apache Atlas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlgov._compat import BaseHook
+from airflow_provider_mlgov.errors import ConfigurationError, MlgovError
+from airflow_provider_mlgov.hooks.fields import CONNECTION_FIELDS, FIELD_BEHAVIOUR
+
+if TYPE_CHECKING:
+    from pyapacheatlas.core import AtlasClient
+
+    from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
+
+_TRUE = ("true", "1", "yes", "on", "t")
+_FALSE = ("false", "0", "no", "off", "f")
+
+
+class AtlasHook(BaseHook):
+    """Apache Atlas, by a Connection of type ``atlas``.
+
+    Host (with or without ``http://`` or ``https://``), port, login and password; in the extras ``scheme``, ``base_path``
+    (``/gateway/cdp/atlas``), ``verify`` (true, false), ``ca_path``, ``connect_timeout`` and ``read_timeout`` (seconds).
+    """
+
+    conn_name_attr = "atlas_conn_id"
+    default_conn_name = "atlas_default"
+    conn_type = "atlas"
+    hook_name = "Apache Atlas"
+
+    def __init__(self, atlas_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.atlas_conn_id = atlas_conn_id
+
+    def get_catalog(self) -> AtlasCatalog:
+        """The catalogue behind the Connection. Nothing is asked of it yet.
+
+        Raises `ConfigurationError` if the Connection is missing or wrong.
+        """
+        from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
+
+        return AtlasCatalog(**self._arguments())
+
+    def get_conn(self) -> AtlasClient:
+        """A ready `pyapacheatlas` client, for what the catalogue protocol does not cover.
+
+        It writes on its own: the promise that one sender writes at a time does not hold for it.
+        """
+        from pyapacheatlas.auth import BasicAuthentication
+        from pyapacheatlas.core import AtlasClient
+
+        arguments = self._arguments()
+        auth = BasicAuthentication(*arguments["auth"]) if arguments["auth"] else None
+        options = {"requests_verify": arguments["verify"], "requests_timeout": arguments["timeout"]}
+        return AtlasClient(f"{arguments['url']}/api/atlas/v2", auth, **options)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask Atlas for its status: what the test button of the connection form does."""
+        try:
+            catalog = self.get_catalog()
+            try:
+                status = catalog.status()
+                catalog.get_many("Referenceable", ["mlgov-connection-test"])  # the status is given without a login
+            finally:
+                catalog.close()
+        except MlgovError as error:
+            return False, str(error)
+        state = str(status.get("Status", "unknown"))
+        version = f", version {status['Version']}" if status.get("Version") else ""
+        return state == "ACTIVE", f"Atlas at {catalog.identity} is {state}{version}"
+
+    def _arguments(self) -> dict[str, Any]:
+        """The arguments of `AtlasCatalog` that the Connection comes to."""
+        from airflow_provider_mlgov._compat import AirflowNotFoundException
+
+        try:
+            connection = self.get_connection(self.atlas_conn_id)
+        except AirflowNotFoundException as error:
+            raise ConfigurationError(
+                f"connection {self.atlas_conn_id!r} does not exist: create one of type atlas, or correct the name ({error})"
+            ) from None
+        extra = connection.extra_dejson
+        return {
+            "url": _url(self.atlas_conn_id, connection, extra),
+            "auth": (connection.login, connection.password or "") if connection.login else None,
+            "timeout": (
+                _seconds(self.atlas_conn_id, extra, "connect_timeout", 3.0),
+                _seconds(self.atlas_conn_id, extra, "read_timeout", 10.0),
+            ),
+            "verify": extra.get("ca_path") or _boolean(self.atlas_conn_id, extra, "verify", default=True),
+        }
+
+    # On Airflow 3 the form is declared in the provider metadata; 2.11 asks these two.
+    @staticmethod
+    def get_connection_form_widgets() -> dict[str, Any]:
+        """The extra fields of the connection form (Airflow 2.11)."""
+        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+        from flask_babel import lazy_gettext
+        from wtforms import BooleanField, FloatField, StringField
+        from wtforms.validators import Optional
+
+        def text(field: dict[str, Any]) -> Any:
+            return StringField(
+                lazy_gettext(field["label"]), widget=BS3TextFieldWidget(), description=field["description"]
+            )
+
+        def flag(field: dict[str, Any]) -> Any:
+            return BooleanField(lazy_gettext(field["label"]), default=True, description=field["description"])
+
+        def number(field: dict[str, Any]) -> Any:
+            default = field["schema"]["default"]
+            checks = [Optional()]
+            return FloatField(
+                lazy_gettext(field["label"]),
+                validators=checks,
+                widget=BS3TextFieldWidget(),
+                default=default,
+                description=field["description"],
+            )
+
+        makers = {"string": text, "boolean": flag, "number": number}
+        return {name: makers[field["schema"]["type"][0]](field) for name, field in CONNECTION_FIELDS.items()}
+
+    @staticmethod
+    def get_ui_field_behaviour() -> dict[str, Any]:
+        """How the fields of the connection form look (Airflow 2.11)."""
+        return {
+            "hidden_fields": FIELD_BEHAVIOUR["hidden-fields"],
+            "relabeling": FIELD_BEHAVIOUR["relabeling"],
+            "placeholders": FIELD_BEHAVIOUR["placeholders"],
+        }
+
+
+def _url(name: str, connection: Any, extra: dict[str, Any]) -> str:
+    host = (connection.host or "").strip()
+    if not host:
+        raise ConfigurationError(
+            f"connection {name!r} has no host; wanted the address of Atlas, such as http://atlas:21000"
+        )
+    scheme, mark, rest = host.rpartition("://")
+    # A URI such as atlas://https://host/… puts the scheme where databases have their schema.
+    scheme = (
+        scheme
+        or str(extra.get("scheme") or "")
+        or (connection.schema if connection.schema in ("http", "https") else "")
+    )
+    scheme = (scheme or "http").lower()
+    if scheme not in ("http", "https"):
+        raise ConfigurationError(f"connection {name!r} has scheme {scheme!r}; wanted http or https")
+    authority, _, path = (rest if mark else host).partition("/")
+    if connection.port and ":" not in authority.rpartition("]")[2]:
+        authority = f"{authority}:{connection.port}"
+    base = "/".join(part.strip("/") for part in (path, str(extra.get("base_path") or "")) if part.strip("/"))
+    return f"{scheme}://{authority}/{base}".rstrip("/").removesuffix("/api/atlas/v2").removesuffix("/api/atlas")
+
+
+def _boolean(name: str, extra: dict[str, Any], key: str, *, default: bool) -> bool:
+    value = extra.get(key)
+    if value is None or value == "":
+        return default
+    text = str(value).strip().lower()
+    if text not in (*_TRUE, *_FALSE):
+        raise ConfigurationError(f"connection {name!r} has {key} {value!r}; wanted true or false")
+    return text in _TRUE
+
+
+def _seconds(name: str, extra: dict[str, Any], key: str, default: float) -> float:
+    value = extra.get(key)
+    if value is None or value == "":
+        return default
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ConfigurationError(f"connection {name!r} has {key} {value!r}; wanted a number of seconds above 0")
+    return seconds

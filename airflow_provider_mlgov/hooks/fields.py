@@ -1,0 +1,43 @@
+"""The form of a connection of type ``atlas``: for the provider metadata (Airflow 3) and the hook's methods (2.11)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
+    "scheme": {
+        "label": "Scheme",
+        "description": "http or https; not needed where the host says it.",
+        "schema": {"type": ["string", "null"], "default": None},
+    },
+    "base_path": {
+        "label": "Base path",
+        "description": "Path before /api/atlas, where a gateway such as Knox adds one: /gateway/cdp/atlas",
+        "schema": {"type": ["string", "null"], "default": None},
+    },
+    "verify": {
+        "label": "Verify TLS",
+        "description": "Check the certificate of the server.",
+        "schema": {"type": ["boolean", "null"], "default": True},
+    },
+    "ca_path": {
+        "label": "CA file",
+        "description": "File with the certificates to trust, on the machine that sends.",
+        "schema": {"type": ["string", "null"], "default": None},
+    },
+    "connect_timeout": {
+        "label": "Connect timeout",
+        "description": "Seconds.",
+        "schema": {"type": ["number", "null"], "default": 3},
+    },
+    "read_timeout": {
+        "label": "Read timeout",
+        "description": "Seconds.",
+        "schema": {"type": ["number", "null"], "default": 10},
+    },
+}
+FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["schema"],
+    "relabeling": {"host": "Atlas URL"},
+    "placeholders": {"host": "http://atlas:21000", "login": "admin"},
+}

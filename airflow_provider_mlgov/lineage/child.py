@@ -1,0 +1,139 @@
+"""The delivery process of the scheduler and the API server: it drains the spool and follows up on runs that ended.
+
+``python -m airflow_provider_mlgov.lineage.child <spool>``. At most one per spool works, elected by a lock; it ends after a while
+without work. It is the only part of the daemons that looks up a Connection or asks Airflow's database anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_mlgov.settings import Settings
+
+log = logging.getLogger(__name__)
+IDLE_SECONDS = 60.0
+GRACE_SECONDS = 5.0
+"""How long after the end of a DAG run its tasks may still report."""
+_STARTING_SECONDS = 10.0
+_LOCK = "delivery.lock"
+
+
+class _Started:
+    """The child that this process started last."""
+
+    process: subprocess.Popen[bytes] | None = None
+    time = 0.0
+
+
+def wake(settings: Settings) -> None:
+    """Start the delivery process unless one works. Costs a few milliseconds at most."""
+    from filelock import FileLock, Timeout
+
+    settings.spool_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = FileLock(settings.spool_folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return  # before it ends it frees the lock and looks once more, so it sees what was just written
+    lock.release()
+    starting = _Started.process is not None and _Started.process.poll() is None
+    if starting and time.monotonic() - _Started.time < _STARTING_SECONDS:
+        return
+    _Started.time = time.monotonic()
+    _Started.process = subprocess.Popen(
+        [sys.executable, "-m", "airflow_provider_mlgov.lineage.child", str(settings.spool_folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C at the scheduler is not meant for it
+        # 3.x gives a process the Connections of the database only where this says that it is none of a task
+        env={**os.environ, "_AIRFLOW_PROCESS_CONTEXT": "server"},
+    )
+
+
+def main(spool_folder: str, *, idle_seconds: float = IDLE_SECONDS, grace_seconds: float = GRACE_SECONDS) -> int:
+    """Work until there has been nothing to do for a while. Returns the exit code."""
+    from filelock import FileLock, Timeout
+
+    parent = os.getppid()
+    lock = FileLock(Path(spool_folder) / _LOCK)
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        return 0
+    from airflow_provider_mlgov.settings import Settings
+
+    settings = Settings.load()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s mlgov delivery: %(message)s")
+    work = Work(settings, grace_seconds)
+    last = time.monotonic()
+    while True:
+        if work.do():
+            last = time.monotonic()
+        elif time.monotonic() - last > idle_seconds and (not work.waits() or os.getppid() != parent):
+            lock.release()
+            # What was written before the lock was free is ours to see; what comes later wakes another process.
+            if not work.waits() or os.getppid() != parent:
+                return 0
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                return 0
+            last = time.monotonic()
+        time.sleep(1.0)
+
+
+class Work:
+    """What the delivery process does, one round at a time."""
+
+    def __init__(self, settings: Settings, grace_seconds: float) -> None:
+        from airflow_provider_mlgov.assembly import open_spool
+
+        self._settings = settings
+        self._grace = grace_seconds
+        self._spool = open_spool(settings)
+        self._complaint = ""
+
+    def waits(self) -> bool:
+        """Whether there is anything to do, now or soon."""
+        from airflow_provider_mlgov.lineage import followup
+
+        return self._spool.has_waiting() or followup.waiting(self._settings)
+
+    def do(self) -> bool:
+        """One round; whether anything was done. What goes wrong is said once, and tried again."""
+        from airflow_provider_mlgov.lineage.reconcile import reconcile
+
+        try:
+            done = self._drain()
+            if reconcile(self._settings, age=self._grace):
+                done = True
+                self._drain()
+        except Exception as error:  # noqa: BLE001 - this process is there to go on
+            complaint = f"{type(error).__name__}: {error}"
+            if complaint != self._complaint:
+                log.warning("Events wait in %s: %s", self._settings.spool_folder, complaint)
+                log.debug("Details:", exc_info=True)
+            self._complaint = complaint
+            return False
+        self._complaint = ""
+        return done
+
+    def _drain(self) -> bool:
+        from airflow_provider_mlgov.assembly import open_sender
+
+        before = self._spool.counts().waiting
+        if not before:
+            return False
+        open_sender(self._settings).send(60.0)
+        return self._spool.counts().waiting < before
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,83 @@
+"""Notes that daemons leave for the delivery process: runs that ended, attempts whose end no task process reports.
+
+A note is a small file beside the spool, so it outlives whoever wrote it; writing one is all that a scheduler hook does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_mlgov.lineage.facts import attempt_of
+from airflow_provider_mlgov.model.identity import token
+from airflow_provider_mlgov.settings import Settings
+
+Json = dict[str, Any]
+_FOLDER = "followup"
+
+
+def note_run(settings: Settings, dag_id: str, run_id: str, skip: Iterable[str] = ()) -> None:
+    """A DAG run ended: its task instances are to be looked through, without the tasks ``skip``, which are not recorded."""
+    _write(settings, f"run-{token(dag_id, run_id)}", {"dagId": dag_id, "runId": run_id, "skip": sorted(skip)})
+
+
+def note_attempt(settings: Settings, task_instance: Any, state: str | None, error: Any) -> None:
+    """Airflow says how an attempt ended, outside of its task process: set by hand, or found dead."""
+    if state is None:
+        return
+    attempt = attempt_of(task_instance)
+    by_hand = error is None or "manually set" in str(error)
+    found = str(getattr(task_instance.state, "value", task_instance.state) or "")
+    note = {
+        "dagId": attempt.dag_id,
+        "runId": attempt.run_id,
+        "attempt": {
+            "taskId": attempt.task_id,
+            "mapIndex": attempt.map_index,
+            "tryNumber": attempt.try_number,
+            "state": found if found == "up_for_retry" else state,
+            "stateSource": "manual" if by_hand else "reported",
+            "error": None if error is None else str(error),
+            "time": time.time(),
+        },
+    }
+    _write(settings, f"attempt-{secrets.token_hex(8)}", note)
+
+
+def _write(settings: Settings, name: str, note: Json) -> None:
+    folder = settings.spool_folder / _FOLDER
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = folder / f"{name}.{os.getpid()}.tmp"
+    temporary.write_text(json.dumps(note), encoding="utf-8")
+    temporary.replace(folder / f"{name}.json")
+
+
+def notes(settings: Settings, *, age: float = 0.0) -> Iterator[tuple[Path, Json]]:
+    """The notes that are older than ``age`` seconds, oldest first. What is damaged is removed."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for path in (settings.spool_folder / _FOLDER).glob("*.json"):
+            with contextlib.suppress(FileNotFoundError):
+                found.append((path.stat().st_mtime, path))
+    for written, path in sorted(found):
+        if written > time.time() - age:
+            continue
+        try:
+            note = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        except ValueError:
+            path.unlink(missing_ok=True)
+            continue
+        yield path, note
+
+
+def waiting(settings: Settings) -> bool:
+    """Whether there is any note."""
+    return any(True for _ in notes(settings))

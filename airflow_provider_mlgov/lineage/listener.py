@@ -1,0 +1,283 @@
+"""The listener: reports every task run and DAG run. Nothing it does may reach a task or the scheduler.
+
+An exception in a hook fails the task or kills the scheduler on 2.11, and silences the listeners behind ours on both: so every
+hook is wrapped. What is no `Exception` goes through: Airflow stops tasks by signals that raise such (time-outs, SIGTERM, Ctrl-C);
+what foreign code raises is caught where it is called.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlgov._compat import hookimpl, is_airflow_3, is_database_object
+from airflow_provider_mlgov.lineage import declared, event, followup
+from airflow_provider_mlgov.lineage.choice import dag_recorded, task_recorded
+from airflow_provider_mlgov.lineage.facts import Attempt, Facts, attempt_of, take
+from airflow_provider_mlgov.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow_provider_mlgov.delivery.outbox import Outbox
+    from airflow_provider_mlgov.lineage.collect import Seen
+
+log = logging.getLogger(__name__)
+RUNTIME: dict[Attempt, declared.Runtime] = {}
+"""What the lineage backend of 2.11 saw in the context of an attempt, until its end is reported."""
+
+
+def never_raises(hook: Callable[..., None]) -> Callable[..., None]:
+    """Turn what goes wrong in a hook into one log line."""
+
+    @functools.wraps(hook)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            hook(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - an exception here would fail the user's task or stop the scheduler
+            log.warning("Lineage of this event is lost (%s): %s: %s", hook.__name__, type(error).__name__, error)
+            log.debug("Details:", exc_info=True)
+
+    return wrapper
+
+
+class AtlasListener:
+    """Reports what Airflow tells its listeners. One object per process; the settings are read at the first event."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._given = settings
+        self._hooks_before: dict[Attempt, Seen] = {}
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The options of this process."""
+        return self._given or Settings.load()
+
+    @cached_property
+    def _outbox(self) -> Outbox:
+        from airflow_provider_mlgov.assembly import open_outbox
+
+        return open_outbox(self.settings)
+
+    # --- task runs -----------------------------------------------------------------------------------------------------
+    @hookimpl
+    @never_raises
+    def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
+        """A task begins, or goes on after it deferred."""
+        if not self._reports(task_instance, None, None):
+            return
+        from airflow_provider_mlgov.lineage.collect import hooks_seen
+
+        self._hooks_before[attempt_of(task_instance)] = hooks_seen()
+        self._report(task_instance, "START", None)
+
+    @hookimpl
+    @never_raises
+    def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:
+        """A task succeeded, or was set to success by hand."""
+        self._end(task_instance, "success", None)
+
+    @hookimpl
+    @never_raises
+    def on_task_instance_failed(self, previous_state: Any, task_instance: Any, error: Any) -> None:
+        """An attempt failed (``up_for_retry`` too), or was set to failed by hand."""
+        self._end(task_instance, "failed", error)
+
+    @hookimpl
+    @never_raises
+    def on_task_instance_skipped(self, previous_state: Any, task_instance: Any) -> None:
+        """A task skipped itself, or was set to skipped by hand (3.x only)."""
+        self._end(task_instance, "skipped", None)
+
+    def _end(self, task_instance: Any, state: str, error: Any) -> None:
+        began = time.monotonic()
+        if not self._reports(task_instance, state, error):
+            return
+        found = str(getattr(task_instance.state, "value", task_instance.state) or "")
+        state = found if found in event.EVENT_TYPES else state
+        self._report(task_instance, event.EVENT_TYPES[state], state, error)
+        if isinstance(error, str) and is_database_object(task_instance):
+            return  # 2.11: reported by a daemon for a task that died; daemons do not send
+        self._send(self.settings.send_budget - (time.monotonic() - began))
+
+    def _reports(self, task_instance: Any, state: str | None, error: Any) -> bool:
+        """Whether the task's own process reports this; else what is known is noted for the delivery process."""
+        task = getattr(task_instance, "task", None)
+        in_daemon = is_database_object(task_instance) and (is_airflow_3() or task is None)
+        dag = None if in_daemon else getattr(task, "dag", None)
+        if not task_recorded(self.settings, task_instance.dag_id, task_instance.task_id, task, dag):
+            if state is not None:
+                take(attempt_of(task_instance))
+            return False
+        if in_daemon:
+            # Such an object is bound to a session of the scheduler or API server: nothing may load more of it.
+            followup.note_attempt(self.settings, task_instance, state, error)
+            self._wake()
+            return False
+        return True
+
+    def _report(self, task_instance: Any, event_type: event.EventType, state: str | None, error: Any = None) -> None:
+        from airflow_provider_mlgov.lineage.collect import collect
+
+        task = task_instance.task
+        dag = getattr(task, "dag", None)
+        attempt = attempt_of(task_instance)
+        context = functools.cache(lambda: _context(task_instance))
+        run = event.run_of(context()["dag_run"] if is_airflow_3() else task_instance.dag_run)
+        end = event_type != "START"
+        runtime = RUNTIME.pop(attempt, None) if end else None
+        if end and is_airflow_3():
+            runtime = _runtime(context(), task)
+        collected = collect(
+            task,
+            task_instance,
+            attempt,
+            phase="start" if not end else "failure" if event_type == "FAIL" else "complete",
+            namespace=self.settings.namespace or "default",
+            facts=take(attempt) if end else Facts(),
+            hooks_before=self._hooks_before.pop(attempt, frozenset()) if end else frozenset(),
+            runtime=runtime,
+            context=context,
+            seconds=self.settings.collect_timeout,
+        )
+        self._outbox.put(
+            event.task_event(
+                event_type,
+                attempt,
+                run,
+                self._task_facet(task_instance, attempt, run, state),
+                job_namespace=event.openlineage_namespace(),
+                time=task_instance.end_date if end else task_instance.start_date,
+                collected=collected,
+                error=str(error) if error is not None else None,
+                description=getattr(task, "doc_md", None) or getattr(task, "doc", None),
+            )
+        )
+
+    def _task_facet(self, task_instance: Any, attempt: Attempt, run: event.Run, state: str | None) -> dict[str, Any]:
+        import getpass
+        import socket
+
+        task = task_instance.task
+        dag = getattr(task, "dag", None)
+        version = getattr(task_instance, "dag_version_id", None)
+        return event.facet(
+            run,
+            **{
+                **event.describe_dag(dag),
+                **event.describe_task(task, dag),
+                **self._common(),
+                "taskId": attempt.task_id,
+                "mapIndex": attempt.map_index,
+                "tryNumber": attempt.try_number,
+                "mapLabel": getattr(task_instance, "rendered_map_index", None),
+                "state": state,
+                "stateSource": None if state is None else "reported",
+                "startTime": event.iso(task_instance.start_date),
+                "endTime": None if state is None else event.iso(task_instance.end_date or event.now()),
+                "hostname": getattr(task_instance, "hostname", None) or socket.gethostname(),
+                "userName": getattr(task_instance, "unixname", None) or getpass.getuser(),
+                "logUrl": getattr(task_instance, "log_url", None),
+                "dagVersion": None if version is None else str(version),
+            },
+        )
+
+    def _common(self) -> dict[str, Any]:
+        return common_facts(self.settings)
+
+    def _send(self, budget: float) -> None:
+        from airflow_provider_mlgov.assembly import open_sender
+
+        if budget > 0:
+            open_sender(self.settings).send(budget)
+
+    # --- DAG runs ------------------------------------------------------------------------------------------------------
+    @hookimpl
+    @never_raises
+    def on_dag_run_running(self, dag_run: Any, msg: str) -> None:
+        """A DAG run begins (scheduler)."""
+        self._dag_run(dag_run, "START", None, None)
+
+    @hookimpl
+    @never_raises
+    def on_dag_run_success(self, dag_run: Any, msg: str) -> None:
+        """A DAG run succeeded (scheduler), or was set to success by hand."""
+        self._dag_run(dag_run, "COMPLETE", "success", None)
+
+    @hookimpl
+    @never_raises
+    def on_dag_run_failed(self, dag_run: Any, msg: str) -> None:
+        """A DAG run failed (scheduler), or was set to failed by hand."""
+        self._dag_run(dag_run, "FAIL", "failed", msg)
+
+    def _dag_run(self, dag_run: Any, event_type: event.EventType, state: str | None, error: str | None) -> None:
+        # The scheduler's loop waits here: plain values are copied, and nothing is asked of the database, Connections or networks.
+        dag = getattr(dag_run, "dag", None)
+        run = event.run_of(dag_run)
+        if not dag_recorded(self.settings, run.dag_id, dag):
+            return
+        ours = event.facet(
+            run,
+            **{
+                **event.describe_dag(dag),
+                **self._common(),
+                "state": state,
+                "stateSource": None if state is None else "reported",
+                "startTime": event.iso(run.start_date),
+                "endTime": None if state is None else event.iso(run.end_date or event.now()),
+            },
+        )
+        self._outbox.put(
+            event.dag_event(
+                event_type,
+                run,
+                ours,
+                job_namespace=event.openlineage_namespace(),
+                time=run.start_date if state is None else run.end_date,
+                error=error,
+            )
+        )
+        if state is not None:
+            tasks = getattr(dag, "task_dict", None) or {}
+            left_out = (
+                name for name, task in tasks.items() if not task_recorded(self.settings, run.dag_id, name, task, dag)
+            )
+            followup.note_run(self.settings, run.dag_id, run.run_id, left_out)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self.settings.delivery_process:
+            from airflow_provider_mlgov.lineage.child import wake
+
+            wake(self.settings)
+
+
+def common_facts(settings: Settings) -> dict[str, Any]:
+    """What every event of ours says about this Airflow."""
+    from airflow_provider_mlgov._compat import airflow_version
+
+    namespace = settings.namespace or (None if settings.atlas_conn_id else "default")
+    return {"airflowVersion": airflow_version(), "namespace": namespace}
+
+
+def _context(task_instance: Any) -> Mapping[str, Any]:
+    """The context of the task. On 3.x it is there already.
+
+    On 2.11 it is made anew, in a thread: the sessions of that Airflow belong to the thread, and Airflow's own is in the middle of
+    saving the task.
+    """
+    if is_airflow_3():
+        context: Mapping[str, Any] = task_instance.get_template_context()
+        return context
+    from airflow_provider_mlgov.lineage.limited import limited
+
+    return limited("the context of the task", task_instance.get_template_context, 3.0) or {}
+
+
+def _runtime(context: Mapping[str, Any], task: Any) -> declared.Runtime | None:
+    from airflow_provider_mlgov.lineage.collect import guarded
+
+    found: declared.Runtime | None = guarded("what assets said in this run", lambda: declared.runtime_of(context, task))
+    return found

@@ -1,0 +1,103 @@
+"""What user code says inside a task about data: `read` and `wrote`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from airflow_provider_mlgov.errors import InvalidInputError, InvalidNameError
+from airflow_provider_mlgov.lineage import facts, ml_assets
+from airflow_provider_mlgov.lineage.datasets import dataset, from_asset, from_uri
+from airflow_provider_mlgov.lineage.plain import plain
+
+Json = dict[str, Any]
+Columns = Mapping[str, str] | Iterable[str]
+
+
+def read(
+    what: object,
+    *,
+    rows: int | None = None,
+    size: int | None = None,
+    files: int | None = None,
+    version: object = None,
+    split: str | None = None,
+    columns: Columns | None = None,
+) -> None:
+    """Say that the running task read ``what``: an asset, `Data`, (namespace, name), URI, path or OpenLineage dataset.
+
+    ``rows``, ``size`` (bytes) and ``files`` say how much of it was read, ``version`` which state of it, and ``split`` what for: ``train``,
+    ``test``, ``validation``. Where recording is off this does nothing. ::
+
+        read(table("sqlite:////data/shop.db", "customers"), rows=len(frame), version=digest, split="train")
+    """
+    said = _with_facets(what, version, columns)
+    roles = {"inputStatistics": _known(rowCount=rows, size=size, fileCount=files), "mlgov_io": _known(split=split)}
+    facts.add_input({**said, "inputFacets": {name: facet for name, facet in roles.items() if facet}})
+
+
+def wrote(
+    what: object,
+    *,
+    rows: int | None = None,
+    size: int | None = None,
+    files: int | None = None,
+    version: object = None,
+    columns: Columns | None = None,
+) -> None:
+    """Say that the running task wrote ``what``; see `read`. An asset of ours (`Model` …) belongs into outlets instead."""
+    said = _with_facets(what, version, columns)
+    statistics = _known(rowCount=rows, size=size, fileCount=files)
+    facts.add_output({**said, "outputFacets": {"outputStatistics": statistics} if statistics else {}})
+
+
+def to_dataset(what: object) -> Json:
+    """``what`` as an OpenLineage dataset (JSON), or `InvalidInputError` if it does not say which dataset it is."""
+    found: object
+    if callable(getattr(what, "to_dataset", None)):
+        found = what.to_dataset()  # type: ignore[attr-defined]
+    elif isinstance(getattr(what, "uri", None), str):
+        found = _asset(what)
+    elif isinstance(what, PurePath):
+        found = dataset("file", str(what))
+    elif isinstance(what, str):
+        found = dataset("file", what) if what.startswith("/") else from_uri(what)
+    elif isinstance(what, tuple) and len(what) == 2:
+        found = dataset(*what)
+    else:
+        found = plain(what)
+    if not isinstance(found, dict) or not _is_text(found.get("namespace")) or not _is_text(found.get("name")):
+        raise InvalidInputError(
+            f"{what!r} does not say which dataset it is; wanted an asset, table(…), file(…), Data(namespace, name), "
+            f"a pair of these, a URI or an OpenLineage dataset"
+        )
+    return {"namespace": found["namespace"], "name": found["name"], "facets": dict(found.get("facets") or {})}
+
+
+def _asset(asset: Any) -> Json | None:
+    extra = asset.extra or {}
+    if not ml_assets.is_ours(asset.uri):
+        return from_asset(asset.uri, extra)
+    thing = ml_assets.parse(asset.uri, extra)
+    if thing is None:
+        raise InvalidNameError(f"{asset.uri} does not say which build is behind it: name the deployment")
+    return thing.to_dataset()
+
+
+def _with_facets(what: object, version: object, columns: Columns | None) -> Json:
+    said = to_dataset(what)
+    if version is not None:
+        said["facets"]["version"] = {"datasetVersion": str(version)}
+    if columns is not None:
+        pairs = columns.items() if isinstance(columns, Mapping) else ((name, None) for name in columns)
+        said["facets"]["schema"] = {"fields": [_known(name=str(name), type=kind) for name, kind in pairs]}
+    return said
+
+
+def _known(**values: object) -> Json:
+    return {name: plain(value) for name, value in values.items() if value is not None}
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())

@@ -1,0 +1,40 @@
+"""The Airflow plugin: registers the listener where recording is switched on, and costs nothing where it is not."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow_provider_mlgov._compat import AirflowPlugin
+from airflow_provider_mlgov.errors import ConfigurationError
+from airflow_provider_mlgov.settings import is_enabled
+
+log = logging.getLogger(__name__)
+
+
+def _enabled() -> bool:
+    try:
+        return is_enabled()
+    except ConfigurationError as error:
+        log.error("Lineage is not recorded: %s", error)  # noqa: TRY400 - the message says all
+        return False
+
+
+def _listeners() -> list[Any]:
+    from airflow_provider_mlgov.lineage.listener import AtlasListener
+
+    return [AtlasListener()]
+
+
+def _readers() -> list[Any]:
+    from airflow_provider_mlgov._compat import HookLineageReader
+
+    return [HookLineageReader]
+
+
+class MlgovPlugin(AirflowPlugin):
+    """Registers the listener, and a reader without which Airflow collects nothing of what hooks report."""
+
+    name = "mlgov"
+    listeners = _listeners() if _enabled() else []  # noqa: RUF012 - the form that Airflow wants
+    hook_lineage_readers = _readers() if listeners else []  # noqa: RUF012

@@ -1,0 +1,308 @@
+"""The options of section ``[mlgov]``: one table, from which the provider metadata, the loader and the documentation are made.
+
+No default may hold ``%`` or braces: Airflow would interpolate them. Where the real default is computed (a path under
+``AIRFLOW_HOME``), the declared one is empty.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+from airflow_provider_mlgov.errors import ConfigurationError, InvalidNameError
+from airflow_provider_mlgov.model.identity import check_text
+
+SECTION = "mlgov"
+"""The section of airflow.cfg."""
+BACKEND = "airflow_provider_mlgov.lineage.AtlasLineageBackend"
+"""What ``[lineage] backend`` names to switch the recording on."""
+
+Kind = Literal["string", "boolean", "integer", "float"]
+ConfGet = Callable[[str, str], str | None]
+"""Gives the text of an option of a section, or None."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option, as Airflow's provider metadata wants it."""
+
+    name: str
+    kind: Kind
+    default: str
+    description: str
+    example: str | None = None
+    version_added: str = "0.1.0"
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("enabled", "boolean", "False", "Record lineage. Naming our class in [lineage] backend is the same switch."),
+    Option(
+        "atlas_conn_id",
+        "string",
+        "",
+        "Connection of type atlas to write to. Empty: the embedded catalogue, one SQLite file.",
+        "atlas_default",
+    ),
+    Option(
+        "namespace",
+        "string",
+        "",
+        "The name of this Airflow in the catalogue; DAGs, tasks and runs carry it. Required with an Atlas, which several "
+        "Airflows may share. Never change it later: the same DAG would be another one.",
+        "airflow-prod",
+    ),
+    Option(
+        "catalogue_namespace",
+        "string",
+        "primary",
+        "The name that models, deployments and other jobs carry; shared by all Airflows that write to one catalogue.",
+    ),
+    Option(
+        "platform_namespace",
+        "string",
+        "primary",
+        "The metadata namespace of Atlas's own hooks (atlas.metadata.namespace), so that tables and paths meet theirs.",
+    ),
+    Option(
+        "embedded_path", "string", "", "File of the embedded catalogue. Empty: mlgov/catalog.db under AIRFLOW_HOME."
+    ),
+    Option(
+        "spool_folder",
+        "string",
+        "",
+        "Folder where events wait until the catalogue has them. On a local disk. Empty: mlgov/spool under AIRFLOW_HOME.",
+    ),
+    Option(
+        "send_budget",
+        "float",
+        "5.0",
+        "Seconds that the end of a task may spend on sending; what is left stays in the spool.",
+    ),
+    Option("collect_timeout", "float", "3.0", "Seconds that an operator's own OpenLineage methods may take."),
+    Option(
+        "delivery_process",
+        "boolean",
+        "True",
+        "Let the scheduler and the API server start a process that drains the spool.",
+    ),
+    Option(
+        "types_apply",
+        "string",
+        "automatic",
+        "automatic: make the types in the catalogue at first use. manual: do not.",
+        "manual",
+    ),
+    Option("selective", "boolean", "False", "Record only the DAGs and tasks that were chosen with enable_lineage."),
+    Option(
+        "dags",
+        "string",
+        "",
+        "Record only DAGs whose id matches one of these patterns, separated by commas.",
+        "ml_*, features",
+    ),
+    Option("disabled_dags", "string", "", "Leave out DAGs whose id matches one of these patterns.", "test_*"),
+    Option(
+        "disabled_tasks",
+        "string",
+        "",
+        "Leave out tasks that match: patterns of the task id, or of dag.task.",
+        "*.cleanup_*",
+    ),
+    Option(
+        "disabled_operators",
+        "string",
+        "",
+        "Leave out operators that match: patterns of the class name, or of the full path.",
+        "EmptyOperator, my_company.operators.*",
+    ),
+    Option("s3_scheme", "string", "s3a", "The scheme under which Atlas's hooks know S3 paths: s3a, s3n or s3.", "s3"),
+    Option(
+        "masked_names",
+        "string",
+        "",
+        "More names of parameters whose values are masked, beside the built-in ones (password, api_key and such).",
+        "customer_id",
+    ),
+    Option("send_code", "boolean", "False", "Keep the source code of tasks where OpenLineage events hold it."),
+    Option("send_conf", "boolean", "False", "Keep the conf and params of DAG runs and the arguments of operators."),
+    Option("send_environment", "boolean", "False", "Keep environment variables where events hold them."),
+    Option("send_stack_traces", "boolean", "False", "Keep the stack traces of errors; their messages are kept anyway."),
+    Option("breaker_interval", "float", "60.0", "Seconds between two tries of a catalogue that is not usable."),
+    Option("state_hours", "float", "24.0", "Hours after its end for which the state of a run is kept on this host."),
+)
+
+
+def _texts(value: str) -> tuple[str, ...]:
+    return tuple(part for part in re.split(r"[,;\s]+", value) if part)
+
+
+_TRUE = frozenset({"true", "t", "1", "yes", "on"})
+_FALSE = frozenset({"false", "f", "0", "no", "off", ""})
+
+
+def _boolean(value: str) -> bool:
+    text = value.strip().lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ValueError("wanted true or false")
+
+
+def _positive(value: str) -> float:
+    number = float(value)
+    if not 0 < number < float("inf"):
+        raise ValueError("wanted a number above 0")
+    return number
+
+
+def _namespace(value: str) -> str:
+    try:
+        return check_text(value, "a namespace") if value else value
+    except InvalidNameError as error:
+        raise ValueError(str(error)) from None
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"wanted one of {', '.join(choices)}")
+        return value
+
+    return read
+
+
+_READ: Mapping[str, Callable[[str], Any]] = {
+    "types_apply": _one_of("automatic", "manual"),
+    "s3_scheme": _one_of("s3a", "s3n", "s3"),
+    "namespace": _namespace,
+    "catalogue_namespace": _namespace,
+    "platform_namespace": _namespace,
+}
+_READ_TYPE: Mapping[str, Callable[[str], Any]] = {
+    "str": str,
+    "bool": _boolean,
+    "float": _positive,
+    "Path": Path,
+    "tuple[str, ...]": _texts,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The options, read and checked. Without arguments: the defaults, under ``AIRFLOW_HOME``."""
+
+    enabled: bool = False
+    atlas_conn_id: str = ""
+    namespace: str = ""
+    catalogue_namespace: str = "primary"
+    platform_namespace: str = "primary"
+    embedded_path: Path = Path()
+    spool_folder: Path = Path()
+    send_budget: float = 5.0
+    collect_timeout: float = 3.0
+    delivery_process: bool = True
+    types_apply: str = "automatic"
+    selective: bool = False
+    dags: tuple[str, ...] = ()
+    disabled_dags: tuple[str, ...] = ()
+    disabled_tasks: tuple[str, ...] = ()
+    disabled_operators: tuple[str, ...] = ()
+    s3_scheme: str = "s3a"
+    masked_names: tuple[str, ...] = ()
+    send_code: bool = False
+    send_conf: bool = False
+    send_environment: bool = False
+    send_stack_traces: bool = False
+    breaker_interval: float = 60.0
+    state_hours: float = 24.0
+
+    def __post_init__(self) -> None:
+        if self.embedded_path == Path():
+            object.__setattr__(self, "embedded_path", home() / "catalog.db")
+        if self.spool_folder == Path():
+            object.__setattr__(self, "spool_folder", home() / "spool")
+
+    @classmethod
+    def load(cls, conf_get: ConfGet | None = None) -> Settings:
+        """Read the options by ``conf_get``, by default from Airflow's configuration.
+
+        Raises `ConfigurationError` that names the option, what was found and what was wanted.
+        """
+        read = conf_get or airflow_conf_get
+        kinds = {item.name: str(item.type) for item in fields(cls)}
+        values: dict[str, Any] = {}
+        for option in OPTIONS:
+            text = read(SECTION, option.name)
+            if text is None or not text.strip():
+                text = option.default
+            text = text.strip()
+            try:
+                value = _READ.get(option.name, _READ_TYPE[kinds[option.name]])(text)
+            except ValueError as error:
+                raise ConfigurationError(f"[{SECTION}] {option.name} is {text!r}: {error}") from None
+            values[option.name] = (
+                Path(os.path.expandvars(value)).expanduser() if isinstance(value, Path) and text else value
+            )
+        values["enabled"] = is_enabled(read)
+        return cls(**values)
+
+    @property
+    def airflow_namespace(self) -> str:
+        """`namespace`, or what stands for it with the embedded catalogue.
+
+        Raises `ConfigurationError` with an Atlas and no namespace: two Airflows would write over each other's DAGs.
+        """
+        if self.namespace:
+            return self.namespace
+        if self.atlas_conn_id:
+            raise ConfigurationError(
+                f"[{SECTION}] namespace is empty, but [{SECTION}] atlas_conn_id is {self.atlas_conn_id!r}: give this Airflow "
+                f"a name of its own, such as airflow-prod. Until then events wait in the spool"
+            )
+        return "default"
+
+    def records(self, dag_id: str, task_id: str | None = None, operator: str | None = None) -> bool:
+        """Whether the options let this DAG, or this task of it, be recorded. ``operator`` is the full path of its class."""
+        if self.dags and not _matches(self.dags, dag_id):
+            return False
+        if _matches(self.disabled_dags, dag_id):
+            return False
+        if task_id is not None and _matches(self.disabled_tasks, task_id, f"{dag_id}.{task_id}"):
+            return False
+        return operator is None or not _matches(self.disabled_operators, operator, operator.rpartition(".")[2])
+
+
+def _matches(patterns: tuple[str, ...], *names: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+
+
+def home() -> Path:
+    """Our folder under ``AIRFLOW_HOME``."""
+    return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser() / "mlgov"
+
+
+def airflow_conf_get(section: str, name: str) -> str | None:
+    """An option of Airflow's configuration, or None."""
+    from airflow_provider_mlgov._compat import conf
+
+    value = conf.get(section, name, fallback=None)
+    return None if value is None else str(value)
+
+
+def is_enabled(conf_get: ConfGet | None = None) -> bool:
+    """Whether recording is switched on: ``[mlgov] enabled``, or our backend in ``[lineage] backend`` (read by us on 3.x)."""
+    read = conf_get or airflow_conf_get
+    text = read(SECTION, "enabled") or ""
+    try:
+        if _boolean(text):
+            return True
+    except ValueError as error:
+        raise ConfigurationError(f"[{SECTION}] enabled is {text!r}: {error}") from None
+    backend = (read("lineage", "backend") or "").strip()
+    return backend == BACKEND or backend == BACKEND.replace(".lineage.", ".lineage.backend.")
