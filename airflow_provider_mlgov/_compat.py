@@ -151,3 +151,14 @@ def models() -> tuple[Any, Any, Any]:
     from airflow.models.taskinstancehistory import TaskInstanceHistory
 
     return DagRun, TaskInstanceHistory, TaskInstance
+
+
+def close_thread_session() -> None:
+    """End the database session of this thread, if it has one: on 2.11 there is one per thread."""
+    import sys
+
+    if is_airflow_3() or "airflow.settings" not in sys.modules:
+        return
+    session = getattr(sys.modules["airflow.settings"], "Session", None)
+    if session is not None:
+        session.remove()

@@ -16,7 +16,7 @@ def _enabled() -> bool:
     try:
         return is_enabled()
     except ConfigurationError as error:
-        log.error("Lineage is not recorded: %s", error)  # noqa: TRY400 - the message says all
+        log.error("Lineage is not recorded: %s", error)
         return False
 
 
@@ -36,5 +36,5 @@ class MlgovPlugin(AirflowPlugin):
     """Registers the listener, and a reader without which Airflow collects nothing of what hooks report."""
 
     name = "mlgov"
-    listeners = _listeners() if _enabled() else []  # noqa: RUF012 - the form that Airflow wants
-    hook_lineage_readers = _readers() if listeners else []  # noqa: RUF012
+    listeners = _listeners() if _enabled() else []
+    hook_lineage_readers = _readers() if listeners else []

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.catalog.embedded import rest_entities, rest_graph, rest_types
+from airflow_provider_mlgov.catalog.embedded.faults import message
 from airflow_provider_mlgov.catalog.embedded.rest import NO_CONTENT, Call, Handler, MalformedCallError
 from airflow_provider_mlgov.errors import CatalogError, CatalogRefusedError, ConfigurationError
 
@@ -134,7 +135,7 @@ def _answer(catalog: EmbeddedCatalog, handler: Handler, request: Request, raw: b
     except MalformedCallError as error:
         return _logged(str(error))
     except CatalogRefusedError as error:
-        return _json(error.status, {"errorCode": error.error_code, "errorMessage": str(error)})
+        return _json(error.status, {"errorCode": error.error_code, "errorMessage": message(error)})
     except CatalogError as error:
         log.warning("the catalogue did not answer a call: %s", error)
         return _text(503, "The catalogue cannot be used now; its log says why.", {"Retry-After": "1"})
@@ -175,7 +176,7 @@ def _logged(reason: str, kind: str = _JSON) -> Response:
     """Atlas's plain 500; the log has the reason under the same number."""
     number = secrets.token_hex(8)
     log.info("call refused (ID %s): %s", number, reason)
-    return _failed(number)
+    return _failed(number, kind)
 
 
 async def _unknown(request: Request, _error: Exception) -> Response:
@@ -185,7 +186,7 @@ async def _unknown(request: Request, _error: Exception) -> Response:
 async def _unexpected(request: Request, error: Exception) -> Response:
     number = secrets.token_hex(8)
     log.error("%s %s failed (ID %s)", request.method, request.url.path, number, exc_info=error)
-    return _failed(number, kind)
+    return _failed(number)
 
 
 def _failed(number: str, kind: str = _JSON) -> Response:

@@ -52,7 +52,9 @@ class Breaker:
         if opening is None:
             return True
         now = self._clock()
-        return now >= opening.until or opening.until > now + self._cap  # a clock that was set back must not keep it open
+        return (
+            now >= opening.until or opening.until > now + self._cap
+        )  # a clock that was set back must not keep it open
 
     def failed(self, reason: str) -> None:
         """The catalogue as a whole did not work: open, or stay open longer."""

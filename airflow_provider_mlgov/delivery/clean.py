@@ -120,7 +120,9 @@ def _with_facets(value: Mapping[str, Any], washer: _Washer, allowed: Mapping[str
             names = allowed[key]
             facets = item if isinstance(item, Mapping) else {}
             kept[key] = {
-                name: washer.wash(facet, name) for name, facet in facets.items() if name in names or name.startswith(_OURS)
+                name: washer.wash(facet, name)
+                for name, facet in facets.items()
+                if name in names or name.startswith(_OURS)
             }
         else:
             kept[key] = washer.wash(item, key)

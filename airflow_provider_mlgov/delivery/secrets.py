@@ -18,12 +18,18 @@ _NAMES = frozenset(
     secret secret_access_key secret_key secrets session_token set_cookie shared_access_key token x_api_key
     """.replace("_", "").split()
 )
-_QUERY_NAMES = _NAMES | frozenset({"sig", "signature", "xamzsecuritytoken", "xamzsignature", "xamzcredential", "xgoogsignature"})
+_QUERY_NAMES = _NAMES | frozenset(
+    {"sig", "signature", "xamzsecuritytoken", "xamzsignature", "xamzcredential", "xgoogsignature"}
+)
 
 _USER_AND_PASSWORD = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)[^\s/?#@:]*:[^\s/?#]*@")
 _HTTP_USER = re.compile(r"(?P<scheme>\bhttps?://)[^\s/?#@]+@", re.IGNORECASE)
 _PARAMETER = re.compile(r"(?P<mark>[?&;])(?P<name>[A-Za-z][\w.\-]*)=[^&;#\s\"']*")
-_ASSIGNMENT = re.compile(r"(?P<name>(?<![\w\-])[A-Za-z][A-Za-z_\-]*)(?P<mark>[\"']?\s*(?:=|(?<=[\"'])\s*:)\s*)(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)")
+_ASSIGNMENT = re.compile(
+    r"(?P<name>(?<![\w\-])[A-Za-z][A-Za-z_\-]*)"
+    r"(?P<mark>[\"']?\s*(?:=|(?<=[\"'])\s*:)\s*)"
+    r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)"
+)
 _BEARER = re.compile(r"\b(?P<scheme>Bearer|Basic)\s+[A-Za-z0-9+/._~\-]{8,}=*")
 
 

@@ -130,7 +130,9 @@ class Sender:
             yield False
             return
         except OSError as error:
-            raise SpoolError(f"cannot lock {path}: {error}; give the spool a writable folder on a local disk") from error
+            raise SpoolError(
+                f"cannot lock {path}: {error}; give the spool a writable folder on a local disk"
+            ) from error
         try:
             yield True
         finally:
@@ -246,7 +248,13 @@ class _Drain:
             reasons = list(dict.fromkeys(refused.values()))
             self._spool.bury(run.events, "; ".join(reasons[:5])[:2_000], parts=parts)
             self._report.dead += 1
-            log.warning("Run %s: %d of %d entities were refused, see the dead letters: %s", run.key, len(refused), len(run.refs), reasons[0])
+            log.warning(
+                "Run %s: %d of %d entities were refused, see the dead letters: %s",
+                run.key,
+                len(refused),
+                len(run.refs),
+                reasons[0],
+            )
         with self._state.transaction():
             self._state.save_run(run.key, run.after(refused.keys()), ended=run.ended)
         self._acknowledge(run)

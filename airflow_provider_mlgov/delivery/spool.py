@@ -106,7 +106,9 @@ class Spool:
             if found:
                 head, events = found
                 parts = tuple(str(part) for part in head.get("parts", ()))
-                letters.append(DeadLetter(path.name, str(head.get("reason")), float(head.get("time", 0)), tuple(events), parts))
+                letters.append(
+                    DeadLetter(path.name, str(head.get("reason")), float(head.get("time", 0)), tuple(events), parts)
+                )
         return letters
 
     def counts(self) -> Counts:
@@ -158,7 +160,11 @@ class Spool:
         self.prepare()
         target = self.root / folder / name
         with self._explained("write an event"):
-            self._write(self.root / "tmp" / name, json.dumps(head, separators=(",", ":")).encode() + b"\n" + body + b"\n", target)
+            self._write(
+                self.root / "tmp" / name,
+                json.dumps(head, separators=(",", ":")).encode() + b"\n" + body + b"\n",
+                target,
+            )
         return target
 
     def _write(self, temporary: Path, content: bytes, target: Path) -> None:

@@ -1,6 +1,7 @@
 """What the sender remembers between sends: one SQLite file beside the spool, touched only under the sender's lock.
 
-Losing it loses no event and no entity: runs whose state is gone are united with what the catalogue has (see `readback`).
+Losing it loses no event and no entity. A late event of a run whose state is gone is translated alone; the run's entity is
+read back, and its ``io`` and ``processKey`` become the union of what is stored and what is told again (`settle`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ Json = dict[str, Any]
 _KNOWN_SECONDS = 600.0
 _OPEN_RUN_FACTOR = 14
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, state TEXT NOT NULL, ended INTEGER NOT NULL, touched REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS run (
+    key TEXT PRIMARY KEY, state TEXT NOT NULL, ended INTEGER NOT NULL, touched REAL NOT NULL
+) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS run_touched ON run (touched);
 CREATE TABLE IF NOT EXISTS claim (type TEXT, name TEXT, run TEXT, PRIMARY KEY (type, name, run)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS claim_run ON claim (run);
@@ -63,7 +66,9 @@ class SenderState:
         try:
             self._db = self._open()
         except sqlite3.OperationalError as error:
-            raise SpoolError(f"cannot open {path}: {error}; give the spool a writable folder with free space") from error
+            raise SpoolError(
+                f"cannot open {path}: {error}; give the spool a writable folder with free space"
+            ) from error
         except sqlite3.DatabaseError as error:
             self._renew(str(error))
 
@@ -173,7 +178,10 @@ class SenderState:
         expires = self._clock() + _KNOWN_SECONDS
         self._db.executemany(
             "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?)",
-            [(catalog, ref.type_name, ref.qualified_name, json.dumps(entity), expires) for ref, entity in stored.items()],
+            [
+                (catalog, ref.type_name, ref.qualified_name, json.dumps(entity), expires)
+                for ref, entity in stored.items()
+            ],
         )
 
     def forget(self, catalog: str, refs: Iterable[Ref]) -> None:

@@ -97,7 +97,7 @@ class AtlasHook(BaseHook):
         """The extra fields of the connection form (Airflow 2.11)."""
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
         from flask_babel import lazy_gettext
-        from wtforms import BooleanField, FloatField, StringField
+        from wtforms import BooleanField, IntegerField, StringField
         from wtforms.validators import Optional
 
         def text(field: dict[str, Any]) -> Any:
@@ -111,7 +111,7 @@ class AtlasHook(BaseHook):
         def number(field: dict[str, Any]) -> Any:
             default = field["schema"]["default"]
             checks = [Optional()]
-            return FloatField(
+            return IntegerField(
                 lazy_gettext(field["label"]),
                 validators=checks,
                 widget=BS3TextFieldWidget(),
@@ -119,7 +119,7 @@ class AtlasHook(BaseHook):
                 description=field["description"],
             )
 
-        makers = {"string": text, "boolean": flag, "number": number}
+        makers = {"string": text, "boolean": flag, "integer": number}
         return {name: makers[field["schema"]["type"][0]](field) for name, field in CONNECTION_FIELDS.items()}
 
     @staticmethod

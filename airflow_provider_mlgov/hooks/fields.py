@@ -28,12 +28,12 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "connect_timeout": {
         "label": "Connect timeout",
         "description": "Seconds.",
-        "schema": {"type": ["number", "null"], "default": 3},
+        "schema": {"type": ["integer", "null"], "default": 3},
     },
     "read_timeout": {
         "label": "Read timeout",
         "description": "Seconds.",
-        "schema": {"type": ["number", "null"], "default": 10},
+        "schema": {"type": ["integer", "null"], "default": 10},
     },
 }
 FIELD_BEHAVIOUR: dict[str, Any] = {

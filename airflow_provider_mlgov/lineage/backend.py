@@ -26,6 +26,6 @@ class AtlasLineageBackend(lineage_backend_base()):  # type: ignore[misc] # a bas
 
             if context:
                 RUNTIME[attempt_of(context["ti"])] = runtime_of(context, operator)
-        except Exception as error:  # noqa: BLE001 - an exception here would fail the user's task
+        except Exception as error:  # an exception here would fail the user's task
             log.warning("Extras of assets are left out of the lineage: %s: %s", type(error).__name__, error)
             log.debug("Details:", exc_info=True)

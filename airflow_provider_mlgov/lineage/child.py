@@ -47,7 +47,7 @@ def wake(settings: Settings) -> None:
     if starting and time.monotonic() - _Started.time < _STARTING_SECONDS:
         return
     _Started.time = time.monotonic()
-    _Started.process = subprocess.Popen(
+    _Started.process = subprocess.Popen(  # noqa: S603 - our own module
         [sys.executable, "-m", "airflow_provider_mlgov.lineage.child", str(settings.spool_folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -115,7 +115,7 @@ class Work:
             if reconcile(self._settings, age=self._grace):
                 done = True
                 self._drain()
-        except Exception as error:  # noqa: BLE001 - this process is there to go on
+        except Exception as error:  # this process is there to go on
             complaint = f"{type(error).__name__}: {error}"
             if complaint != self._complaint:
                 log.warning("Events wait in %s: %s", self._settings.spool_folder, complaint)

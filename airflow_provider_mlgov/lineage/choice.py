@@ -17,7 +17,7 @@ def disable_lineage(thing: T) -> T:
 
 
 def enable_lineage(thing: T) -> T:
-    """Record a DAG, with all tasks it has now, or a task: decides where ``[mlgov] selective`` is on, and undoes `disable_lineage`."""
+    """Record a DAG, with all tasks it has now, or a task: chooses where ``[mlgov] selective`` is on, undoes `disable_lineage`."""
     return _choose(thing, chosen=True)
 
 

@@ -121,7 +121,7 @@ def guarded(what: str, call: Callable[[], Any]) -> Any:
     """The result of a quick call into foreign code, or None with one warning."""
     try:
         return call()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code may raise anything; alarms and Ctrl-C go through
+    except (Exception, SystemExit) as error:  # foreign code may raise anything; alarms and Ctrl-C go through
         log.warning("%s is left out of the lineage: %s: %s", what, type(error).__name__, error)
         log.debug("Details:", exc_info=True)
         return None
@@ -137,7 +137,7 @@ def collect(
     facts: Facts,
     hooks_before: Seen = frozenset(),
     runtime: declared.Runtime | None = None,
-    context: Callable[[], Mapping[str, Any]] | None = None,
+    render: Callable[[Any], Any] | None = None,
     seconds: float = 3.0,
 ) -> Collected:
     """All that is known of one attempt. At the start only the operator is asked: the rest is not final before the end."""
@@ -151,7 +151,7 @@ def collect(
     for direction, dataset in from_hooks(hooks_before):
         collected.add(direction, dataset)
     runtime = runtime or declared.Runtime()
-    reader = declared.Reader(task, attempt, namespace, runtime, context)
+    reader = declared.Reader(task, attempt, namespace, runtime, render)
     for thing in _listed(getattr(task, "inlets", None)):
         for dataset in guarded(f"inlet {thing!r:.100}", lambda: reader.inputs(thing, collected.inputs)) or ():  # noqa: B023
             collected.add("inputs", dataset)

@@ -33,7 +33,7 @@ class Runtime:
 
 def runtime_of(context: Mapping[str, Any], task: Any) -> Runtime:
     """Read what assets said from the context of a task."""
-    events = context.get("outlet_events")
+    events: Any = context.get("outlet_events")
     extras: dict[str, Extra] = {}
     targets: dict[str, tuple[tuple[str, Extra], ...]] = {}
     for outlet in task.outlets if events is not None else ():
@@ -54,10 +54,9 @@ def runtime_of(context: Mapping[str, Any], task: Any) -> Runtime:
 
 
 def _target(event: Any) -> tuple[str, Extra]:
-    # 3.x: a key and the asset's own extra; 2.11: the URI
-    key = getattr(event, "dest_asset_key", None)
-    uri = key.uri if key is not None else event.dest_dataset_uri
-    return str(uri), {**(getattr(event, "dest_asset_extra", None) or {}), **(event.extra or {})}
+    if isinstance(event, Mapping):  # 2.11
+        return str(event["dest_dataset_uri"]), dict(event.get("extra") or {})
+    return str(event.dest_asset_key.uri), {**(getattr(event, "dest_asset_extra", None) or {}), **(event.extra or {})}
 
 
 def _read_extras(context: Mapping[str, Any], asset: Any) -> Iterable[Extra]:
@@ -87,13 +86,13 @@ class Reader:
         attempt: Attempt,
         namespace: str,
         runtime: Runtime,
-        context: Callable[[], Mapping[str, Any]] | None,
+        render: Callable[[Any], Any] | None,
     ) -> None:
         self._task = task
         self._attempt = attempt
         self._namespace = namespace
         self._runtime = runtime
-        self._context = context
+        self._render = render
 
     def inputs(self, thing: Any, known: Iterable[Json]) -> list[Json]:
         """The datasets that an inlet stands for."""
@@ -160,9 +159,9 @@ class Reader:
 
     def _rendered(self, value: Any) -> Any:
         """``value`` rendered, on a copy; unchanged where it holds no template."""
-        if self._context is None or "{" not in repr(value):
+        if self._render is None or "{" not in repr(value):
             return value
-        return self._task.render_template(copy.deepcopy(value), self._context())
+        return self._render(copy.deepcopy(value))
 
 
 def _is_asset(thing: Any) -> bool:

@@ -129,11 +129,17 @@ def describe_task(task: Any, dag: Any) -> Json:
     """What the facet says of a task."""
     if task is None:
         return {}
-    group = getattr(getattr(task, "task_group", None), "group_id", None)
+    # 2.11 takes the instances of a mapped task out of their group; the task in the DAG is still in it.
+    groups = (getattr(found, "task_group", None) for found in (task, _task_of(dag, task)))
+    group = next((group.group_id for group in groups if group is not None), None)
     owner = getattr(task, "owner", None)
     if owner == "airflow":  # the default says nothing; the DAG may know more
         owner = getattr(dag, "owner", None) or owner
     return {"operator": getattr(task, "task_type", None), "taskGroup": group, "owner": owner}
+
+
+def _task_of(dag: Any, task: Any) -> Any:
+    return (getattr(dag, "task_dict", None) or {}).get(task.task_id)
 
 
 def facet(run: Run, **facts: Any) -> Json:

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from airflow_provider_mlgov._compat import close_thread_session
+
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -16,7 +18,8 @@ def limited(what: str, call: Callable[[], T], seconds: float) -> T | None:
     """The result of ``call``, or None with one warning if it fails or takes longer than ``seconds``.
 
     It runs in a thread of its own, which is left alone when it takes too long: an alarm would not reach code that waits inside
-    a library, and only the main thread may have one. What the code raises, `SystemExit` included, ends there.
+    a library, and only the main thread may have one. What the code raises, `SystemExit` included, ends there. On 2.11, whose
+    database sessions belong to threads, the code also gets a session of its own: Airflow's is in the middle of saving the task.
     """
     results: list[T] = []
     failures: list[BaseException] = []
@@ -26,6 +29,8 @@ def limited(what: str, call: Callable[[], T], seconds: float) -> T | None:
             results.append(call())
         except BaseException as error:  # noqa: BLE001 - also SystemExit: nothing of foreign code may reach the task
             failures.append(error)
+        finally:
+            close_thread_session()
 
     thread = threading.Thread(
         target=contextvars.copy_context().run, args=(run,), name=f"mlgov {what}"[:60], daemon=True
@@ -35,8 +40,8 @@ def limited(what: str, call: Callable[[], T], seconds: float) -> T | None:
     if results:
         return results[0]
     if failures:
-        log.warning("%s failed and is left out of the lineage: %s: %s", what, type(failures[0]).__name__, failures[0])
+        log.warning("%s failed: %s: %s (the task is not affected)", what, type(failures[0]).__name__, failures[0])
         log.debug("Details:", exc_info=failures[0])
     elif thread.is_alive():
-        log.warning("%s took longer than %g s ([mlgov] collect_timeout) and is left out of the lineage", what, seconds)
+        log.warning("%s took longer than %g s and is not waited for (the task is not affected)", what, seconds)
     return None

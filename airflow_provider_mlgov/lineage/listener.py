@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from airflow_provider_mlgov.lineage.collect import Seen
 
 log = logging.getLogger(__name__)
+_SPARE_SECONDS = 0.5
+"""A sender keeps to its budget; should it not, it is left alone after this."""
 RUNTIME: dict[Attempt, declared.Runtime] = {}
 """What the lineage backend of 2.11 saw in the context of an attempt, until its end is reported."""
 
@@ -36,7 +38,7 @@ def never_raises(hook: Callable[..., None]) -> Callable[..., None]:
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
             hook(self, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - an exception here would fail the user's task or stop the scheduler
+        except Exception as error:  # an exception here would fail the user's task or stop the scheduler
             log.warning("Lineage of this event is lost (%s): %s: %s", hook.__name__, type(error).__name__, error)
             log.debug("Details:", exc_info=True)
 
@@ -122,14 +124,15 @@ class AtlasListener:
         from airflow_provider_mlgov.lineage.collect import collect
 
         task = task_instance.task
-        dag = getattr(task, "dag", None)
         attempt = attempt_of(task_instance)
-        context = functools.cache(lambda: _context(task_instance))
-        run = event.run_of(context()["dag_run"] if is_airflow_3() else task_instance.dag_run)
         end = event_type != "START"
-        runtime = RUNTIME.pop(attempt, None) if end else None
-        if end and is_airflow_3():
-            runtime = _runtime(context(), task)
+        if is_airflow_3():
+            context: Mapping[str, Any] = task_instance.get_template_context()
+            run = event.run_of(context["dag_run"])
+            runtime = _runtime(context, task) if end else None
+        else:
+            run = event.run_of(task_instance.dag_run)
+            runtime = RUNTIME.pop(attempt, None) if end else None
         collected = collect(
             task,
             task_instance,
@@ -139,7 +142,7 @@ class AtlasListener:
             facts=take(attempt) if end else Facts(),
             hooks_before=self._hooks_before.pop(attempt, frozenset()) if end else frozenset(),
             runtime=runtime,
-            context=context,
+            render=_renderer(task_instance),
             seconds=self.settings.collect_timeout,
         )
         self._outbox.put(
@@ -189,9 +192,10 @@ class AtlasListener:
 
     def _send(self, budget: float) -> None:
         from airflow_provider_mlgov.assembly import open_sender
+        from airflow_provider_mlgov.lineage.limited import limited
 
         if budget > 0:
-            open_sender(self.settings).send(budget)
+            limited("Sending", lambda: open_sender(self.settings).send(budget), budget + _SPARE_SECONDS)
 
     # --- DAG runs ------------------------------------------------------------------------------------------------------
     @hookimpl
@@ -262,18 +266,21 @@ def common_facts(settings: Settings) -> dict[str, Any]:
     return {"airflowVersion": airflow_version(), "namespace": namespace}
 
 
-def _context(task_instance: Any) -> Mapping[str, Any]:
-    """The context of the task. On 3.x it is there already.
+def _renderer(task_instance: Any) -> Callable[[Any], Any]:
+    """Renders templates as Airflow would for this task.
 
-    On 2.11 it is made anew, in a thread: the sessions of that Airflow belong to the thread, and Airflow's own is in the middle of
-    saving the task.
+    On 3.x the context is there already. On 2.11 it is made anew, by the database.
     """
+    task = task_instance.task
     if is_airflow_3():
-        context: Mapping[str, Any] = task_instance.get_template_context()
-        return context
+        return lambda value: task.render_template(value, task_instance.get_template_context())
     from airflow_provider_mlgov.lineage.limited import limited
 
-    return limited("the context of the task", task_instance.get_template_context, 3.0) or {}
+    def render(value: Any) -> Any:
+        found = limited("a template", lambda: task.render_template(value, task_instance.get_template_context()), 3.0)
+        return value if found is None else found
+
+    return render
 
 
 def _runtime(context: Mapping[str, Any], task: Any) -> declared.Runtime | None:

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from airflow_provider_mlgov.errors import InvalidInputError
 from airflow_provider_mlgov.lineage.facts import Attempt
 from airflow_provider_mlgov.model import ml
+from airflow_provider_mlgov.model.identity import encode_part
 
 Json = dict[str, Any]
 EXTRA = "mlgov"
@@ -30,7 +31,7 @@ def parse(uri: str, extra: Mapping[str, Any]) -> ml.Thing | None:
     parts = urlsplit(uri)
     facts = _facts(extra)
     names = [unquote(part) for part in parts.path.split("/") if part]
-    project = ml.encode_part(unquote(parts.netloc), "project")
+    project = encode_part(unquote(parts.netloc), "project")
     if len(names) == 3 and names[0] == "endpoints":
         wanted = [facts.get(name) for name in ("model", "build", "revision")]
         if not all(wanted):
@@ -39,7 +40,7 @@ def parse(uri: str, extra: Mapping[str, Any]) -> ml.Thing | None:
         names = ["models", model, "builds", build, "deployments", names[1], names[2], revision]
     elif len(names) == 2 and names[0] == "models" and facts.get("build"):
         names += ["builds", str(facts["build"])]
-    name = "/".join(ml.encode_part(part, "part of an asset's URI") for part in names)
+    name = "/".join(encode_part(part, "part of an asset's URI") for part in names)
     return ml.from_dataset(f"{ml.SCHEME}://{project}", name, {ml.FACET: facts})
 
 
@@ -92,7 +93,7 @@ def output(uri: str, extra: Mapping[str, Any], attempt: Attempt, namespace: str,
         return None
     key = ml.derived_key(namespace, *attempt, thing.model)
     build = ml.from_dataset(
-        f"{ml.SCHEME}://{ml.encode_part(thing.project)}", f"{thing.name}/builds/{key}", {ml.FACET: dict(_facts(extra))}
+        f"{ml.SCHEME}://{encode_part(thing.project)}", f"{thing.name}/builds/{key}", {ml.FACET: dict(_facts(extra))}
     )
     return build.to_dataset()
 

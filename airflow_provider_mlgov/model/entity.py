@@ -13,7 +13,8 @@ from airflow_provider_mlgov.model.identity import token
 class Ref:
     """A reference to an entity by its type and qualifiedName.
 
-    ``relationship_type`` is needed only where two relationships of a type share the name of an end (`hive_column.table`).
+    ``relationship_type`` is needed only where two relationships of a type share the name of an end
+    (`hive_column.table`).
     """
 
     type_name: str
@@ -21,7 +22,10 @@ class Ref:
     relationship_type: str | None = None
 
     def to_atlas(self, guid: str | None = None) -> dict[str, Any]:
-        """Atlas's form of this reference: by ``guid`` if one is given (a negative one inside a batch), else by qualifiedName."""
+        """Atlas's form of this reference.
+
+        By ``guid`` if one is given (a negative one inside a batch), else by qualifiedName.
+        """
         reference: dict[str, Any] = {"typeName": self.type_name}
         if guid is None:
             reference["uniqueAttributes"] = {"qualifiedName": self.qualified_name}
@@ -46,11 +50,17 @@ class Entity:
     create_only: Mapping[str, Any] = field(default_factory=dict)
     """What people edit (owner, description …): written when the entity is created, never again."""
     latest: Mapping[str, Any] = field(default_factory=dict)
-    """What the newest event decides: written unless the stored ``factsTime`` is later than `as_of`. Needs an own type."""
+    """What the newest event decides.
+
+    Written unless the stored ``factsTime`` is later than `as_of`. Needs an own type.
+    """
     as_of: int | None = None
     """When `latest` was true, in epoch milliseconds; stored as ``factsTime``."""
     relations: Mapping[str, Ref | tuple[Ref, ...]] = field(default_factory=dict)
-    """Relationship attributes. A tuple replaces the whole list, so it must be complete; leave it out to keep what is stored."""
+    """Relationship attributes.
+
+    A tuple replaces the whole list, so it must be complete; leave it out to keep what is stored.
+    """
 
     @property
     def ref(self) -> Ref:

@@ -1,8 +1,8 @@
 """The names of everything that is ours, as values that build and read qualifiedNames.
 
 A name ends in ``@<namespace>``. Two namespaces exist: that of one Airflow (``dags/…``) and that of the catalogue
-(``ml/…``, ``jobs/…``). Parts that come from users are percent-encoded where they hold ``/``, ``@`` or ``%``; empty parts and
-control characters are refused; ``Name.parse(str(name)) == name`` for every class.
+(``ml/…``, ``jobs/…``). Parts that come from users are percent-encoded where they hold ``/``, ``@`` or ``%``; empty
+parts and control characters are refused; ``Name.parse(str(name)) == name`` for every class.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Hashable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, ClassVar, TypeVar
@@ -56,10 +55,17 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(body + r"@(?P<namespace>[^/@]+)")
 
 
-@lru_cache(maxsize=64)
-def _parts(kind: Hashable) -> tuple[tuple[str, bool], ...]:
-    """The fields of a class of names, and whether each is a number."""
-    return tuple((field.name, field.type in ("int", int)) for field in fields(kind))  # type: ignore[arg-type]
+_PARTS: dict[type, tuple[tuple[str, bool], ...]] = {}
+
+
+def _parts(kind: type[QualifiedName]) -> tuple[tuple[str, bool], ...]:
+    """The fields of a class of names, and whether each is a number.
+
+    Worked out once, since names are made by the thousand.
+    """
+    if kind not in _PARTS:
+        _PARTS[kind] = tuple((field.name, field.type in ("int", int)) for field in fields(kind))
+    return _PARTS[kind]
 
 
 @dataclass(frozen=True)

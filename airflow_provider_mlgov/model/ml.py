@@ -2,8 +2,8 @@
 
 Namespace ``mlgov://<project>``; name ``models/<model>[/builds/<key>[/evaluations/<key> | /deployments/<environment>/
 <endpoint>/<revision>]]``, parts percent-encoded as in `identity`. What is known of the thing is in the dataset facet
-``mlgov_ml``: a JSON object whose keys are the camelCase names of the fields below. Metrics and parameters travel as lists of
-``{"name", "value"}``, because maskers work on keys: ``max_tokens`` has to survive.
+``mlgov_ml``: a JSON object whose keys are the camelCase names of the fields below. Metrics and parameters travel as
+lists of ``{"name", "value"}``, because maskers work on keys: ``max_tokens`` has to survive.
 """
 
 from __future__ import annotations
@@ -215,7 +215,11 @@ def _facts(thing: type[Thing], facet: object) -> dict[str, Any]:
             facts[item.name] = unpairs(value)
         elif kind.startswith("tuple") and isinstance(value, (list, tuple)):
             facts[item.name] = tuple(str(part) for part in value)
-        elif (kind.startswith("bool") and isinstance(value, bool)) or (kind.startswith("int") and isinstance(value, int) and not isinstance(value, bool)) or (kind.startswith("str") and isinstance(value, str)):
+        elif (
+            (kind.startswith("bool") and isinstance(value, bool))
+            or (kind.startswith("int") and isinstance(value, int) and not isinstance(value, bool))
+            or (kind.startswith("str") and isinstance(value, str))
+        ):
             facts[item.name] = value
     return facts
 

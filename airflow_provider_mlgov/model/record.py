@@ -15,7 +15,9 @@ def make_record(parts: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
 
     What is unknown (None) is left out and named in ``missing``, so that a gap is seen.
     """
-    missing = sorted(f"{part}.{name}" for part, facts in parts.items() for name, value in facts.items() if value is None)
+    missing = sorted(
+        f"{part}.{name}" for part, facts in parts.items() for name, value in facts.items() if value is None
+    )
     known = {part: {name: value for name, value in facts.items() if value is not None} for part, facts in parts.items()}
     text = canonical({"v": VERSION, **known, "missing": missing})
     return text, digest(text)

@@ -42,13 +42,16 @@ class End:
 
     @property
     def split(self) -> str | None:
-        """Which part of the data a task used it as: train, test …"""
+        """Which part of the data a task used it as (train, test …)."""
         split = plain(facet(self.role, "mlgov_io").get("split"), 100)
         return split.lower() if split else None
 
 
 def read_ends(state: Json, direction: str, options: TranslateOptions, warnings: list[str]) -> list[End]:
-    """The datasets of one direction, each once, sorted by type and name. What cannot be named is left out with a warning."""
+    """The datasets of one direction, each once, sorted by type and name.
+
+    What cannot be named is left out with a warning.
+    """
     ends: dict[Ref, End] = {}
     for namespace, name, dataset in each(state[direction]):
         facets, role = dataset["facets"], dataset["roleFacets"]
@@ -58,7 +61,9 @@ def read_ends(state: Json, direction: str, options: TranslateOptions, warnings: 
             if not (namespace.startswith(f"{ml.SCHEME}://") and name.startswith(ENDPOINTS)):
                 warnings.append(f"a dataset among the {direction} is left out: {error}")
             elif not _is_deployed(state[direction], namespace, name):
-                warnings.append(f"endpoint {name!r} among the {direction} is left out: no deployment says which build is behind it")
+                warnings.append(
+                    f"endpoint {name!r} among the {direction} is left out: no deployment says which build is behind it"
+                )
             continue
         end = End(family, entities, facets, role)
         if (twin := ends.get(end.ref)) is not None:
@@ -70,7 +75,10 @@ def read_ends(state: Json, direction: str, options: TranslateOptions, warnings: 
 
 
 def _identity(state: Json, namespace: str, name: str) -> tuple[str, str]:
-    """The name that says best what a dataset is: its table in a catalogue, if a symlink of any event of the run tells it."""
+    """The name that says best what a dataset is.
+
+    Its table in a catalogue, if a symlink of any event of the run tells it.
+    """
     aliases = state["aliases"].get(namespace, {}).get(name)
     if aliases:
         for other in sorted(aliases):
@@ -86,7 +94,10 @@ def _is_deployed(datasets: Json, namespace: str, name: str) -> bool:
 
 
 def data_entities(end: End) -> Iterator[Entity]:
-    """Parents and the dataset itself, with what its facets say. Documentation and owner are written on creation only."""
+    """Parents and the dataset itself, with what its facets say.
+
+    Documentation and owner are written on creation only.
+    """
     *parents, entity = end.entities
     yield from parents
     attributes, create_only = dict(entity.attributes), dict(entity.create_only)
@@ -112,7 +123,10 @@ def first_owner(ownership: Json) -> str | None:
 
 
 def column_entities(end: End, warnings: list[str]) -> Iterator[Entity]:
-    """The columns of the schema facet. They are only ever added: an input's schema may hold just the columns that were read."""
+    """The columns of the schema facet.
+
+    They are only ever added: an input's schema may hold just the columns that were read.
+    """
     fields = facet(end.facets, "schema").get("fields")
     if end.family.column is None or not isinstance(fields, list):
         return

@@ -1,8 +1,9 @@
 """Reading OpenLineage events, and uniting those of one run.
 
-A run's state is a join: every event is lifted into a state of its own, and two states are joined key by key, each time taking
-the greater by one total order (event time, then terminal before others, then canonical JSON). So events may come in any
-order, any number of times, and by several doors: the state is the same. An event that says nothing erases nothing.
+A run's state is a join: every event is lifted into a state of its own, and two states are joined key by key, each
+time taking the greater by one total order (event time, then terminal before others, then canonical JSON). So events
+may come in any order, any number of times, and by several doors: the state is the same. An event that says nothing
+erases nothing.
 
 The state is plain JSON::
 
@@ -13,8 +14,8 @@ The state is plain JSON::
      "aliases": {namespace: {name: {namespace: {name: type}}}},
      "ends": {how it is known: register}, "outcomes": {"COMPLETE success reported": true}}
 
-A register is ``[event time in µs, rank, value]``. The facets in `KEYWISE` have one register per key (``mlgov_ml.metrics``): two doors
-may each know a part of them.
+A register is ``[event time in µs, rank, value]``. The facets in `KEYWISE` have one register per key
+(``mlgov_ml.metrics``): two doors may each know a part of them.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ _FORM = "wanted an OpenLineage run event (run and job), job event (job) or datas
 def read_event(document: object) -> Json:
     """An event in normal form: what it needs is there, and everything has the type that OpenLineage gives it.
 
-    Raises `InvalidEventError` where an event says neither when nor what. Facets and other parts of a wrong type are left out; a
-    dataset without namespace or name is kept as such, so that translation can warn. The document is not changed; the result shares its facets.
+    Raises `InvalidEventError` where an event says neither when nor what. Facets and other parts of a wrong type are
+    left out; a dataset without namespace or name is kept as such, so that translation can warn. The document is not
+    changed; the result shares its facets.
     """
     if not isinstance(document, dict):
         raise InvalidEventError(f"the event is {_found(document)}; {_FORM}: send a JSON object")
@@ -87,18 +89,24 @@ def _event_type(value: object) -> str:
         return "OTHER"
     if isinstance(value, str) and value.upper() in EVENT_TYPES:
         return value.upper()
-    raise InvalidEventError(f"eventType is {_found(value)}; wanted one of {', '.join(EVENT_TYPES)}: let the producer set it")
+    raise InvalidEventError(
+        f"eventType is {_found(value)}; wanted one of {', '.join(EVENT_TYPES)}: let the producer set it"
+    )
 
 
 def _required(document: Mapping[str, Any], part: str, *names: str) -> dict[str, str]:
     """The texts ``names`` of the object ``part``, none of them empty."""
     found = document.get(part)
     if not isinstance(found, dict):
-        raise InvalidEventError(f"{part} is {_found(found)}; {_FORM}: send {part} as a JSON object with {' and '.join(names)}")
+        raise InvalidEventError(
+            f"{part} is {_found(found)}; {_FORM}: send {part} as a JSON object with {' and '.join(names)}"
+        )
     for name in names:
         value = found.get(name)
         if not isinstance(value, str) or not value.strip():
-            raise InvalidEventError(f"{part}.{name} is {_found(value)}; wanted a text that is not empty: let the producer set it")
+            raise InvalidEventError(
+                f"{part}.{name} is {_found(value)}; wanted a text that is not empty: let the producer set it"
+            )
     return {name: found[name] for name in names}
 
 
@@ -118,7 +126,9 @@ def _datasets(value: object, role: str) -> list[Json]:
     datasets: list[Json] = []
     for item in value if isinstance(value, list) else ():
         found = item if isinstance(item, dict) else {}
-        dataset: Json = {name: text if isinstance(text := found.get(name), str) else "" for name in ("namespace", "name")}
+        dataset: Json = {
+            name: text if isinstance(text := found.get(name), str) else "" for name in ("namespace", "name")
+        }
         if facets := _facets(found.get("facets")):
             dataset["facets"] = facets
         if facets := _facets(found.get(role)):
@@ -243,7 +253,10 @@ def _aliases(symlinks: Mapping[str, Any]) -> Json:
 
 
 def _end(state: Json, event_type: str, airflow: Mapping[str, Any], time: int) -> None:
-    """Note how the run ended, by what the event knows: Airflow's own word, that nobody knows, or only OpenLineage's type."""
+    """Note how the run ended, by what the event knows.
+
+    Airflow's own word, that nobody knows, or only OpenLineage's type.
+    """
     word, source = airflow.get("state"), airflow.get("stateSource") or "reported"
     if not isinstance(word, str) or not word:
         word, source, known = None, None, "typed"

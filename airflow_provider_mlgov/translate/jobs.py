@@ -36,9 +36,7 @@ def run_entities(run: Run, done: Done | None) -> list[Entity]:
     return [_job(run, name, None)] if name is not None else []
 
 
-def process_entity(
-    run: Run, role: str, inputs: tuple[Ref, ...], outputs: tuple[Ref, ...]
-) -> Entity | None:
+def process_entity(run: Run, role: str, inputs: tuple[Ref, ...], outputs: tuple[Ref, ...]) -> Entity | None:
     """An ordinary or scoring process, named after its ends. A DAG run has none: its tasks do the work."""
     digest = ends_digest(inputs, outputs)
     relations = {name: refs for name, refs in (("inputs", inputs), ("outputs", outputs)) if refs}
@@ -64,7 +62,9 @@ def process_entity(
         if isinstance(name, identity.Job):
             del latest["lastRun"]
         attributes = {"name": name.job, **_of_job(job), "processKey": job_process.key}
-        return Entity(job_process.type_name, str(job_process), attributes, latest=latest, as_of=run.told, relations=relations)
+        return Entity(
+            job_process.type_name, str(job_process), attributes, latest=latest, as_of=run.told, relations=relations
+        )
     return None
 
 
@@ -177,7 +177,10 @@ def _dag_run(run: Run, name: identity.DagRun, *, own: bool) -> Entity:
         **known(
             runType=plain(words.get("runType"), 100),
             dagVersion=plain(words.get("dagVersion")),
-            **{key: milliseconds(words.get(key)) for key in ("logicalDate", "runAfter", "dataIntervalStart", "dataIntervalEnd")},
+            **{
+                key: milliseconds(words.get(key))
+                for key in ("logicalDate", "runAfter", "dataIntervalStart", "dataIntervalEnd")
+            },
         ),
     }
     if not own:
@@ -190,7 +193,8 @@ def _dag_run(run: Run, name: identity.DagRun, *, own: bool) -> Entity:
 def _job(run: Run, job: identity.Job, last_run: str | None) -> Entity:
     kind = facet(run.job, "jobType")
     create_only = known(
-        description=long(facet(run.job, "documentation").get("description")), owner=first_owner(facet(run.job, "ownership"))
+        description=long(facet(run.job, "documentation").get("description")),
+        owner=first_owner(facet(run.job, "ownership")),
     )
     attributes = {
         "name": job.job,

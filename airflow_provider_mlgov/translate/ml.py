@@ -1,7 +1,8 @@
 """Entities of machine learning: projects, models, builds, evaluations, deployments, endpoints, and the making of them.
 
-What a name tells is in `airflow_provider_mlgov.translate.naming.ml`. Here come the facts. Who only uses a thing writes them on creation
-at most: a scoring run that is heard of before the deployment makes a placeholder, which the deployment fills in.
+What a name tells is in `airflow_provider_mlgov.translate.naming.ml`. Here come the facts. Who only uses a thing
+writes them on creation at most: a scoring run that is heard of before the deployment makes a placeholder, which the
+deployment fills in.
 """
 
 from __future__ import annotations

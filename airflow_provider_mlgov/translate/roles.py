@@ -9,9 +9,10 @@
 | build or deployment, data   | data       | scoring    |
 | data                        | data       | ordinary   |
 
-One attempt may make several things: one process each. Data marked with a split goes to the evaluation of that split, or to the
-build if it is ``train``; unmarked data goes to the build, and to the evaluation only if no build is made. What is both read
-and written (registering a build) only has its facts updated. What no role takes stays on an ordinary process.
+One attempt may make several things: one process each. Data marked with a split goes to the evaluation of that split,
+or to the build if it is ``train``; unmarked data goes to the build, and to the evaluation only if no build is made.
+What is both read and written (registering a build) only has its facts updated. What no role takes stays on an
+ordinary process.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def build_name(thing: ml.Evaluation | ml.Deployment, at: str) -> identity.Build:
 def without_families(ends: Sequence[End]) -> list[End]:
     """The ends without models of which a build is there too: one door knew the build, another only the model."""
     known = {(end.thing.project, end.thing.model) for end in ends if end.thing and not isinstance(end.thing, ml.Model)}
-    return [end for end in ends if not (isinstance(end.thing, ml.Model) and (end.thing.project, end.thing.model) in known)]
+    return [
+        end for end in ends if not (isinstance(end.thing, ml.Model) and (end.thing.project, end.thing.model) in known)
+    ]
 
 
 def updated(inputs: Iterable[End], outputs: Iterable[End]) -> set[Ref]:
@@ -73,7 +76,9 @@ def assign(inputs: Sequence[End], outputs: Sequence[End], at: str) -> list[Work]
     work = _evaluating(inputs, data, evaluations, at, alone=not builds)
     work += _deploying(deployments, at)
     subjects = {ref for item in work for ref in item.inputs if ref.type_name == identity.Build.type_name}
-    parents = [end for end in inputs if isinstance(end.thing, (ml.Build, ml.Model)) and end.ref not in subjects | facts_only]
+    parents = [
+        end for end in inputs if isinstance(end.thing, (ml.Build, ml.Model)) and end.ref not in subjects | facts_only
+    ]
     work += _training(builds, parents, data, {ref for item in work for ref in item.inputs})
     taken = {ref for item in work for ref in item.inputs} | facts_only
     products = [end for end in made if not _is_made(end)]
@@ -81,12 +86,16 @@ def assign(inputs: Sequence[End], outputs: Sequence[End], at: str) -> list[Work]
         rest = [end for end in inputs if end.ref not in taken]
         return [*work, Work("ordinary", _refs(rest), ())] if rest else work
     bases = {end.ref for end in parents} if builds else set()
-    models = [end for end in inputs if isinstance(end.thing, (ml.Build, ml.Model, ml.Deployment)) and end.ref not in bases]
+    models = [
+        end for end in inputs if isinstance(end.thing, (ml.Build, ml.Model, ml.Deployment)) and end.ref not in bases
+    ]
     rest = [end for end in inputs if end.thing is None or end in models or end.ref not in taken]
     return [*work, Work("scoring" if models and data else "ordinary", _refs(rest), _refs(products))]
 
 
-def _evaluating(inputs: Sequence[End], data: Sequence[End], evaluations: Sequence[End], at: str, *, alone: bool) -> list[Work]:
+def _evaluating(
+    inputs: Sequence[End], data: Sequence[End], evaluations: Sequence[End], at: str, *, alone: bool
+) -> list[Work]:
     marked = [end for end in data if _is_held_out(end)]
     common = [end.ref for end in data if end not in marked] if alone else []
     work = []
@@ -96,7 +105,9 @@ def _evaluating(inputs: Sequence[End], data: Sequence[End], evaluations: Sequenc
             continue
         build = build_name(thing, at)
         served = [
-            other.ref for other in inputs if isinstance(other.thing, ml.Deployment) and build_name(other.thing, at) == build
+            other.ref
+            for other in inputs
+            if isinstance(other.thing, ml.Deployment) and build_name(other.thing, at) == build
         ]
         of_split = [other for other in marked if other.split == (thing.split or "").lower()] or marked
         ends = [Ref(build.type_name, str(build)), *served, *common, *(other.ref for other in of_split)]

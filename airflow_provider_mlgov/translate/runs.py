@@ -51,7 +51,9 @@ class Run:
         """Where its code is kept."""
         location = facet(self.job, "sourceCodeLocation")
         repository = plain(location.get("repoUrl")) or plain(location.get("url"))
-        return known(codeRepository=repository, codeVersion=plain(location.get("version")) or plain(location.get("tag")))
+        return known(
+            codeRepository=repository, codeVersion=plain(location.get("version")) or plain(location.get("tag"))
+        )
 
     @property
     def query(self) -> str | None:
@@ -73,7 +75,8 @@ class Run:
         """The interval it stands for."""
         times = facet(self.facets, "nominalTime")
         return known(
-            nominalStartTime=milliseconds(times.get("nominalStartTime")), nominalEndTime=milliseconds(times.get("nominalEndTime"))
+            nominalStartTime=milliseconds(times.get("nominalStartTime")),
+            nominalEndTime=milliseconds(times.get("nominalEndTime")),
         )
 
 
@@ -93,7 +96,10 @@ def whole(value: object) -> int | None:
 
 
 def read_run(state: Json, options: TranslateOptions, warnings: list[str]) -> Run:
-    """What ``state`` says of its run. A run of Airflow's that lacks a part of its identity is a job's run like any other."""
+    """What ``state`` says of its run.
+
+    A run of Airflow's that lacks a part of its identity is a job's run like any other.
+    """
     words = _airflow_words(state)
     start = milliseconds(words.get("startTime"))
     if start is None and state["started"] is not None:
@@ -124,7 +130,9 @@ def _name(
             number, index = whole(words.get("tryNumber")), whole(words.get("mapIndex"))
             if number is not None:
                 return identity.TaskRun(*place, words["taskId"], -1 if index is None else index, number)
-            warnings.append(f"run {state['key']} of task {words['taskId']} has no try number; recorded as a run of a plain job")
+            warnings.append(
+                f"run {state['key']} of task {words['taskId']} has no try number; recorded as a run of a plain job"
+            )
         job = state["job"][2]
         if state["kind"] == "job":
             return identity.Job(options.catalog_namespace, job["namespace"], job["name"])
@@ -135,7 +143,10 @@ def _name(
 
 
 def _ending(state: Json) -> dict[str, Any]:
-    """How and when the run ended. A stated word beats a type, and a type beats that nobody knows; then the latest counts."""
+    """How and when the run ended.
+
+    A stated word beats a type, and a type beats that nobody knows; then the latest counts.
+    """
     ends, outcomes = state["ends"], state["outcomes"]
     if state["kind"] != "run":
         return {"told": state["first"] // 1000, "succeeded": True}
@@ -155,11 +166,16 @@ def _ending(state: Json) -> dict[str, Any]:
 
 
 def _succeeded(outcomes: Json) -> bool:
-    """Whether a success was reported; OpenLineage's word alone counts if Airflow does not say otherwise (3.x sends COMPLETE for a skip)."""
+    """Whether a success was reported.
+
+    OpenLineage's word alone counts if Airflow does not say otherwise (3.x sends COMPLETE for a skip).
+    """
     if "COMPLETE success reported" in outcomes:
         return True
     stated = [outcome.split(" ") for outcome in outcomes]
-    contradicted = any(word not in ("-", "success", "unknown") and source != "manual" for _, word, source in map(_triple, stated))
+    contradicted = any(
+        word not in ("-", "success", "unknown") and source != "manual" for _, word, source in map(_triple, stated)
+    )
     return "COMPLETE - -" in outcomes and not contradicted
 
 

@@ -1,17 +1,17 @@
 """What depends on what the catalogue already has: the rules of `Entity` made final.
 
-The sender asks for the stored form of `lookups`, and `settle` gives entities that may be written as they are. Whatever the order in
-which runs arrive, and however often, the catalogue ends up the same, with two exceptions that Atlas leaves no better answer to: when a
-build is made again under the same key, the run that arrived first keeps its lineage; and a deployment that arrives late does not shorten
-the time that its predecessor is said to have served.
+The sender asks for the stored form of `lookups`, and `settle` gives entities that may be written as they are.
+Whatever the order in which runs arrive, and however often, the catalogue ends up the same, with two exceptions that
+Atlas leaves no better answer to: when a build is made again under the same key, the run that arrived first keeps its
+lineage; and a deployment that arrives late does not shorten the time that its predecessor is said to have served.
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from airflow_provider_mlgov.model.entity import Entity, Ref
@@ -50,8 +50,6 @@ class Settled:
     entities: tuple[Entity, ...]
     """With final attributes: `Entity.create_only` and `Entity.latest` are empty."""
     updates: tuple[Update, ...] = ()
-    superseded: tuple[Ref, ...] = ()
-    """Processes that a run no longer claims, because its ends grew: to be deleted unless another run claims them."""
     warnings: tuple[str, ...] = ()
 
 
@@ -71,7 +69,8 @@ def merge(entities: Iterable[Entity]) -> tuple[Entity, ...]:
 def lookups(entities: Iterable[Entity], stored: Stored | None = None) -> list[Ref]:
     """The entities whose stored form `settle` needs.
 
-    With what was found, a second call names those that only the first finds lead to (the deployment an endpoint points at).
+    With what was found, a second call names those that only the first finds lead to (the deployment an endpoint
+    points at).
     """
     if stored is None:
         return [entity.ref for entity in entities if _needs_stored(entity)]
@@ -89,24 +88,25 @@ def settle(entities: Iterable[Entity], stored: Stored) -> Settled:
     batch = merge(entities)
     changed, updates = _succession(batch, stored)
     settled: list[Entity] = []
-    superseded: list[Ref] = []
     warnings: list[str] = []
     for entity in batch:
         entity = changed.get(entity.ref, entity)
         known = _attributes(stored, entity.ref) if entity.ref in stored else None
         if known is not None and entity.type_name in _MAKINGS and _is_other_run(entity, known):
             warnings.append(f"{entity.qualified_name} was done again; its lineage stays that of {known['lastRun']}")
-            entity = replace(entity, attributes={"name": entity.attributes["name"], **_kept(entity, known)}, relations={})
-        if known is not None and "io" in entity.latest:
-            entity, gone = _with_stored_io(entity, known)
-            superseded += gone
+            entity = replace(
+                entity, attributes={"name": entity.attributes["name"], **_kept(entity, known)}, relations={}
+            )
         settled.append(_final(entity, known))
-    return Settled(tuple(settled), tuple(updates), tuple(dict.fromkeys(superseded)), tuple(warnings))
+    return Settled(tuple(settled), tuple(updates), tuple(warnings))
 
 
 def _needs_stored(entity: Entity) -> bool:
     return bool(
-        entity.create_only or entity.latest or entity.type_name in _MAKINGS or (entity.type_name == MODEL and "aliases" in entity.attributes)
+        entity.create_only
+        or entity.latest
+        or entity.type_name in _MAKINGS
+        or (entity.type_name == MODEL and "aliases" in entity.attributes)
     )
 
 
@@ -146,7 +146,9 @@ def _final(entity: Entity, known: Mapping[str, Any] | None) -> Entity:
         )
     if latest:
         stored = {name: known[name] for name in entity.latest if known.get(name) is not None}
-        if known.get(FACTS_TIME) is not None and _order(stored, known[FACTS_TIME]) > _order(entity.latest, entity.as_of):
+        if known.get(FACTS_TIME) is not None and _order(stored, known[FACTS_TIME]) > _order(
+            entity.latest, entity.as_of
+        ):
             latest = {}
         else:
             latest[FACTS_TIME] = max(entity.as_of or 0, known.get(FACTS_TIME) or 0)
@@ -217,12 +219,14 @@ def _succession(batch: Iterable[Entity], stored: Stored) -> tuple[dict[Ref, Enti
         if current and isinstance(since, int) and all((one.time, one.name) != (since, current) for one in row):
             row.append(_Served(since, current))
         row.sort()
-        for one, follower in zip(row, row[1:], strict=False):
+        for one, follower in pairwise(row):
             if one.name == follower.name:
                 continue
             stopped = {"status": "stopped", "stoppedTime": follower.time}
             if one.entity is not None:
-                changed[one.entity.ref] = replace(one.entity, latest={**one.entity.latest, **stopped}, as_of=follower.time)
+                changed[one.entity.ref] = replace(
+                    one.entity, latest={**one.entity.latest, **stopped}, as_of=follower.time
+                )
             elif _still_serves(_attributes(stored, Ref(DEPLOYMENT, one.name)), follower.time):
                 updates.append(Update(DEPLOYMENT, one.name, {**stopped, FACTS_TIME: follower.time}))
     return changed, updates
@@ -231,46 +235,3 @@ def _succession(batch: Iterable[Entity], stored: Stored) -> tuple[dict[Ref, Enti
 def _still_serves(known: Mapping[str, Any], time: int) -> bool:
     """Whether a stored deployment has to be stopped: it was not before, and nothing later is known of it."""
     return known.get("status") != "stopped" and (known.get(FACTS_TIME) or 0) <= time
-
-
-# --- what a run read and wrote -------------------------------------------------------------------------------------------
-
-
-def _with_stored_io(entity: Entity, known: Mapping[str, Any]) -> tuple[Entity, list[Ref]]:
-    """A run's ``io``, united with the stored one if that knows more: the state of the run was gone and is only partly told again.
-
-    Otherwise the ends of the run may have grown, and the processes it no longer does are superseded.
-    """
-    old, new = _io(known.get("io")), _io(entity.latest["io"])
-    missing = _names(old["datasets"]) - _names(new["datasets"])
-    if not missing:
-        gone = _names(old["processes"]) - _names(new["processes"]) if new["processes"] else set()
-        return entity, [Ref(*name) for name in sorted(gone)]
-    io = dict(new)
-    io["datasets"] = new["datasets"] + [item for item in old["datasets"] if (item["typeName"], item["qualifiedName"]) in missing]
-    place = {(item["typeName"], item["qualifiedName"]): index for index, item in enumerate(io["datasets"])}
-    moved = [place[item["typeName"], item["qualifiedName"]] for item in old["datasets"]]
-    for direction in ("inputs", "outputs"):
-        io[direction] = sorted({*new[direction], *(moved[index] for index in old[direction])})
-    done = _names(new["processes"])
-    io["processes"] = new["processes"] + [
-        {**item, "inputs": [moved[index] for index in item["inputs"]], "outputs": [moved[index] for index in item["outputs"]]}
-        for item in old["processes"]
-        if (item["typeName"], item["qualifiedName"]) not in done
-    ]
-    keys = dict.fromkeys([*entity.latest["processKey"].split(), *str(known.get("processKey") or "").split()])
-    return replace(entity, latest={**entity.latest, "io": json_text(io), "processKey": " ".join(keys)}), []
-
-
-def _io(text: object) -> Json:
-    """A stored ``io`` text; one of another version or form counts as empty."""
-    empty: Json = {"datasets": [], "inputs": [], "outputs": [], "processes": []}
-    try:
-        io = json.loads(text) if isinstance(text, str) else None
-    except ValueError:
-        return empty
-    return io if isinstance(io, dict) and io.get("v") == 1 else empty
-
-
-def _names(items: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
-    return {(item["typeName"], item["qualifiedName"]) for item in items}

@@ -43,7 +43,10 @@ def json_text(value: Any) -> str:
 
 
 def named_values(values: dict[str, Any]) -> str | None:
-    """A mapping as canonical JSON list of ``{"name", "value"}``, or None if it is empty; NaN and infinities as texts."""
+    """A mapping as canonical JSON list of ``{"name", "value"}``, or None if it is empty.
+
+    NaN and infinities as texts.
+    """
     if not values:
         return None
     items = [

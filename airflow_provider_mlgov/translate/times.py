@@ -8,7 +8,8 @@ from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(?:(Z|z)|([+-])(\d\d):?(\d\d)(?::\d\d)?)?", re.ASCII
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(?:(Z|z)|([+-])(\d\d):?(\d\d)(?::\d\d)?)?",
+    re.ASCII,
 )
 
 
@@ -27,7 +28,9 @@ def _microseconds(text: str) -> int | None:
         minutes = -offset if sign == "+" else offset
     else:
         minutes = 0  # a time without a zone is read as UTC: Airflow's and OpenLineage's times are
-    return (time - _EPOCH) // timedelta(microseconds=1) + minutes * 60_000_000 + int((fraction or "0").ljust(6, "0")[:6])
+    return (
+        (time - _EPOCH) // timedelta(microseconds=1) + minutes * 60_000_000 + int((fraction or "0").ljust(6, "0")[:6])
+    )
 
 
 def microseconds(text: object) -> int | None:

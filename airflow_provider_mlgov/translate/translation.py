@@ -23,9 +23,9 @@ IO_VERSION = 1
 
 
 def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translation:
-    """The entities of a state: parents and data, columns, processes, and the runs last. Each reference is to one of them.
+    """The entities of a state: parents and data, columns, processes, and the runs last.
 
-    A run that has not ended, or did not succeed, gives DAG, task and run, but no data and no processes.
+    Each reference is to one of them. A run that has not ended, or did not succeed, gives DAG, task and run, but no data and no processes.
     """
     warnings: list[str] = []
     run = read_run(state, options, warnings)
@@ -68,7 +68,10 @@ def _process(item: Work, run: Run, at: str) -> Entity | None:
 
 
 def _done(inputs: Sequence[End], outputs: Sequence[End], work: Sequence[tuple[Work, Entity]] | None) -> Done:
-    """What was read and written, as JSON. A run that did not succeed wrote nothing; what it was going to write is ``declared``."""
+    """What was read and written, as JSON.
+
+    A run that did not succeed wrote nothing; what it was going to write is ``declared``.
+    """
     ends = {end.ref: end for end in (*inputs, *outputs)}
     place = {ref: index for index, ref in enumerate(ends)}
     reads = {end.ref: end for end in inputs}
@@ -88,7 +91,9 @@ def _done(inputs: Sequence[End], outputs: Sequence[End], work: Sequence[tuple[Wo
         for ref in (*item.inputs, *item.outputs):
             if ref not in place:  # the build that an evaluation or deployment names, though nobody declared it
                 place[ref] = len(io["datasets"])
-                io["datasets"].append({"typeName": ref.type_name, "qualifiedName": ref.qualified_name, "name": _build(ref)})
+                io["datasets"].append(
+                    {"typeName": ref.type_name, "qualifiedName": ref.qualified_name, "name": _build(ref)}
+                )
         io["processes"].append(
             {
                 "typeName": entity.type_name,

@@ -29,7 +29,12 @@ def test_only_allowed_facets_survive():
         event(
             run={"nominalTime": {"a": 1}, "spark.logicalPlan": {"plan": "x"}, "mlgov_airflow": {"dagId": "d"}},
             job={"sql": {"query": "select 1"}, "airflow": {"tasks": {}}, "sourceCode": {"sourceCode": "x"}},
-            inputs=[{**dataset(schema={"fields": []}, spark_stats={}), "inputFacets": {"mlgov_io": {"split": "test"}, "odd": {}}}],
+            inputs=[
+                {
+                    **dataset(schema={"fields": []}, spark_stats={}),
+                    "inputFacets": {"mlgov_io": {"split": "test"}, "odd": {}},
+                }
+            ],
             outputs=[{**dataset(), "outputFacets": {"outputStatistics": {"rowCount": 1}, "odd": {}}}],
         )
     )
@@ -58,7 +63,11 @@ def test_what_is_off_by_default_can_be_switched_on(option, where, facet):
 
 def test_facts_survive_and_secrets_do_not():
     ml = {
-        "parameters": [{"name": "max_tokens", "value": 5}, {"name": "api_key", "value": "k"}, {"name": "API-Key", "value": "k"}],
+        "parameters": [
+            {"name": "max_tokens", "value": 5},
+            {"name": "api_key", "value": "k"},
+            {"name": "API-Key", "value": "k"},
+        ],
         "metrics": [{"name": "token_accuracy", "value": 0.5}],
         "access_token": "t",
         "tokenizer": "bpe",
@@ -157,7 +166,10 @@ def test_what_is_no_json_becomes_json():
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.sampled_from(["password", "name", "value"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text() | st.sampled_from(["password", "name", "value"]), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 

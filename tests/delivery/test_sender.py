@@ -6,7 +6,6 @@ import sqlite3
 import threading
 
 import pytest
-from delivery_events import dataset, run_id, task_event, task_run
 
 from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.sender import Sender
@@ -21,6 +20,7 @@ from airflow_provider_mlgov.errors import (
 )
 from airflow_provider_mlgov.model.entity import Ref
 from airflow_provider_mlgov.translate.options import TranslateOptions
+from delivery_events import dataset, run_id, task_event, task_run
 
 OPTIONS = TranslateOptions(airflow_namespace="test")
 
@@ -92,7 +92,8 @@ def test_many_runs_go_in_parcels_of_about_one_batch(spool, sink):
 
 
 @pytest.mark.parametrize(
-    "error", [CatalogUnavailableError("no route"), ConfigurationError("no namespace"), TypesConflictError("types differ")]
+    "error",
+    [CatalogUnavailableError("no route"), ConfigurationError("no namespace"), TypesConflictError("types differ")],
 )
 def test_an_unusable_catalogue_keeps_everything_and_opens_the_breaker(spool, sink, caplog, error):
     caplog.set_level(logging.INFO)
@@ -104,7 +105,9 @@ def test_an_unusable_catalogue_keeps_everything_and_opens_the_breaker(spool, sin
     assert (opened.outcome, opened.reason) == ("unavailable", str(error))
     assert (report.outcome, report.reason) == ("open", str(error))
     assert spool.counts() == type(spool.counts())(waiting=2, dead=0, odd=0)
-    assert [record.getMessage() for record in caplog.records if str(error) in record.getMessage()] == [caplog.messages[0]]
+    assert [record.getMessage() for record in caplog.records if str(error) in record.getMessage()] == [
+        caplog.messages[0]
+    ]
     (spool.root / "breaker.json").write_text("{}")
     assert sender(spool, sink).send().outcome == "done"
 
@@ -214,7 +217,7 @@ def test_a_damaged_state_is_begun_anew(spool, sink, caplog):
 
 
 def test_runs_are_forgotten_some_hours_after_their_end(spool, sink):
-    put(spool, task_run() + [task_event("START", task="open")])
+    put(spool, [*task_run(), task_event("START", task="open")])
     sender(spool, sink, keep_hours=-1).send()
     with sqlite3.connect(spool.root / "sender.db") as db:
         assert db.execute("SELECT count(*) FROM run").fetchone() == (0,)

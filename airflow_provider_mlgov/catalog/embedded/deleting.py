@@ -53,7 +53,9 @@ def _with_owned(work: Work, rows: Iterable[Row]) -> list[Row]:
 
 
 def _children(work: Work, row: Row) -> list[Row]:
-    ends = [end for by_type in work.types.entity_type(row.type_name).ends.values() for end in by_type.values() if end.owns]
+    ends = [
+        end for by_type in work.types.entity_type(row.type_name).ends.values() for end in by_type.values() if end.owns
+    ]
     if not ends:
         return []
     sides = {(end.relationship, end.number) for end in ends}

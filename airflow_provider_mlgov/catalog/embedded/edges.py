@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from airflow_provider_mlgov.catalog.embedded.registry import End
 from airflow_provider_mlgov.catalog.embedded.work import ACTIVE, DELETED, Row, Work
 
 _COLUMNS = "id, guid, type, end1, end2, status, attributes, propagate, blocked, created_by, updated_by, create_time, update_time"
+_JSON_COLUMNS = (6, 8)
 
 
 @dataclass
@@ -49,10 +50,12 @@ class Replaced:
 def select(work: Work, where: str, parameters: tuple[Any, ...]) -> list[Edge]:
     """Edges in the order in which they were made; ``where`` is a constant of the caller."""
     query = f"SELECT {_COLUMNS} FROM edge WHERE {where} ORDER BY id"  # noqa: S608 - constant conditions
-    return [
-        Edge(*record[:6], json.loads(record[6]), record[7], json.loads(record[8]), *record[9:])
-        for record in work.connection.execute(query, parameters)
-    ]
+    return [Edge(*_decoded(record)) for record in work.connection.execute(query, parameters)]
+
+
+def _decoded(record: tuple[Any, ...]) -> Iterator[Any]:
+    for column, value in enumerate(record):
+        yield json.loads(value) if column in _JSON_COLUMNS else value
 
 
 def by_guid(work: Work, guid: str) -> Edge:
@@ -69,7 +72,8 @@ def of_entities(work: Work, ids: Iterable[int], types: Iterable[str] | None = No
     at = "(end1 IN (SELECT value FROM json_each(?)) OR end2 IN (SELECT value FROM json_each(?)))"
     if types is None:
         return select(work, at, (listed, listed))
-    return select(work, f"{at} AND type IN (SELECT value FROM json_each(?))", (listed, listed, json.dumps(list(types))))
+    of_types = at + " AND type IN (SELECT value FROM json_each(?))"  # noqa: S608 - constants
+    return select(work, of_types, (listed, listed, json.dumps(list(types))))
 
 
 def replace(work: Work, entity: int, end: End, others: list[int], *, new: bool) -> Replaced:
@@ -94,7 +98,18 @@ def create(work: Work, type_name: str, end1: int, end2: int, attributes: Mapping
     work.connection.execute(
         "INSERT INTO edge (guid, type, end1, end2, status, attributes, propagate, created_by, updated_by, create_time,"
         " update_time) VALUES (?, ?, ?, ?, 'ACTIVE', ?, ?, ?, ?, ?, ?)",
-        (guid, type_name, end1, end2, json.dumps(attributes or {}), propagate, work.user, work.user, work.now, work.now),
+        (
+            guid,
+            type_name,
+            end1,
+            end2,
+            json.dumps(attributes or {}),
+            propagate,
+            work.user,
+            work.user,
+            work.now,
+            work.now,
+        ),
     )
     if propagate in ("ONE_TO_TWO", "BOTH"):
         tags.pass_on(work, end1, end2)
@@ -103,12 +118,16 @@ def create(work: Work, type_name: str, end1: int, end2: int, attributes: Mapping
     return guid
 
 
-def relate(work: Work, type_name: object, end1: object, end2: object, attributes: Mapping[str, Any] | None = None) -> Edge:
+def relate(
+    work: Work, type_name: object, end1: object, end2: object, attributes: Mapping[str, Any] | None = None
+) -> Edge:
     """POST relationship: add one edge between existing entities."""
     definition = work.types.find(type_name, "RELATIONSHIP")
     if definition is None:
         raise refused("400-00-028", f"invalid value: unknown relationship type'{type_name}'")
-    rows = [_end_row(work, reference, definition[f"endDef{number}"]["type"]) for number, reference in ((1, end1), (2, end2))]
+    rows = [
+        _end_row(work, reference, definition[f"endDef{number}"]["type"]) for number, reference in ((1, end1), (2, end2))
+    ]
     _check_ends(work, definition, rows)
     name, first, second = definition["name"], rows[0].id, rows[1].id
     if select(work, "type = ? AND end1 = ? AND end2 = ? AND status = 'ACTIVE'", (name, first, second)):
@@ -234,7 +253,9 @@ def _check_ends(work: Work, definition: Json, rows: list[Row]) -> None:
 
 def wrong_ends(definition: Json, found: str, other: str) -> Exception:
     """The two entities are not of the types that the relationship joins."""
-    return refused("400-00-036", f"invalid relationshipDef: {definition['name']}: end type 1: {found}, end type 2: {other}")
+    return refused(
+        "400-00-036", f"invalid relationshipDef: {definition['name']}: end type 1: {found}, end type 2: {other}"
+    )
 
 
 def _propagation(work: Work, type_name: str, end1: int) -> str:

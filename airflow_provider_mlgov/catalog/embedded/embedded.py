@@ -144,9 +144,7 @@ class EmbeddedCatalog:
             return dict(zip(rows, described, strict=True))
 
     # --- reading -----------------------------------------------------------------------------------------------------
-    def lineage(
-        self, type_name: str, qualified_name: str, *, direction: Direction = "BOTH", depth: int = 3
-    ) -> Json:
+    def lineage(self, type_name: str, qualified_name: str, *, direction: Direction = "BOTH", depth: int = 3) -> Json:
         """Atlas's lineage answer."""
         with self.reading() as work:
             row = work.by_name(type_name, {"qualifiedName": qualified_name})

@@ -75,7 +75,10 @@ def remove_business(work: Work, row: Row, given: Mapping[str, Any]) -> None:
 def checked_business(
     types: Registry, type_name: str, given: Mapping[str, Any], *, strict: bool
 ) -> dict[str, dict[str, Any]]:
-    """Business attributes as they are stored. ``strict`` refuses what does not apply or is too long; a payload that creates takes what it can."""
+    """Business attributes as they are stored.
+
+    ``strict`` refuses what does not apply or is too long; a payload that creates takes what it can.
+    """
     supers = set(types.entity_type(type_name).supers)
     normaliser = Normaliser(types, lambda _type, value: dict(value))
     found: dict[str, dict[str, Any]] = {}

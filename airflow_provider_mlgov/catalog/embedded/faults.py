@@ -7,10 +7,15 @@ from airflow_provider_mlgov.errors import CatalogRefusedError, EntityNotFoundErr
 _NOT_FOUND = frozenset({"404-00-005", "404-00-009"})
 
 
-def refused(code: str, message: str) -> CatalogRefusedError:
+def refused(code: str, text: str) -> CatalogRefusedError:
     """The error that Atlas answers with ``ATLAS-<code>``; the first three digits are the HTTP status."""
     kind = EntityNotFoundError if code in _NOT_FOUND else CatalogRefusedError
-    return kind(message, error_code=f"ATLAS-{code}", status=int(code[:3]))
+    return kind(f"ATLAS-{code}: {text}", error_code=f"ATLAS-{code}", status=int(code[:3]))
+
+
+def message(error: CatalogRefusedError) -> str:
+    """Atlas's own message of an error, without the code."""
+    return str(error).removeprefix(f"{error.error_code}: ")
 
 
 def no_such_guid(guid: object) -> CatalogRefusedError:
@@ -39,6 +44,6 @@ def invalid_instance(problems: list[str]) -> CatalogRefusedError:
     return refused("404-00-007", f"Invalid instance creation/updation parameters passed : {', '.join(problems)}")
 
 
-def invalid_parameters(message: str) -> CatalogRefusedError:
+def invalid_parameters(text: str) -> CatalogRefusedError:
     """What Atlas calls invalid parameters."""
-    return refused("400-00-01A", f"invalid parameters: {message}")
+    return refused("400-00-01A", f"invalid parameters: {text}")

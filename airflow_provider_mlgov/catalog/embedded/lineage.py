@@ -62,7 +62,8 @@ def lineage(work: Work, row: Row, direction: Direction, depth: int) -> Json:
     entity_type = work.types.entity_type(row.type_name)
     if not entity_type.is_a("DataSet") and not entity_type.is_a("Process"):
         raise refused(
-            "404-00-011", f"Given instance guid {row.guid} with type {row.type_name} is not a valid lineage entity type."
+            "404-00-011",
+            f"Given instance guid {row.guid} with type {row.type_name} is not a valid lineage entity type.",
         )
     walk = _Walk(work)
     hops = depth or -1

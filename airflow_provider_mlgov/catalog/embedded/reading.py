@@ -18,7 +18,8 @@ def describe(work: Work, rows: Sequence[Row], *, relationships: bool) -> list[Js
     classifications = tags.of_entities(work, [row.id for row in rows])
     at = _edges_by_entity(work, rows, relationships=relationships)
     return [
-        _described(work, row, classifications.get(row.id), at.get(row.id, []), relationships=relationships) for row in rows
+        _described(work, row, classifications.get(row.id), at.get(row.id, []), relationships=relationships)
+        for row in rows
     ]
 
 
@@ -48,9 +49,7 @@ def headers(
 ) -> list[Json]:
     """Headers of entities; ``attributes`` names more to show, ``classifications`` shows these whole."""
     found = tags.of_entities(work, [row.id for row in rows])
-    return [
-        _header(work, row, found.get(row.id, []), attributes, with_classifications=classifications) for row in rows
-    ]
+    return [_header(work, row, found.get(row.id, []), attributes, with_classifications=classifications) for row in rows]
 
 
 def related(work: Work, rows: Sequence[Row], name: str) -> dict[int, Any]:

@@ -191,7 +191,9 @@ class Registry:
         return {
             **definition,
             "subTypes": self.direct_subs.get(definition["name"], []),
-            "relationshipAttributeDefs": [_end_definition(end) for by_type in ends.values() for end in by_type.values()],
+            "relationshipAttributeDefs": [
+                _end_definition(end) for by_type in ends.values() for end in by_type.values()
+            ],
             "businessAttributeDefs": self._business(definition["name"]),
         }
 

@@ -9,7 +9,7 @@ from airflow_provider_mlgov.catalog.catalog import Json
 from airflow_provider_mlgov.catalog.embedded import deleting, extras, reading, tags, writing
 from airflow_provider_mlgov.catalog.embedded.faults import invalid_parameters, refused
 from airflow_provider_mlgov.catalog.embedded.rest import NO_CONTENT, Call, Handler, MalformedCallError, Route
-from airflow_provider_mlgov.catalog.embedded.work import ACTIVE, Row, Work
+from airflow_provider_mlgov.catalog.embedded.work import Row, Work
 from airflow_provider_mlgov.errors import EntityNotFoundError
 
 _BY_GUID, _BY_NAME = "/v2/entity/guid/{guid}", "/v2/entity/uniqueAttribute/type/{type}"
@@ -90,9 +90,7 @@ def _get_bulk(call: Call) -> Json:
 
 
 def _get_bulk_by_name(call: Call) -> Json:
-    sought = [
-        (key.partition(":")[2], value) for key, value in call.query if key.startswith("attr_") and ":" in key
-    ]
+    sought = [(key.partition(":")[2], value) for key, value in call.query if key.startswith("attr_") and ":" in key]
     with call.catalog.reading() as work:
         entity_type = work.entity_type(call.path["type"])
         rows = []
@@ -125,7 +123,7 @@ def _write_bulk(call: Call) -> Json:
 def _write_one(call: Call) -> Json:
     entity = call.object().get("entity")
     if not isinstance(entity, Mapping):
-        raise invalid_parameters("no entity to create/update.")
+        raise invalid_parameters("found null entity")
     return call.catalog.write([dict(entity)], referred=_referred(call))
 
 
@@ -139,8 +137,9 @@ def _update(work: Work, row: Row, entity: Mapping[str, Any], referred: Mapping[s
 def _update_entity(call: Call) -> Json:
     entity = call.object().get("entity")
     if not isinstance(entity, Mapping):
-        raise MalformedCallError("no entity to update")
+        raise invalid_parameters("no entity to update.")
     with call.catalog.writing() as work:
+        work.entity_type(entity.get("typeName"))
         return _update(work, _row(work, call), entity, _referred(call))
 
 

@@ -27,9 +27,9 @@ def routes() -> list[Route]:
 
 def _relate(call: Call) -> Json:
     body = call.object()
-    if not isinstance(body.get("end1"), Mapping) or not isinstance(body.get("end2"), Mapping):
-        if call.body.get("typeName"):
-            raise MalformedCallError("a relationship needs end1 and end2")
+    has_ends = all(isinstance(body.get(end), Mapping) for end in ("end1", "end2"))
+    if body.get("typeName") and not has_ends:
+        raise MalformedCallError("a relationship needs end1 and end2")
     attributes = body.get("attributes")
     with call.catalog.writing() as work:
         edge = edges.relate(

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_mlgov.catalog.catalog import Json
 from airflow_provider_mlgov.catalog.embedded import typedefs
-from airflow_provider_mlgov.catalog.embedded.faults import refused
+from airflow_provider_mlgov.catalog.embedded.faults import invalid_parameters, refused
 from airflow_provider_mlgov.catalog.embedded.rest import NO_CONTENT, Call, Handler, Route
 from airflow_provider_mlgov.catalog.types.definitions import CATEGORIES
 
@@ -52,7 +52,10 @@ def _status(call: Call) -> Json:
 
 
 def _purge(call: Call) -> Json:
-    return call.catalog.purge([str(guid) for guid in call.list()])
+    guids = [str(guid) for guid in call.list()]
+    if not guids:
+        raise invalid_parameters("Guid(s) not specified")
+    return call.catalog.purge(guids)
 
 
 def _selected(call: Call) -> Iterator[Json]:
@@ -78,8 +81,11 @@ def _definitions(call: Call) -> Json:
 
 def _headers(call: Call) -> list[Json]:
     keys = ("guid", "name", "serviceType", "category")
-    return [{key: definition[key] for key in keys if key in definition} for definition in _selected(call)
-        if definition["category"] != "BUSINESS_METADATA"]
+    return [
+        {key: definition[key] for key in keys if key in definition}
+        for definition in _selected(call)
+        if definition["category"] != "BUSINESS_METADATA"
+    ]
 
 
 def _delete_document(call: Call) -> Any:

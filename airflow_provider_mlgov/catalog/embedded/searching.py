@@ -119,12 +119,12 @@ def _candidates(work: Work, query: Query, entity_type: EntityType | None) -> Ite
         parameters += [name, text]
     if query.classification is not None:
         found = _classifications(work, query.classification)
-        where.append(f"id {'NOT ' if found is None else ''}IN (SELECT entity FROM tag{'' if not found else _TAG_TYPES})")
+        where.append(_NOT_TAGGED if found is None else _TAGGED_AS if found else _TAGGED)
         parameters += [json.dumps(sorted(found))] if found else []
     if entity_type is not None:
         names = entity_type.subs if query.sub_types else {entity_type.name}
         # The plus keeps the type's index out of use where a better one serves.
-        where.append(f"{'+' if len(where) > 1 else ''}type IN (SELECT value FROM json_each(?))")
+        where.append(_TYPE if len(where) == 1 else "+" + _TYPE)
         parameters.append(json.dumps(sorted(names)))
     if not query.include_deleted:
         where.append("+status = 'ACTIVE'")
@@ -134,7 +134,10 @@ def _candidates(work: Work, query: Query, entity_type: EntityType | None) -> Ite
         yield from work.rows(ids[start : start + _CHUNK])
 
 
-_TAG_TYPES = " WHERE type IN (SELECT value FROM json_each(?))"
+_TYPE = "type IN (SELECT value FROM json_each(?))"
+_TAGGED = "id IN (SELECT entity FROM tag)"
+_TAGGED_AS = "id IN (SELECT entity FROM tag WHERE type IN (SELECT value FROM json_each(?)))"
+_NOT_TAGGED = "id NOT IN (SELECT entity FROM tag)"
 
 
 def _classifications(work: Work, name: str) -> set[str] | None:
@@ -148,7 +151,9 @@ def _classifications(work: Work, name: str) -> set[str] | None:
     return work.types.classification_subs(name)
 
 
-def _indexable(work: Work, entity_type: EntityType | None, filters: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+def _indexable(
+    work: Work, entity_type: EntityType | None, filters: Mapping[str, Any] | None
+) -> Iterator[tuple[str, str]]:
     """Filters that must hold and that the index can answer."""
     if not filters or entity_type is None:
         return
@@ -229,5 +234,3 @@ def _add_related(work: Work, rows: Sequence[Row], headers: list[Json], names: Se
             others = [work.by_guid(reference["guid"]) for reference in listed]
             referred |= {header["guid"]: header for header in reading.headers(work, others)}
     return referred
-
-

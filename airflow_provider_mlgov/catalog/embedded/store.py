@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from airflow_provider_mlgov.catalog.embedded.faults import refused
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogError, CatalogUnavailableError
 
 APPLICATION_ID = 0x6D6C6776
@@ -107,6 +108,8 @@ class Store:
             yield
         except sqlite3.Error as error:
             raise self._named(error) from error
+        except UnicodeEncodeError as error:
+            raise refused("400-00-01A", f"invalid parameters: a text that is no Unicode: {error}") from error
         except OSError as error:
             raise CatalogUnavailableError(
                 f"the catalogue file {self.path} cannot be opened: {error.strerror or error}; check the path and its permissions"
@@ -121,7 +124,9 @@ class Store:
                 f"the catalogue file {self.path} is damaged ({text}); it was left as it is: "
                 "put a backup in its place, or move it away to start anew"
             )
-        return CatalogUnavailableError(f"the catalogue file {self.path} cannot be used: {text}; check disk space and permissions")
+        return CatalogUnavailableError(
+            f"the catalogue file {self.path} cannot be used: {text}; check disk space and permissions"
+        )
 
     def _forget_parent(self) -> None:
         if self._pid != os.getpid():

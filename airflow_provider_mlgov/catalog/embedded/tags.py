@@ -124,12 +124,16 @@ def _checked(work: Work, classification: Mapping[str, Any], row: Row) -> str:
         raise refused("404-00-008", f"Given classification {name} was invalid")
     allowed = definition.get("entityTypes") or ()
     if allowed and not set(allowed) & set(work.types.entity_type(row.type_name).supers):
-        raise invalid_parameters(f"entity: {row.guid}, classification {name} cannot be applied to entities of type {row.type_name}")
+        raise invalid_parameters(
+            f"entity: {row.guid}, classification {name} cannot be applied to entities of type {row.type_name}"
+        )
     return name
 
 
 def _own(work: Work, row: Row, name: str) -> Mapping[str, Any] | None:
-    query = "SELECT attributes, propagate, remove_on_delete, validity FROM tag WHERE entity = ? AND type = ? AND source = ?"
+    query = (
+        "SELECT attributes, propagate, remove_on_delete, validity FROM tag WHERE entity = ? AND type = ? AND source = ?"
+    )
     found = work.connection.execute(query, (row.id, name, row.id)).fetchone()
     if found is None:
         return None

@@ -80,7 +80,9 @@ def _completed(work: Work, category: str, definition: Json) -> Json:
         "description": name,
         "typeVersion": "1.0",
     }
-    completed |= {key: value for key, value in given.items() if key not in completed or key in ("description", "typeVersion")}
+    completed |= {
+        key: value for key, value in given.items() if key not in completed or key in ("description", "typeVersion")
+    }
     if category == "ENUM":
         completed.setdefault("elementDefs", [])
         return completed
@@ -89,7 +91,12 @@ def _completed(work: Work, category: str, definition: Json) -> Json:
         completed.setdefault("superTypes", [])
     for end in ("endDef1", "endDef2"):
         if isinstance(completed.get(end), Mapping):
-            completed[end] = {"isContainer": False, "cardinality": "SINGLE", "isLegacyAttribute": False, **completed[end]}
+            completed[end] = {
+                "isContainer": False,
+                "cardinality": "SINGLE",
+                "isLegacyAttribute": False,
+                **completed[end],
+            }
     if category == "CLASSIFICATION":
         completed.setdefault("entityTypes", [])
     return completed
@@ -186,7 +193,9 @@ def _check_relationship(types: Registry, definition: Json) -> None:
     if all(containers):
         raise refused("400-00-02D", f"relationshipDef {name} creation attempted with both ends as containers")
     if kind == "ASSOCIATION" and any(containers):
-        raise refused("400-00-030", f"ASSOCIATION relationshipDef {name} creation attempted with an end specifying isContainer")
+        raise refused(
+            "400-00-030", f"ASSOCIATION relationshipDef {name} creation attempted with an end specifying isContainer"
+        )
     if kind != "ASSOCIATION" and not any(containers):
         code = "400-00-031" if kind == "COMPOSITION" else "400-00-032"
         raise refused(code, f"{kind} relationshipDef {name} creation attempted without an end specifying isContainer")
@@ -201,7 +210,9 @@ def _check_relationship(types: Registry, definition: Json) -> None:
 def _check_business(types: Registry, item: Json) -> None:
     options: Mapping[str, Any] = item.get("options") or {}
     if not options.get("applicableEntityTypes"):
-        raise refused("400-00-02B", f"Mandatory field {item['name']}.options.applicableEntityTypes has empty/null value")
+        raise refused(
+            "400-00-02B", f"Mandatory field {item['name']}.options.applicableEntityTypes has empty/null value"
+        )
     if item["typeName"] in ("string", "array<string>") and not options.get("maxStrLength"):
         raise refused("400-00-02B", f"Mandatory field {item['name']}.options.maxStrLength has empty/null value")
     for name in applicable(item):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import decimal
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -46,11 +48,27 @@ def java_text(value: object) -> str:
     return str(value)
 
 
+def storable(text: str) -> str:
+    """Text without lone surrogates, which no UTF-8 can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def unset(attribute: Attribute) -> Any:
     """What an attribute holds that nobody set."""
     if attribute.default is not None:
         return attribute.default
     return _UNSET.get(attribute.type_name) if attribute.optional else None
+
+
+def emptied(attribute: Attribute) -> Any:
+    """What a partial update with null leaves: nothing, but an empty text where the attribute is required."""
+    if attribute.optional or attribute.default is not None:
+        return unset(attribute)
+    return "" if attribute.type_name == "string" else _UNSET.get(attribute.type_name)
 
 
 class Normaliser:
@@ -71,7 +89,7 @@ class Normaliser:
     def value(self, type_name: str, value: Any, path: str) -> Any:
         """A value that is not None, as ``type_name`` wants it."""
         if type_name == "string":
-            return value if isinstance(value, str) else java_text(value)
+            return storable(value if isinstance(value, str) else java_text(value))
         if type_name.startswith("array<"):
             return self._array(type_name, value, path)
         if type_name.startswith("map<"):
@@ -91,7 +109,8 @@ class Normaliser:
             raise InvalidValueError(path, value, type_name)
         inner = type_name[len("map<") : -1].split(",", 1)[1].strip()
         return {
-            java_text(key): None if item is None else self.value(inner, item, f"{path}.{key}") for key, item in value.items()
+            java_text(key): None if item is None else self.value(inner, item, f"{path}.{key}")
+            for key, item in value.items()
         }
 
     def _named(self, type_name: str, value: Any, path: str) -> Any:
@@ -119,26 +138,32 @@ class Normaliser:
 
 
 def _java_double(value: float) -> str:
-    mantissa, _, exponent = f"{value!r}".partition("e")
-    if exponent:
-        return f"{mantissa if '.' in mantissa else mantissa + '.0'}E{int(exponent)}"
-    if value and not 1e-3 <= abs(value) < 1e7:
-        mantissa, _, exponent = f"{value:.17e}".partition("e")
-        shortest = repr(value / 10.0 ** int(exponent))
-        return f"{shortest}E{int(exponent)}"
-    return mantissa
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        return repr(value)
+    shortest = decimal.Decimal(repr(value)).normalize()
+    exponent = shortest.adjusted()
+    mantissa = str(shortest.scaleb(-exponent))
+    return f"{mantissa if '.' in mantissa else mantissa + '.0'}E{exponent}"
 
 
 def _integer(type_name: str, value: Any, path: str) -> int:
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or value in _INFINITE:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
         raise InvalidValueError(path, value, type_name)
     number = int(value)
     bits = _INTEGERS.get(type_name)
     if bits is not None and not -(2**bits) <= number < 2**bits:
         raise InvalidValueError(path, value, type_name)
     return number
+
+
+def _is_finite(value: float) -> bool:
+    return isinstance(value, int) or math.isfinite(value)
 
 
 def _decimal(type_name: str, value: Any, path: str) -> float:
@@ -150,7 +175,7 @@ def _decimal(type_name: str, value: Any, path: str) -> float:
         number = float(value)
     except OverflowError:
         raise InvalidValueError(path, value, type_name) from None
-    if number != number or number in _INFINITE:  # JSON has no word for them
+    if not math.isfinite(number):  # JSON has no word for them
         raise InvalidValueError(path, value, type_name)
     return number
 
@@ -171,14 +196,14 @@ def _date(type_name: str, value: Any, path: str) -> int:
         except InvalidValueError:
             raise InvalidValueError(path, value, type_name) from None
     try:
-        moment = datetime.datetime(*map(int, match.groups()[:6]), tzinfo=datetime.timezone.utc)
+        year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+        moment = datetime.datetime(year, month, day, hour, minute, second, tzinfo=datetime.timezone.utc)
     except ValueError:
         raise InvalidValueError(path, value, type_name) from None
     # Atlas reads the digits after the point as milliseconds, however many there are.
     return int(moment.timestamp()) * 1000 + int(match[7])
 
 
-_INFINITE = (float("inf"), float("-inf"))
 _SIMPLE: Mapping[str, Callable[[str, Any, str], Any]] = {
     **dict.fromkeys((*_INTEGERS, "biginteger"), _integer),
     **dict.fromkeys(("float", "double", "bigdecimal"), _decimal),

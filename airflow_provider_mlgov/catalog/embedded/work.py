@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_mlgov.catalog.embedded.faults import no_such_guid, no_such_name, no_such_type, refused
 from airflow_provider_mlgov.catalog.embedded.registry import Attribute, EntityType, Registry
+from airflow_provider_mlgov.catalog.embedded.values import storable
 
 ACTIVE, DELETED = "ACTIVE", "DELETED"
+_CHUNK = 500
 INDEXED_LENGTH = 128
 """Characters of a value that are indexed."""
 
@@ -94,11 +96,15 @@ class Work:
     def find_names(self, entity_type: EntityType, attribute: Attribute, values: Sequence[str]) -> dict[str, Row]:
         """`find_name` for many values at once."""
         found: dict[str, tuple[bool, int]] = {}
-        query = "SELECT value, type, entity FROM name WHERE attribute = ? AND value IN (SELECT value FROM json_each(?))"
-        for value, type_name, entity in self.connection.execute(query, (_key(attribute), json.dumps(values))):
-            exact = type_name == entity_type.name
-            if type_name in entity_type.subs and (exact or value not in found):
-                found[value] = (exact, entity)
+        sought = {storable(value): value for value in values}
+        for chunk in _chunks(list(sought)):
+            # Not by json_each, which cuts a text at a NUL.
+            marks = ", ".join("?" * len(chunk))
+            query = f"SELECT value, type, entity FROM name WHERE attribute = ? AND value IN ({marks})"  # noqa: S608 - marks
+            for stored, type_name, entity in self.connection.execute(query, (_key(attribute), *chunk)):
+                value, exact = sought[stored], type_name == entity_type.name
+                if type_name in entity_type.subs and (exact or value not in found):
+                    found[value] = (exact, entity)
         rows = self.rows(entity for _, entity in found.values())
         return dict(zip(found, rows, strict=True))
 
@@ -219,7 +225,9 @@ class Work:
             self.connection.executemany("DELETE FROM indexed WHERE attribute = ? AND value = ? AND entity = ?", gone)
         self.connection.executemany("INSERT OR IGNORE INTO indexed VALUES (?, ?, ?)", come)
 
-    def _rename(self, entity_type: EntityType, attribute: Attribute, number: int, before: object, after: object) -> None:
+    def _rename(
+        self, entity_type: EntityType, attribute: Attribute, number: int, before: object, after: object
+    ) -> None:
         if before is not None:
             self.connection.execute(
                 "DELETE FROM name WHERE attribute = ? AND value = ? AND type = ? AND entity = ?",
@@ -236,6 +244,10 @@ def index_texts(value: object) -> list[str]:
     if isinstance(value, str):
         return [value[:INDEXED_LENGTH]]
     return [json.dumps(value)] if isinstance(value, (bool, int, float)) else []
+
+
+def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
 
 
 def _key(attribute: Attribute) -> str:

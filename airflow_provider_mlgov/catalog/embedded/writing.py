@@ -14,12 +14,18 @@ from airflow_provider_mlgov.catalog.embedded.faults import (
     invalid_instance,
     invalid_parameters,
     no_such_reference,
-    no_such_type,
     refused,
 )
 from airflow_provider_mlgov.catalog.embedded.references import References, Target
 from airflow_provider_mlgov.catalog.embedded.registry import Attribute, End, EntityType
-from airflow_provider_mlgov.catalog.embedded.values import InvalidValueError, Normaliser, unset
+from airflow_provider_mlgov.catalog.embedded.values import (
+    InvalidValueError,
+    Normaliser,
+    emptied,
+    java_text,
+    storable,
+    unset,
+)
 from airflow_provider_mlgov.catalog.embedded.work import ACTIVE, Row, Work
 
 
@@ -43,7 +49,9 @@ class Item:
 class Batch:
     """A batch of entities to write."""
 
-    def __init__(self, work: Work, entities: Sequence[Json], referred: Mapping[str, Json], *, partial: bool = False) -> None:
+    def __init__(
+        self, work: Work, entities: Sequence[Json], referred: Mapping[str, Json], *, partial: bool = False
+    ) -> None:
         if not entities:
             raise invalid_parameters("no entities to create/update.")
         self._work = work
@@ -75,10 +83,12 @@ class Batch:
     # --- reading the batch -------------------------------------------------------------------------------------------
     def _item(self, entity: object, key: str | None) -> Item:
         if not isinstance(entity, Mapping):
-            raise no_such_type("ENTITY", None)
+            raise invalid_parameters("found null entity")
         guid = entity.get("guid")
         guid = key if guid is None else guid
-        return Item(f"-{uuid.uuid4()}" if guid is None else str(guid), entity, self._work.entity_type(entity.get("typeName")))
+        return Item(
+            f"-{uuid.uuid4()}" if guid is None else str(guid), entity, self._work.entity_type(entity.get("typeName"))
+        )
 
     def _find_stored(self) -> None:
         """Find each member's stored form: by real guid, else by unique attributes, else among earlier members."""
@@ -122,11 +132,15 @@ class Batch:
         updates = item.row is not None or item.twin is not None
         problems: list[str] = []
         for name, attribute in item.type.attributes.items():
-            if not attribute.optional and given.get(name) is None and (name in given or not self._partial):
+            if self._partial and not attribute.unique and name in given and given[name] is None:
+                item.attributes[name] = emptied(attribute)
+            elif not attribute.optional and given.get(name) is None and (name in given or not self._partial):
                 problems.append(f"{item.type.name}.{name}: mandatory attribute value missing in type {attribute.owner}")
             elif name in given:
                 try:
-                    item.attributes[name] = self._normaliser.attribute(attribute, given[name], f"{item.type.name}.{name}")
+                    item.attributes[name] = self._normaliser.attribute(
+                        attribute, given[name], f"{item.type.name}.{name}"
+                    )
                 except InvalidValueError as error:
                     problems.append(str(error))
             elif not updates:
@@ -171,8 +185,13 @@ class Batch:
         attributes = dict(row.attributes)
         for name, value in item.attributes.items():
             old = attributes.get(name)
-            if self._partial and item.type.attributes[name].appends and isinstance(old, dict) and isinstance(value, dict):
-                value = old | value  # noqa: PLW2901 - the merged value takes the place of what was sent
+            if (
+                self._partial
+                and item.type.attributes[name].appends
+                and isinstance(old, dict)
+                and isinstance(value, dict)
+            ):
+                value = old | value
             if value is None:
                 attributes.pop(name, None)
             else:
@@ -211,18 +230,18 @@ class Batch:
             if item.row is not None and item.changed and item.row.id not in created
         }
         members = {item.row.id for item in rows.values() if item.row is not None}
-        others = {number: row for number, row in self._touched.items() if number not in created and number not in changed}
+        others = {
+            number: row for number, row in self._touched.items() if number not in created and number not in changed
+        }
         self._work.touch([*changed.values(), *others.values()])
         changed, others = _only_active(changed), _only_active(others)
         mutated: Json = {}
         if created:
             mutated["CREATE"] = reading.headers(self._work, list(created.values()), classifications=True)
         updated = reading.headers(self._work, list(changed.values()), classifications=True)
-        if self._partial and updated:
-            mutated["PARTIAL_UPDATE"], updated = updated, []
         updated += reading.headers(self._work, [row for number, row in others.items() if number not in members])
         if updated:
-            mutated["UPDATE"] = updated
+            mutated["PARTIAL_UPDATE" if self._partial else "UPDATE"] = updated
         if self._deleted:
             mutated["DELETE"] = self._deleted
         answer: Json = {"mutatedEntities": mutated} if mutated else {}
@@ -245,7 +264,9 @@ def _unique_values(item: Item) -> list[tuple[Attribute, str]]:
     if not isinstance(given, Mapping):
         return []
     return [
-        (attribute, str(given[attribute.name])) for attribute in item.type.unique if given.get(attribute.name) is not None
+        (attribute, storable(java_text(given[attribute.name])))
+        for attribute in item.type.unique
+        if given.get(attribute.name) is not None
     ]
 
 

@@ -1,0 +1,1 @@
+"""Places that entities go to."""

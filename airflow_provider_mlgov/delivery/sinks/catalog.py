@@ -7,13 +7,12 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_mlgov import __version__
 from airflow_provider_mlgov.delivery.batch import batches, to_atlas, without_dependents
-from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
-from airflow_provider_mlgov.delivery.readback import never_shrink
+from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel, RunShare
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import (
@@ -23,7 +22,7 @@ from airflow_provider_mlgov.errors import (
     EntityNotFoundError,
 )
 from airflow_provider_mlgov.model.entity import Entity, Ref
-from airflow_provider_mlgov.translate.settle import lookups, settle
+from airflow_provider_mlgov.translate.settle import Settled, lookups, settle
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
@@ -36,6 +35,7 @@ T = TypeVar("T")
 _TRIES = 3
 _PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _STUCK_LIMIT = 3
+_ANY_TYPE = "Referenceable"
 _SEARCH_PAGE, _SEARCH_LIMIT = 500, 5_000
 _LEAST_SECONDS = 0.5
 """With less time left no write is begun: one that is cut off blocks the next sender for a minute."""
@@ -77,18 +77,19 @@ class CatalogSink:
         with self._bounded(deadline):
             self._await_open_call(deadline)
             self._ensure_types(deadline)
-            entities, updates, stored = self._settled(parcel, deadline)
+            settled, stored = self._settled(parcel, deadline)
             work = _Work(self, deadline)
-            work.delivered.refused |= self._suspects(entities)
-            for batch in batches(entities, self._size()):
+            work.delivered.warnings += settled.warnings
+            work.delivered.refused |= self._suspects(settled.entities)
+            for batch in batches(settled.entities, self._size()):
                 work.write(batch)
             work.finish()
-            for update in updates:
+            for update in settled.updates:
                 self._update(update.type_name, update.qualified_name, update.attributes, work)
             self._remember(work, stored)
             for share in parcel.runs:
                 if not share.processes & work.delivered.refused.keys():
-                    for process in sorted(share.given_up):
+                    for process in sorted(share.given_up | _superseded(share, settled, stored)):
                         self._retire(process, share, deadline)
             return work.delivered
 
@@ -129,30 +130,32 @@ class CatalogSink:
             ) from error
         self._state.set_fact(self._name, _TYPES_FACT, __version__)
 
-    def _settled(self, parcel: Parcel, deadline: Deadline) -> tuple[Sequence[Entity], Sequence[Any], dict[Ref, Json]]:
+    def _settled(self, parcel: Parcel, deadline: Deadline) -> tuple[Settled, dict[Ref, Json]]:
         new = {share.run for share in parcel.runs if share.new}
-        forgotten = {share.run: share for share in parcel.runs if share.stranger}
-        strangers = [entity for entity in parcel.entities if entity.ref in forgotten and entity.latest]
-        fresh = {entity.ref for entity in strangers}
-        wanted = {Ref(ref.type_name, ref.qualified_name) for ref in lookups(parcel.entities)} - new
-        stored = self._stored(wanted | fresh, fresh, deadline)
-        settled = settle(parcel.entities, stored)
-        entities: Sequence[Entity] = settled.entities
-        for told in strangers:
-            if told.ref in stored:
-                processes = forgotten[told.ref].processes
-                entities = never_shrink(entities, told, processes, stored[told.ref].get("attributes", {}))
-        return entities, settled.updates, stored
+        stored: dict[Ref, Json] = {}
+        wanted = set(lookups(parcel.entities)) - new
+        while wanted:
+            found = self._stored(wanted, deadline)
+            stored |= found
+            wanted = set(lookups(parcel.entities, stored)) - new if found else set()
+        return settle(parcel.entities, stored), stored
 
-    def _stored(self, wanted: set[Ref], fresh: set[Ref], deadline: Deadline) -> dict[Ref, Json]:
-        """What the catalogue has of these; ``fresh`` ones and those that others may have changed are asked for anew."""
-        found = self._state.known(self._name, (ref for ref in wanted - fresh if _keeps(ref)))
-        by_type: dict[str, list[str]] = {}
-        for ref in sorted(wanted - found.keys()):
-            by_type.setdefault(ref.type_name, []).append(ref.qualified_name)
-        for type_name, names in by_type.items():
-            for name, entity in self._look_up(type_name, names, deadline).items():
-                found[Ref(type_name, name)] = entity
+    def _stored(self, wanted: set[Ref], deadline: Deadline) -> dict[Ref, Json]:
+        """What the catalogue has of these, asked for where it was not seen or written lately."""
+        found = self._state.known(self._name, (ref for ref in wanted if _keeps(ref)))
+        missing = sorted(wanted - found.keys())
+        if len({ref.type_name for ref in missing}) > 1:
+            # One call for all types. Where another type has the same name, that answer says nothing, and the type is asked for.
+            answers = self._look_up(_ANY_TYPE, [ref.qualified_name for ref in missing], deadline)
+            missing = [ref for ref in missing if ref.qualified_name in answers]
+            right = {ref for ref in missing if answers[ref.qualified_name].get("typeName") == ref.type_name}
+            found |= {ref: answers[ref.qualified_name] for ref in right}
+            missing = [ref for ref in missing if ref not in right]
+        for type_name in dict.fromkeys(ref.type_name for ref in missing):
+            names = [ref.qualified_name for ref in missing if ref.type_name == type_name]
+            found |= {
+                Ref(type_name, name): entity for name, entity in self._look_up(type_name, names, deadline).items()
+            }
         return found
 
     def _look_up(self, type_name: str, names: list[str], deadline: Deadline) -> dict[str, Json]:
@@ -186,7 +189,11 @@ class CatalogSink:
         fact = self._state.fact(self._name, _SUSPECT_FACT)
         suspect = Ref(*json.loads(fact)) if fact else None
         found = any(entity.ref == suspect for entity in entities)
-        return {suspect: "the catalogue does not answer when it is written, alone, and takes others"} if suspect and found else {}
+        return (
+            {suspect: "the catalogue does not answer when it is written, alone, and takes others"}
+            if suspect and found
+            else {}
+        )
 
     def types_again(self, deadline: Deadline) -> None:
         """The catalogue does not know a type: somebody may have emptied it."""
@@ -226,9 +233,7 @@ class CatalogSink:
         for entity in work.written:
             if _keeps(entity.ref):
                 before = stored.get(entity.ref, {}).get("attributes", {})
-                facts = {"qualifiedName": entity.qualified_name}
-                time = entity.attributes.get("factsTime", before.get("factsTime"))
-                known[entity.ref] = {"attributes": facts if time is None else {**facts, "factsTime": time}}
+                known[entity.ref] = {"attributes": {**before, **entity.attributes}}
         with self._state.transaction():
             self._state.remember(self._name, known)
         for name in (_SIZE_FACT, _SUSPECT_FACT):
@@ -325,7 +330,9 @@ class _Work:
             if self._stuck:
                 raise next(iter(self._stuck.values()))
             if self._forbidden is not None:
-                raise CatalogUnavailableError(f"the catalogue forbids everything: {self._forbidden}") from self._forbidden
+                raise CatalogUnavailableError(
+                    f"the catalogue forbids everything: {self._forbidden}"
+                ) from self._forbidden
         for ref, error in self._stuck.items():
             self.delivered.refused[ref] = f"the catalogue takes the others but not this one: {error}"
 
@@ -355,12 +362,16 @@ class _Work:
         return self._sink.patiently(lambda: self._sink.write(documents, refs), self.deadline, tries=tries)
 
 
-_CHANGED_BY_OTHERS: Iterable[str] = frozenset({"mlgov_endpoint", "mlgov_model_deployment", "mlgov_model"})
+_ASKED_FOR = frozenset({"mlgov_endpoint", "mlgov_job_run", "mlgov_model", "mlgov_model_deployment", "mlgov_task_run"})
+"""Types whose stored form decides what is kept: never taken from memory, since another host may have written it."""
 
 
 def _keeps(ref: Ref) -> bool:
-    """Whether knowing that it is there (and its ``factsTime``) is all that settling needs."""
-    return ref.type_name not in _CHANGED_BY_OTHERS
+    """Whether it may be remembered what the catalogue has of it."""
+    return ref.type_name not in _ASKED_FOR
 
 
-__all__ = ["BudgetSpentError", "CatalogSink", "UnansweredError"]
+def _superseded(share: RunShare, settled: Settled, stored: Mapping[Ref, Json]) -> set[Ref]:
+    """The processes that the stored form of this run names and its new form does not."""
+    io = stored.get(share.run, {}).get("attributes", {}).get("io") if share.run else None
+    return {ref for ref in settled.superseded if isinstance(io, str) and json.dumps(ref.qualified_name) in io}

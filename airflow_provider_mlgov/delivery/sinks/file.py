@@ -43,7 +43,9 @@ class FileSink:
             finally:
                 os.close(handle)
         except OSError as error:
-            raise CatalogUnavailableError(f"cannot append to {self._path}: {error.strerror}; give the file sink a writable path") from error
+            raise CatalogUnavailableError(
+                f"cannot append to {self._path}: {error.strerror}; give the file sink a writable path"
+            ) from error
         return Delivered(written=len(lines))
 
     def close(self) -> None:

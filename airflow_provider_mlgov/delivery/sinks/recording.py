@@ -15,7 +15,9 @@ class RecordingSink:
     ``failures`` are raised by the next deliveries, one each; ``refuse`` gives the reason to refuse an entity, or None.
     """
 
-    def __init__(self, *, failures: list[Exception] | None = None, refuse: Callable[[Entity], str | None] | None = None) -> None:
+    def __init__(
+        self, *, failures: list[Exception] | None = None, refuse: Callable[[Entity], str | None] | None = None
+    ) -> None:
         self.parcels: list[Parcel] = []
         self.failures = failures if failures is not None else []
         self.closed = False

@@ -22,8 +22,6 @@ class RunShare:
     """Processes written for it earlier, before its ends grew: to be deleted unless another run did them."""
     new: bool = False
     """It has just begun: the catalogue cannot have it yet."""
-    stranger: bool = False
-    """The sender remembers nothing of it, but the catalogue may: what is stored there must not shrink."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""All other data, so that nothing is lost: ``mlgov_dataset`` with ``mlgov_column``, named by OpenLineage's namespace and name."""
+"""All other data, so that nothing is lost.
+
+``mlgov_dataset`` with ``mlgov_column``, named by OpenLineage's namespace and name.
+"""
 
 from __future__ import annotations
 

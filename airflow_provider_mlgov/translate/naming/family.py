@@ -38,7 +38,10 @@ class Family:
 
 
 def authority(namespace: str) -> str | None:
-    """``host:port`` of ``scheme://user@host:port``, without what tells who logs in; None if there is a path or nothing."""
+    """``host:port`` of ``scheme://user@host:port``, without what tells who logs in.
+
+    None if there is a path or nothing.
+    """
     _, separator, rest = namespace.partition("://")
     host = rest.rpartition("@")[2].rstrip("/")
     return host.lower() if separator and host and not set(host) & set("/?#") else None

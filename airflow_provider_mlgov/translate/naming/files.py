@@ -1,6 +1,7 @@
 """Files: ``file`` ⟂ ``/path`` and ``file://host``, ``sftp://host``, ``ftp://host`` ⟂ ``/path`` → ``fs_path``.
 
-A local path means something on its own hosts only, so its name ends in the Airflow's namespace; with a host, in that of the platform.
+A local path means something on its own hosts only, so its name ends in the Airflow's namespace; with a host, in that
+of the platform.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Enti
     """One ``fs_path``. ``file``, ``file:``, ``file://`` and ``file:/dir`` are local; a relative name stays relative."""
     scheme, _, rest = namespace.partition(":")
     scheme = scheme.lower()
-    host, slash, base = rest[2:].partition("/") if rest.startswith("//") else ("", "/" if rest.startswith("/") else "", rest)
+    host, slash, base = (
+        rest[2:].partition("/") if rest.startswith("//") else ("", "/" if rest.startswith("/") else "", rest)
+    )
     parts = segments(base) + segments(name)
     absolute = bool(host or slash or name.startswith("/"))
     path = ("/" if absolute else "") + "/".join(parts)

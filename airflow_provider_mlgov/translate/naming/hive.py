@@ -1,7 +1,7 @@
 """Hive: ``hive://host:port`` ⟂ ``db.table`` → ``hive_db`` → ``hive_table`` → ``hive_column``.
 
-Everything is lower case, as Hive is, and the same as what Atlas's Hive hook writes, so that both speak of one table. A table of a
-metastore catalog other than ``hive`` (``catalog.db.table``) has it in the name of its database only.
+Everything is lower case, as Hive is, and the same as what Atlas's Hive hook writes, so that both speak of one table.
+A table of a metastore catalog other than ``hive`` (``catalog.db.table``) has it in the name of its database only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from airflow_provider_mlgov.translate.naming.family import Family, Field
 from airflow_provider_mlgov.translate.options import TranslateOptions
 
 
-def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Entity, ...] | None:  # noqa: ARG001 - the host is not in the name
+def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Entity, ...] | None:  # noqa: ARG001 - no host in names
     """Database and table."""
     parts = name.lower().split(".")
     if not 2 <= len(parts) <= 3 or not all(parts):
@@ -26,7 +26,10 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Enti
 
 
 def column(table: Entity, field: Field) -> Entity:
-    """``db.table.column``; ``type`` is required, so a column without one is made as ``unknown`` and never overwritten by that."""
+    """``db.table.column``.
+
+    ``type`` is required, so a column without one is made as ``unknown`` and never overwritten by that.
+    """
     head, _, at = table.qualified_name.rpartition("@")
     name = field.name.lower()
     attributes: dict[str, Any] = {"name": name, "position": field.position - 1}

@@ -1,4 +1,7 @@
-"""Kafka: ``kafka://host:port`` ⟂ ``topic`` → ``kafka_topic``, as Atlas's bridge names it: the name in lower case, no brokers."""
+"""Kafka topics.
+
+``kafka://host:port`` ⟂ ``topic`` → ``kafka_topic``, as Atlas's bridge names it: the name in lower case, no brokers.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Models, builds, evaluations and deployments: ``mlgov://project`` ⟂ ``models/…`` (see `airflow_provider_mlgov.model.ml`).
+"""Models, builds, evaluations and deployments: ``mlgov://project`` ⟂ ``models/…``.
 
-Only what follows from the name is here; facts are added in `airflow_provider_mlgov.translate.ml`.
+How they are named in events is in `airflow_provider_mlgov.model.ml`. Only what follows from the name is here; facts are added in `airflow_provider_mlgov.translate.ml`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from airflow_provider_mlgov.translate.naming.family import Family
 from airflow_provider_mlgov.translate.options import TranslateOptions
 
 ENDPOINTS = "endpoints/"
-"""Names of endpoints begin so: ``endpoints/<environment>/<endpoint>``. They are no DataSet, so never the end of a process."""
+"""Names of endpoints begin so.
+
+``endpoints/<environment>/<endpoint>``. They are no DataSet, so never the end of a process.
+"""
 
 
 def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Entity, ...]:
@@ -38,7 +41,12 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Enti
 
 def build_entity(build: identity.Build) -> Entity:
     """A build by its name alone."""
-    attributes = {"name": f"{build.model} {build.build}", **_of_model(build.family), "buildKey": build.key, "key": build.build}
+    attributes = {
+        "name": f"{build.model} {build.build}",
+        **_of_model(build.family),
+        "buildKey": build.key,
+        "key": build.build,
+    }
     project = identity.Project(build.namespace, build.project)
     relations = {"project": _ref(project)}
     return Entity(build.type_name, str(build), attributes, relations=relations)

@@ -1,4 +1,7 @@
-"""PostgreSQL: ``postgres://host:port`` ⟂ ``db.schema.table``. Case is kept: producers report names as the server folds them."""
+"""PostgreSQL.
+
+``postgres://host:port`` ⟂ ``db.schema.table``. Case is kept: producers report names as the server folds them.
+"""
 
 from __future__ import annotations
 

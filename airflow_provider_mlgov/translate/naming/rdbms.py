@@ -1,7 +1,7 @@
 """Relational databases: what PostgreSQL, MySQL and SQLite have in common.
 
-Atlas has types (``rdbms_instance`` → ``rdbms_db`` → ``rdbms_table`` → ``rdbms_column``) but no convention of names. Ours follows the
-one hint in its sources, that a table's name ends in ``.<name>@`` after the name of its database::
+Atlas has types (``rdbms_instance`` → ``rdbms_db`` → ``rdbms_table`` → ``rdbms_column``) but no convention of names.
+Ours follows the one hint in its sources, that a table's name ends in ``.<name>@`` after the name of its database::
 
     host:port@ns    host:port/db@ns    host:port/db.schema.table@ns    host:port/db.schema.table.column@ns
 """
@@ -42,7 +42,11 @@ def table(instance: Entity, database: str, schema: str, name: str) -> tuple[Enti
     home = Entity("rdbms_db", f"{head}/{database}@{at}", {"name": database}, relations={"instance": instance.ref})
     inner = f"{schema}.{name}" if schema else name
     attributes = {"name": inner} | ({"name_path": schema} if schema else {})
-    return instance, home, Entity("rdbms_table", f"{head}/{database}.{inner}@{at}", attributes, relations={"db": home.ref})
+    return (
+        instance,
+        home,
+        Entity("rdbms_table", f"{head}/{database}.{inner}@{at}", attributes, relations={"db": home.ref}),
+    )
 
 
 def column(parent: Entity, field: Field) -> Entity:

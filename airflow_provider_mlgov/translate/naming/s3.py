@@ -1,8 +1,8 @@
 """S3: ``s3://bucket`` ⟂ ``key`` → ``aws_s3_v2_bucket`` → one ``aws_s3_v2_directory`` per level.
 
-As Atlas's hooks write it: the scheme is configuration (they keep what Hive saw), the bucket is lower case, the key is not, a
-directory's name ends in ``/``, and even a file is a directory. ``objectPrefix`` is that of the parent, which is what Atlas stores
-after it preprocessed what a hook sent.
+As Atlas's hooks write it: the scheme is configuration (they keep what Hive saw), the bucket is lower case, the key is
+not, a directory's name ends in ``/``, and even a file is a directory. ``objectPrefix`` is that of the parent, which
+is what Atlas stores after it preprocessed what a hook sent.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """SQLite: ``sqlite:///abs/path/shop.db`` ⟂ ``table`` (or ``schema.table``; ``main`` is implied).
 
-OpenLineage has no rule for SQLite; this form is ours. The file is the instance. It means something on its own hosts only, so all
-names end in the Airflow's namespace: ``sqlite:///abs/path/shop.db/main.orders@default``.
+OpenLineage has no rule for SQLite; this form is ours. The file is the instance. It means something on its own hosts
+only, so all names end in the Airflow's namespace: ``sqlite:///abs/path/shop.db/main.orders@default``.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def test_cycles_end(catalog: Catalog, kit: Any, unique: Unique, chain: dict[str,
 def test_the_machine_learning_chain(catalog: Catalog, unique: Unique, make: Any) -> None:
     """Table, training, build, deploying, deployment in one write, with the built-in types."""
     times = {"createTime": 1, "deployedTime": 1}
-    deployment = make("ml_model_deployment", unique("live"), guid="-5", status="ok", cpuMillicores=1, **times)
+    deployment = make("ml_model_deployment", unique("live"), guid="-5", status="deployed", cpuMillicores=1, **times)
     deployment["relationshipAttributes"] = {"build": {"guid": "-3"}}
     train = {"inputs": [{"guid": "-2"}], "outputs": [{"guid": "-3"}]}
     deploy = {"inputs": [{"guid": "-3"}], "outputs": [{"guid": "-5"}]}

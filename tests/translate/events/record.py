@@ -56,11 +56,19 @@ def make_dag():
     from airflow.exceptions import AirflowSkipException
     from airflow.providers.common.compat.openlineage.facet import Dataset, SchemaDatasetFacet, SchemaDatasetFacetFields
 
-    schema = SchemaDatasetFacet(fields=[SchemaDatasetFacetFields("id", "BIGINT"), SchemaDatasetFacetFields("email", "TEXT", "e-mail")])
+    schema = SchemaDatasetFacet(
+        fields=[SchemaDatasetFacetFields("id", "BIGINT"), SchemaDatasetFacetFields("email", "TEXT", "e-mail")]
+    )
     orders = Dataset("postgres://db:5432", "shop.public.orders", facets={"schema": schema})
     features = Dataset("postgres://db:5432", "shop.public.features", facets={"schema": schema})
 
-    with DAG("recorded", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), schedule=None, tags=["a", "b"], description="Recorded") as dag:
+    with DAG(
+        "recorded",
+        start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+        schedule=None,
+        tags=["a", "b"],
+        description="Recorded",
+    ) as dag:
 
         @task(inlets=[orders], outlets=[features, Asset("file:///tmp/features.csv")])
         def split() -> list[int]:

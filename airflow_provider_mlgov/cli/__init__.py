@@ -1,0 +1,1 @@
+"""The command line: ``mlgov``, and ``airflow mlgov`` on Airflow 3."""

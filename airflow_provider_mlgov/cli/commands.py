@@ -1,0 +1,196 @@
+"""The commands as a table: ``mlgov`` makes argparse parsers of it, and Airflow 3 its own commands.
+
+Nothing is imported here that a command needs: ``mlgov --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One option or operand, in argparse's own words."""
+
+    flags: tuple[str, ...]
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something that runs: ``function`` is ``module:name`` under this package and takes the parsed arguments."""
+
+    name: str
+    help: str
+    function: str
+    arguments: tuple[Argument, ...] = ()
+    description: str | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Commands under one word."""
+
+    name: str
+    help: str
+    commands: tuple[Command, ...]
+
+
+def argument(*flags: str, **keywords: Any) -> Argument:
+    """An `Argument`, written as for argparse."""
+    return Argument(flags, keywords)
+
+
+def _depth(text: str) -> int:
+    depth = int(text) if text.isdigit() else -1
+    if depth < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hops; wanted 0 (no limit) or more")
+    return depth
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; wanted 1 to 65535")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; wanted 0 or more")
+    return seconds
+
+
+EXIT_CODES = "exit codes: 0 done; 1 failed, not found or something is missing; 2 wrong usage or configuration"
+_DEBUG = argument("--debug", action="store_true", help="show the whole error with its trace")
+_CATALOG = (
+    argument(
+        "--catalog",
+        metavar="CATALOG",
+        help="use this catalogue instead of the configured one: embedded:PATH, or the URL of an Atlas "
+        "(login in MLGOV_ATLAS_USER and MLGOV_ATLAS_PASSWORD)",
+    ),
+    argument("--conn-id", metavar="ID", help="use the Atlas of this Airflow connection"),
+    _DEBUG,
+)
+
+COMMANDS: tuple[Command | Group, ...] = (
+    Command(
+        "lineage",
+        "show the lineage of a DAG run, or walk the graph from an entity",
+        "lineage:lineage",
+        (
+            argument("--dag-id", metavar="D", help="the DAG"),
+            argument("--run-id", metavar="R", help="its run"),
+            argument("--namespace", metavar="NAME", help="the Airflow it ran in; default: [mlgov] namespace"),
+            argument("--entity", nargs=2, metavar=("TYPE", "QUALIFIEDNAME"), help="where a walk begins"),
+            argument(
+                "--direction",
+                choices=("up", "down", "both"),
+                default="both",
+                help="up: what it was made of; down: what was made of it, and where that serves; default: both",
+            ),
+            argument(
+                "--depth", type=_depth, default=0, metavar="N", help="hops between data sets; default: 0, no limit"
+            ),
+            argument("--format", choices=("tree", "mermaid", "dot", "json"), default="tree", help="default: tree"),
+            argument(
+                "--wait",
+                nargs="?",
+                type=_seconds,
+                const=60.0,
+                metavar="SECONDS",
+                help="first send what waits, and wait until the run has ended (60 s, if no number is given)",
+            ),
+            *_CATALOG,
+        ),
+        "Which endpoints now run a model that was trained on a table: "
+        "mlgov lineage --entity TYPE QUALIFIEDNAME --direction down",
+    ),
+    Group(
+        "types",
+        "the type definitions in the catalogue",
+        (
+            Command(
+                "apply",
+                "add what the catalogue lacks of our types",
+                "types:apply_types",
+                (
+                    argument(
+                        "--check", action="store_true", help="change nothing; exit code 1 if something is missing"
+                    ),
+                    *_CATALOG,
+                ),
+            ),
+            Command(
+                "show",
+                "show our types",
+                "types:show_types",
+                (
+                    argument("name", nargs="?", metavar="TYPE", help="show the attributes of this type"),
+                    argument("--json", action="store_true", help="as Atlas's typedefs document"),
+                    _DEBUG,
+                ),
+            ),
+        ),
+    ),
+    Group(
+        "catalog",
+        "the catalogue itself",
+        (
+            Command("status", "ask the catalogue whether it is usable", "catalog:status", _CATALOG),
+            Command(
+                "serve",
+                "serve the embedded catalogue as Atlas v2 REST",
+                "catalog:serve",
+                (
+                    argument("--host", default="127.0.0.1", help="address to listen at; default: 127.0.0.1"),
+                    argument("--port", type=_port, default=21000, help="default: 21000"),
+                    *_CATALOG,
+                ),
+                "A host that others can reach needs a login in MLGOV_SERVE_USER and MLGOV_SERVE_PASSWORD.",
+            ),
+        ),
+    ),
+    Group(
+        "spool",
+        "the events that wait on this host",
+        (
+            Command("status", "count them, and say why they wait", "spool:status", _CATALOG),
+            Command(
+                "list",
+                "list them",
+                "spool:list_events",
+                (
+                    argument("--dead", action="store_true", help="the dead letters, with the reason"),
+                    argument("--limit", type=int, default=50, metavar="N", help="at most so many; default: 50"),
+                    *_CATALOG,
+                ),
+            ),
+            Command(
+                "drain",
+                "send them, and close the runs that ended",
+                "spool:drain",
+                (
+                    argument(
+                        "--budget", type=_seconds, metavar="SECONDS", help="stop after so long; default: no limit"
+                    ),
+                    *_CATALOG,
+                ),
+            ),
+            Command(
+                "retry",
+                "let dead letters wait again",
+                "spool:retry",
+                (argument("names", nargs="*", metavar="NAME", help="these; default: all"), *_CATALOG),
+            ),
+        ),
+    ),
+    Command("doctor", "check doors, settings, catalogue, types and spool", "doctor:doctor", _CATALOG),
+)

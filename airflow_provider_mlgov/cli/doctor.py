@@ -1,0 +1,140 @@
+"""``mlgov doctor``: does recording work here, and if not, why."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from airflow_provider_mlgov import __version__, _compat
+from airflow_provider_mlgov.assembly import open_spool
+from airflow_provider_mlgov.catalog.types.apply import plan
+from airflow_provider_mlgov.cli.context import Context, conf_get
+from airflow_provider_mlgov.cli.output import say
+from airflow_provider_mlgov.cli.spool import breaker_words
+from airflow_provider_mlgov.errors import ConfigurationError, MlgovError
+from airflow_provider_mlgov.settings import BACKEND, Settings
+
+TRANSPORT = "airflow_provider_mlgov.lineage.AtlasTransport"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    verdict: Literal["ok", "note", "WRONG"]
+    subject: str
+    text: str
+
+
+def doctor(arguments: Namespace) -> int:
+    """Check everything that can be checked from here; exit code 1 if anything is wrong."""
+    context = Context.of(arguments)
+    findings = [*_versions(), *_doors(context), *_settings(context), *_catalog(context), *_spool(context)]
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        say(f"{finding.verdict:<5}  {finding.subject:<{width}}  {' '.join(finding.text.split())}")
+    wrong = sum(finding.verdict == "WRONG" for finding in findings)
+    say()
+    say("all well" if not wrong else f"{wrong} wrong: mend the lines marked WRONG, from the top")
+    return 1 if wrong else 0
+
+
+def _versions() -> Iterator[Finding]:
+    text = f"mlgov {__version__}, Airflow {_compat.airflow_version()}, Python {platform.python_version()}"
+    yield Finding("ok", "versions", text)
+
+
+def _doors(context: Context) -> Iterator[Finding]:
+    backend = (conf_get("lineage", "backend") or "").strip()
+    if context.settings.enabled:
+        why = f"[lineage] backend = {backend}" if backend.endswith(BACKEND.rpartition(".")[2]) else "[mlgov] enabled"
+        yield Finding("ok", "listener", f"on, by {why}")
+    else:
+        yield Finding(
+            "WRONG", "listener", f"off: nothing is recorded; set [lineage] backend = {BACKEND} in airflow.cfg"
+        )
+    yield _transport()
+
+
+def _transport() -> Finding:
+    """Whether the OpenLineage provider sends to us too."""
+    disabled = (conf_get("openlineage", "disabled") or "").strip().lower() in ("true", "t", "1")
+    text = conf_get("openlineage", "transport") or ""
+    if disabled:
+        return Finding("ok", "OpenLineage", "its provider is disabled; what the listener sees is recorded")
+    if not text.strip():
+        return Finding("ok", "OpenLineage", "no transport of ours is set; what the listener sees is recorded")
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        return Finding("WRONG", "OpenLineage", f"[openlineage] transport is no JSON: {error}")
+    if TRANSPORT.rpartition(".")[2] in json.dumps(document):
+        return Finding("ok", "OpenLineage", f"its provider sends to us too, by [openlineage] transport = {TRANSPORT}")
+    return Finding("ok", "OpenLineage", "its provider sends elsewhere; what the listener sees is recorded")
+
+
+def _settings(context: Context) -> Iterator[Finding]:
+    defaults = Settings()
+    for item in fields(Settings):
+        value = getattr(context.settings, item.name)
+        if item.name != "enabled" and value != getattr(defaults, item.name):
+            yield Finding("ok", f"[mlgov] {item.name}", ", ".join(value) if isinstance(value, tuple) else str(value))
+    try:
+        yield Finding("ok", "namespace", f"this Airflow is {context.namespace()!r} in the catalogue")
+    except ConfigurationError as error:
+        yield Finding("WRONG", "namespace", str(error))
+    if context.is_embedded and not os.environ.get("AIRFLOW_HOME"):
+        yield Finding("note", "AIRFLOW_HOME", "is not set; ~/airflow is meant")
+
+
+def _catalog(context: Context) -> Iterator[Finding]:
+    path = context.settings.embedded_path
+    if context.is_embedded and not path.exists():
+        yield Finding("note", "catalogue", f"{path} is not there yet: the first recorded run makes it")
+        return
+    try:
+        with context.catalog() as catalog:
+            answer = catalog.status()
+            state = str(answer.get("Status", "unknown"))
+            version = f", Atlas {answer['Version']}" if answer.get("Version") else ""
+            yield Finding(
+                "ok" if state == "ACTIVE" else "WRONG", "catalogue", f"{catalog.identity} is {state}{version}"
+            )
+            todo = plan(catalog)
+    except MlgovError as error:
+        yield Finding("WRONG", "catalogue", str(error))
+        return
+    if todo.conflicts:
+        yield Finding("WRONG", "types", "; ".join(todo.conflicts))
+    elif todo.is_empty:
+        yield Finding("ok", "types", "complete")
+    else:
+        lacking = f"{len(todo.missing)} missing, {len(todo.incomplete)} incomplete"
+        manual = context.settings.types_apply == "manual"
+        remedy = "run `mlgov types apply`" if manual else "the first recorded run adds them, or `mlgov types apply`"
+        yield Finding("WRONG" if manual else "note", "types", f"{lacking}: {remedy}")
+
+
+def _spool(context: Context) -> Iterator[Finding]:
+    spool = open_spool(context.settings)
+    try:
+        counts = spool.counts()
+        place = spool.root if spool.root.exists() else next(folder for folder in spool.root.parents if folder.exists())
+        if not os.access(place, os.W_OK | os.X_OK):
+            yield Finding("WRONG", "spool", f"{place} cannot be written by this user")
+        waiting = f"{counts.waiting} events wait in {spool.root}"
+        yield Finding("note" if counts.waiting else "ok", "spool", waiting)
+    except MlgovError as error:
+        yield Finding("WRONG", "spool", str(error))
+        return
+    if counts.dead:
+        yield Finding("WRONG", "dead letters", f"{counts.dead}: see `mlgov spool list --dead`")
+    if counts.odd:
+        yield Finding("note", "set aside", f"{counts.odd} files in {spool.root / 'odd'}")
+    breaker = breaker_words(spool)
+    yield Finding("ok" if breaker == "closed" else "WRONG", "breaker", breaker)

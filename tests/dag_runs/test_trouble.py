@@ -1,0 +1,189 @@
+"""Real DAG runs in which everything that can go wrong around recording does: tasks never notice, and one line says it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_env import Recording, new_dag
+
+from airflow_provider_mlgov._compat import Asset, BaseOperator
+
+pytestmark = [pytest.mark.dag_run, pytest.mark.filterwarnings("default")]
+IN, OUT = "s3://lake/raw/a.csv", "s3://lake/clean/a.csv"
+
+
+class Sleepy(BaseOperator):
+    """Its OpenLineage method takes a minute."""
+
+    def execute(self, context: Any) -> None:
+        pass
+
+    def get_openlineage_facets_on_start(self) -> None:
+        return None
+
+    def get_openlineage_facets_on_complete(self, ti: Any) -> None:
+        time.sleep(60)
+
+
+class Exits(BaseOperator):
+    """Its OpenLineage method ends the process."""
+
+    def execute(self, context: Any) -> None:
+        pass
+
+    def get_openlineage_facets_on_start(self) -> None:
+        raise SystemExit(3)
+
+
+class Foreign:
+    """An outlet that nobody knows."""
+
+    def __repr__(self) -> str:
+        return "Foreign()"
+
+    def serialize(self) -> dict[str, Any]:
+        return {}
+
+
+def run_one(recording: Recording, operator: Any, **kwargs: Any) -> Any:
+    with new_dag() as dag:
+        operator(task_id="work", inlets=[Asset(IN)], **{"outlets": [Asset(OUT)], **kwargs})
+    return recording.run(dag)
+
+
+def quiet(**kwargs: Any) -> Any:
+    from airflow.providers.standard.operators.python import PythonOperator
+
+    return PythonOperator(python_callable=lambda: None, **kwargs)
+
+
+def test_an_operator_whose_method_sleeps(recording: Recording) -> None:
+    recording.options(collect_timeout="0.5")
+    began = time.monotonic()
+    assert run_one(recording, Sleepy).state == "success"
+    assert time.monotonic() - began < 40
+    assert recording.attempts() == {("work", -1, 1): "success"}
+    assert len(recording.process_ends()) == 1
+    [line] = recording.log.lines
+    assert "took longer than 0.5 s" in line
+
+
+def test_an_operator_whose_method_exits(recording: Recording) -> None:
+    assert run_one(recording, Exits).state == "success"
+    assert recording.attempts() == {("work", -1, 1): "success"}
+    assert len(recording.process_ends()) == 1
+    assert {line.partition(" (")[0] for line in recording.log.lines} == {
+        "get_openlineage_facets_on_start of task work failed: SystemExit: 3"
+    }
+
+
+def test_an_outlet_of_a_foreign_class(recording: Recording) -> None:
+    from airflow_provider_mlgov._compat import is_airflow_3
+
+    # 2.11 itself fails a task with an outlet that is no JSON; a dict is foreign there.
+    foreign: Any = Foreign() if is_airflow_3() else {"what": "is this"}
+    assert run_one(recording, quiet, outlets=[foreign, Asset(OUT)]).state == "success"
+    [line] = recording.log.lines
+    assert line.startswith("Outlet ")
+    assert "is left out of the lineage" in line
+    assert len(recording.process_ends()) == 1
+
+
+@pytest.mark.parametrize(
+    ("connection", "says"),
+    [
+        ({"conn_type": "atlas", "host": "http://127.0.0.1:9"}, "127.0.0.1:9"),
+        ({"conn_type": "atlas"}, "has no host"),
+        (None, "does not exist"),
+    ],
+    ids=["unreachable", "no-host", "missing"],
+)
+def test_an_atlas_that_cannot_be_used(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch, connection: dict[str, Any] | None, says: str
+) -> None:
+    name = f"atlas_{says[0]}{len(says)}"
+    if connection is not None:
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
+    recording.options(atlas_conn_id=name)
+    assert run_one(recording, quiet).state == "success"
+    assert [event["eventType"] for event in recording.events()] == ["START", "COMPLETE", "COMPLETE"]
+    [line] = recording.log.lines
+    assert says in line
+
+    recording.options(atlas_conn_id="")
+    (recording.settings.spool_folder / "breaker.json").unlink(missing_ok=True)
+    recording.drain()
+    assert recording.attempts() == {("work", -1, 1): "success"}
+
+
+def test_an_atlas_without_a_namespace(recording: Recording) -> None:
+    recording.options(atlas_conn_id="some_atlas", namespace="")
+    assert run_one(recording, quiet).state == "success"
+    assert len(recording.events()) == 3
+    [line] = recording.log.lines
+    assert "[mlgov] namespace is empty" in line
+
+
+def test_a_wrong_password(recording: Recording, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with refusing_server() as url:
+        monkeypatch.setenv("AIRFLOW_CONN_ATLAS_401", json.dumps({"conn_type": "atlas", "host": url, "login": "admin"}))
+        recording.options(atlas_conn_id="atlas_401")
+        assert run_one(recording, quiet).state == "success"
+    [line] = recording.log.lines
+    assert "401" in line or "password" in line
+    assert len(recording.events()) == 3
+
+
+def refusing_server() -> Any:
+    """Answers everything with 401."""
+    import contextlib
+    import threading
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_POST = do_PUT = do_GET  # noqa: N815 - the names are the library's
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    @contextlib.contextmanager
+    def serve() -> Any:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        server.server_close()
+
+    return serve()
+
+
+def test_a_corrupt_catalogue(recording: Recording) -> None:
+    recording.settings.embedded_path.write_bytes(b"this is no database" * 100)
+    assert run_one(recording, quiet).state == "success"
+    assert len(recording.events()) == 3
+    [line] = recording.log.lines
+    assert str(recording.settings.embedded_path) in line
+
+
+def test_a_spool_that_cannot_be_written(recording: Recording, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    recording.options(spool_folder=str(tmp_path / "file" / "spool"))
+    assert run_one(recording, quiet).state == "success"
+    assert recording.log.lines
+    assert all("is lost" in line and "SpoolError" in line or "NotADirectory" in line for line in recording.log.lines)
+
+
+def test_a_wrong_option(recording: Recording) -> None:
+    recording.options(send_budget="soon")
+    assert run_one(recording, quiet).state == "success"
+    assert "[mlgov] send_budget is 'soon'" in recording.log.lines[0]
+    recording.options(send_budget="5.0")
