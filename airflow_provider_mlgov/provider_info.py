@@ -40,7 +40,9 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": CONNECTION_FIELDS,
             }
         ],
+        "cli": [f"{_PACKAGE}.cli.airflow_commands.get_cli_commands"],  # 2.11 has no such key
         "plugins": [{"name": "mlgov", "plugin-class": f"{_PACKAGE}.plugin.MlgovPlugin"}],
+        "cli": [f"{_PACKAGE}.cli.airflow_commands.get_cli_commands"],  # 3.x only
         "asset-uris": uris,
         "dataset-uris": uris,  # the name of the same on 2.11
         "config": {
@@ -61,5 +63,7 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-OPERATOR_MODULES: tuple[str, ...] = ()
+OPERATOR_MODULES = tuple(
+    f"{_PACKAGE}.operators.{name}" for name in ("deploy", "evaluate", "register", "score", "train")
+)
 """The modules with operators of ours."""

@@ -26,7 +26,7 @@ import airflow.plugins_manager
 STEPS = {
     "Airflow and its BaseOperator": AIRFLOW,
     "import airflow_provider_mlgov": "import airflow_provider_mlgov",
-    "one operator (TrainOperator)": "from airflow_provider_mlgov.operators.train import TrainOperator",
+    "one operator (TrainModelOperator)": "from airflow_provider_mlgov.operators.train import TrainModelOperator",
 }
 
 

@@ -105,7 +105,7 @@ def take_times(times: Times) -> None:
             for implementation in getattr(manager.hook, hook).get_hookimpls():
                 module = implementation.function.__module__
                 owner = next((word for package, word in OWNERS.items() if module.startswith(package)), None)
-                if owner and not hasattr(implementation.function, "__wrapped__"):
+                if owner and not hasattr(implementation.function, "timed"):
                     implementation.function = timed(implementation.function, times[owner, hook])
 
 
@@ -120,6 +120,7 @@ def timed(function: Callable[..., Any], into: list[float]) -> Callable[..., Any]
         finally:
             into.append(time.perf_counter() - start)
 
+    call.timed = True  # type: ignore[attr-defined]
     return call
 
 

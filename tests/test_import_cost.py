@@ -74,7 +74,7 @@ def test_the_package_alone_loads_nothing_of_its_own_and_nothing_foreign() -> Non
 def test_an_operator_on_top_of_airflow_touches_nothing_and_loads_nothing_heavy() -> None:
     pytest.importorskip("airflow")
     seen = observe(
-        "import airflow_provider_mlgov\nfrom airflow_provider_mlgov.operators.train import TrainOperator",
+        "import airflow_provider_mlgov\nfrom airflow_provider_mlgov.operators.train import TrainModelOperator",
         before="from airflow_provider_mlgov._compat import BaseOperator\nfor name in [m for m in sys.modules if"
         " m.startswith('airflow_provider_mlgov')]: del sys.modules[name]",
     )

@@ -171,7 +171,7 @@ def start(home: Path, port: int | None = None, say: Callable[[str], None] = prin
     command = [str(cache / "java/bin/java"), "-Xms512m", "-Xmx3g", "-server", "-Djava.awt.headless=true"]
     command += ["-Djava.net.preferIPv4Stack=true", f"-Datlas.home={home}", f"-Datlas.conf={home}/conf"]
     command += [f"-Datlas.data={home}/data", f"-Datlas.log.dir={home}/logs", f"-Dembedded.solr.directory={home}"]
-    command += [f"-Dlog4j.configuration=file:{home}/conf/log4j.properties", f"-Djava.io.tmpdir={home}/tmp"]
+    command += [f"-Dlog4j.configuration=file:{home}/conf/log4j.properties", f"-Djava.io.tmpdir={home / 'tmp'}"]
     webapp = cache / "webapp"
     command += ["-cp", f"{home}/conf:{webapp}/WEB-INF/classes:{webapp}/WEB-INF/lib/*"]
     command += ["org.apache.atlas.Atlas", "-app", str(webapp), "-port", str(http)]
@@ -198,13 +198,19 @@ def _fetch_java(folder: Path) -> Path:
                 program.chmod(0o755)
             return runtime
         failures.append(done.stderr.strip().splitlines()[-1:] or ["no message"])
-    raise MissingError(f"{JAVA} cannot be installed ({failures or 'neither pip nor uv found'}); wanted a Java 11 run time")
+    raise MissingError(
+        f"{JAVA} cannot be installed ({failures or 'neither pip nor uv found'}); wanted a Java 11 run time"
+    )
 
 
 def _installers() -> list[list[str]]:
-    pythons = dict.fromkeys([sys.executable, getattr(sys, "_base_executable", sys.executable), shutil.which("python3") or ""])
+    pythons = dict.fromkeys(
+        [sys.executable, getattr(sys, "_base_executable", sys.executable), shutil.which("python3") or ""]
+    )
     found = [[python, "-m", "pip", "install"] for python in pythons if python and _has_pip(python)]
-    uv = shutil.which("uv", path=os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.prefix).parent / "tools/bin")]))
+    uv = shutil.which(
+        "uv", path=os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.prefix).parent / "tools/bin")])
+    )
     return [*found, [uv, "pip", "install", "--python", sys.executable]] if uv else found
 
 
@@ -227,7 +233,9 @@ def _fetch_webapp(folder: Path) -> Path:
 
 def _furnish(home: Path, cache: Path, http: int, kafka: int, zookeeper: int) -> None:
     if home.exists() and any(home.iterdir()) and not (home / ".atlas").exists():
-        raise CannotStartError(f"{home} holds something else; wanted a new folder, or one of an earlier server: it is wiped")
+        raise CannotStartError(
+            f"{home} holds something else; wanted a new folder, or one of an earlier server: it is wiped"
+        )
     home.mkdir(parents=True, exist_ok=True)
     (home / ".atlas").touch()
     for name in ("conf", "data", "logs", "models", "tmp", "solr"):
@@ -237,12 +245,16 @@ def _furnish(home: Path, cache: Path, http: int, kafka: int, zookeeper: int) -> 
     shutil.copytree(cache / "solr", home / "solr")
     shutil.copy(TYPES, home / "models/0000-types.json")
     conf = home / "conf"
-    settings = SETTINGS.replace("{http}", str(http)).replace("{kafka}", str(kafka)).replace("{zookeeper}", str(zookeeper))
+    settings = (
+        SETTINGS.replace("{http}", str(http)).replace("{kafka}", str(kafka)).replace("{zookeeper}", str(zookeeper))
+    )
     (conf / "atlas-application.properties").write_text(settings)
     (conf / "log4j.properties").write_text(LOGGING)
     (conf / "policy.json").write_text(json.dumps(POLICY))
     users = {"admin": "ADMIN", "reader": "READER"}
-    lines = [f"{user}={group}::{hashlib.sha256(f'{user}{{{user}}}'.encode()).hexdigest()}" for user, group in users.items()]
+    lines = [
+        f"{user}={group}::{hashlib.sha256(f'{user}{{{user}}}'.encode()).hexdigest()}" for user, group in users.items()
+    ]
     (conf / "users-credentials.properties").write_text("\n".join(lines) + "\n")
 
 
@@ -266,7 +278,9 @@ def _wait(server: AtlasServer) -> None:
     while time.monotonic() < until:
         if server.process.poll() is not None:
             raise CannotStartError(f"Atlas ended with {server.process.returncode}: {_last_words(server.home)}")
-        if _answers(server, "admin/status", "ACTIVE") and _answers(server, "v2/types/typedef/name/Process", '"Process"'):
+        if _answers(server, "admin/status", "ACTIVE") and _answers(
+            server, "v2/types/typedef/name/Process", '"Process"'
+        ):
             return
         time.sleep(1)
     raise CannotStartError(f"Atlas was not ready within {READY_WITHIN:.0f} s: {_last_words(server.home)}")
@@ -285,7 +299,9 @@ def _answers(server: AtlasServer, path: str, wanted: str) -> bool:
 def _last_words(home: Path) -> str:
     console = (home / "logs/console.log").read_text("utf-8", "replace")[-1500:]
     log = home / "logs/application.log"
-    errors = [line for line in log.read_text("utf-8", "replace").splitlines() if " ERROR " in line] if log.exists() else []
+    errors = (
+        [line for line in log.read_text("utf-8", "replace").splitlines() if " ERROR " in line] if log.exists() else []
+    )
     return " | ".join([console.strip(), *errors[-3:]])
 
 

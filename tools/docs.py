@@ -119,7 +119,7 @@ def end(definition: dict[str, Any]) -> str:
 
 def commands() -> Iterator[str]:
     """Write the reference of the command line, from its own parser."""
-    from airflow_provider_mlgov.cli.main import parser
+    from airflow_provider_mlgov.cli.main import _parser
 
     yield "# Commands"
     yield ""
@@ -127,7 +127,7 @@ def commands() -> Iterator[str]:
     yield ""
     yield "`mlgov` is installed with the package. It reads the same configuration as Airflow does (`AIRFLOW_HOME`,"
     yield "`airflow.cfg`, environment), unless an option says otherwise."
-    yield from command(parser(), "mlgov")
+    yield from command(_parser(), "mlgov")
 
 
 def command(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:

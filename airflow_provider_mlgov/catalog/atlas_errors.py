@@ -103,7 +103,7 @@ def error_for_failure(base: str, what: str, error: Exception, *, read_timeout: f
 
 def unreadable_answer(base: str, what: str, headers: Mapping[str, str], content: bytes) -> CatalogError:
     """The error for a success that carries no JSON."""
-    if "json" in headers.get("Content-Type", "") and content.lstrip()[:1] in (b"{", b"["):
+    if not content or ("json" in headers.get("Content-Type", "") and content.lstrip()[:1] in (b"{", b"[")):
         return CatalogBusyError(
             f"Atlas at {base}: the answer to {what} is cut off ({len(content)} bytes); try again later"
         )

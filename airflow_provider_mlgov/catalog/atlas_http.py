@@ -167,7 +167,7 @@ class AtlasHttp:
             self._thread.until = before
 
     def call(self, method: str, path: str, body: bytes | None = None) -> Any:
-        """The JSON of the answer, None if it is empty; anything that is not success raises."""
+        """The JSON of the answer, None for a 204; anything that is not success raises."""
         import requests
 
         what = f"{method} {path.partition('?')[0]}"
@@ -187,13 +187,15 @@ class AtlasHttp:
                 content = response.content
             except (requests.RequestException, OSError, ValueError) as error:
                 # ValueError: what urllib3 says when the deadline takes the socket away at a bad moment.
-                if deadline.expired:
-                    found = f"no complete answer to {what} within {seconds:.3g} s"
-                    raise CatalogBusyError(f"Atlas at {self.address.base}: {found}; try again later") from error
-                raise error_for_failure(self.address.base, what, error, read_timeout=self._timeout[1]) from error
+                if not deadline.expired:
+                    raise error_for_failure(self.address.base, what, error, read_timeout=self._timeout[1]) from error
+        if deadline.expired:
+            # Also without an exception: an answer that ends within its headers looks like an empty one.
+            found = f"no complete answer to {what} within {seconds:.3g} s"
+            raise CatalogBusyError(f"Atlas at {self.address.base}: {found}; try again later")
         if not 200 <= response.status_code < 300:
             raise error_for_answer(self.address.base, what, response.status_code, response.headers, content)
-        if not content:
+        if response.status_code == 204:
             return None
         try:
             return response.json()

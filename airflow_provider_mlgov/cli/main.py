@@ -29,6 +29,7 @@ def run(function: str, arguments: argparse.Namespace) -> int:
     """Run ``module:name`` with parsed arguments; no error leaves it."""
     module, _, name = function.partition(":")
     _tolerate_encodings()
+    _quieten(getattr(arguments, "debug", False))
     try:
         command: Callable[[argparse.Namespace], int] = getattr(import_module(f"{__package__}.{module}"), name)
         code = command(arguments)
@@ -52,6 +53,16 @@ def _explain(error: Exception) -> str:
     if isinstance(error, MlgovError):
         return text
     return f"unexpected {type(error).__name__}: {text} (--debug shows where)"
+
+
+def _quieten(debug: bool) -> None:
+    """Our own log does not repeat on stderr what a command says itself; ``--debug`` shows all of it."""
+    import logging
+
+    logger = logging.getLogger("airflow_provider_mlgov")
+    logger.addHandler(logging.StreamHandler() if debug else logging.NullHandler())
+    if debug:
+        logger.setLevel(logging.DEBUG)
 
 
 def _tolerate_encodings() -> None:

@@ -43,10 +43,12 @@ def batches(entities: Sequence[Entity], size: int) -> list[list[Entity]]:
 
 
 def without_dependents(entities: Iterable[Entity], refused: Mapping[Ref, str]) -> tuple[list[Entity], dict[Ref, str]]:
-    """``entities``, which are in order, without those that refer to a refused one; and why each of these is left out."""
+    """``entities``, which are in order, without refused ones and those that refer to one; and why the latter are left out."""
     kept: list[Entity] = []
     left_out: dict[Ref, str] = {}
     for entity in entities:
+        if entity.ref in refused:
+            continue
         missing = next((ref for ref in references(entity) if ref in refused or ref in left_out), None)
         if missing is None:
             kept.append(entity)

@@ -69,6 +69,7 @@ class Run:
             processes=self.processes,
             given_up=self._given_up(),
             new=self.new and self._has_own_entity(),
+            forgotten=self.before is None and not self.new and self._has_own_entity(),
         )
 
     def after(self, refused: Collection[Ref]) -> RunState:

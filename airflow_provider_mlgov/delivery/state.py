@@ -1,7 +1,7 @@
 """What the sender remembers between sends: one SQLite file beside the spool, touched only under the sender's lock.
 
-Losing it loses no event and no entity. A late event of a run whose state is gone is translated alone; the run's entity is
-read back, and its ``io`` and ``processKey`` become the union of what is stored and what is told again (`settle`).
+Losing it loses no event and no entity: late events of runs whose state is gone are united with what the catalogue has (see
+`readback`).
 """
 
 from __future__ import annotations

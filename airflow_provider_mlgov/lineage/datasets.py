@@ -50,16 +50,19 @@ def from_asset(uri: str, extra: Mapping[str, Any] | None) -> Json | None:
 
 
 def to_openlineage(asset: Any, lineage_context: Any) -> Any:  # noqa: ARG001 - the signature is Airflow's
-    """Our converter for Airflow's own OpenLineage provider: an asset ``mlgov://…`` whose build is known, else its model.
+    """Our converter for Airflow's own OpenLineage provider: a build or deployment that the extra names.
 
-    That provider passes the URI and the extra only, so a build that becomes known in the run is left to our listener.
+    Where nothing names it, that provider could only speak of the model, which beside what our listener says would be a second
+    output: so it does that only where the listener is off.
     """
     from openlineage.client.event_v2 import Dataset
 
     from airflow_provider_mlgov.lineage.ml_assets import parse
+    from airflow_provider_mlgov.model.ml import Model
+    from airflow_provider_mlgov.settings import is_enabled
 
     thing = parse(asset.uri, asset.extra or {})
-    if thing is None:
+    if thing is None or (isinstance(thing, Model) and is_enabled()):
         return None
     found = thing.to_dataset()
     return Dataset(namespace=found["namespace"], name=found["name"])

@@ -226,6 +226,6 @@ def _provider_words(run: Json) -> dict[str, Any]:
 
 
 def _texts(value: object) -> list[str]:
-    if isinstance(value, str):
-        return re.findall(r"'([^']+)'", value)
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+    """A list of texts, or what Python prints of one; sorted, because it was a set before it was printed."""
+    items = re.findall(r"'([^']+)'", value) if isinstance(value, str) else value
+    return sorted(item for item in items if isinstance(item, str)) if isinstance(items, list) else []

@@ -84,7 +84,10 @@ def lookups(entities: Iterable[Entity], stored: Stored | None = None) -> list[Re
 
 
 def settle(entities: Iterable[Entity], stored: Stored) -> Settled:
-    """Entities as they are to be written, given the ``stored`` form of those among `lookups` that exist (Atlas's entity JSON)."""
+    """Entities as they are to be written.
+
+    ``stored`` is Atlas's entity JSON of those among `lookups` that exist.
+    """
     batch = merge(entities)
     changed, updates = _succession(batch, stored)
     settled: list[Entity] = []

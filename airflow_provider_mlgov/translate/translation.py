@@ -25,7 +25,8 @@ IO_VERSION = 1
 def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translation:
     """The entities of a state: parents and data, columns, processes, and the runs last.
 
-    Each reference is to one of them. A run that has not ended, or did not succeed, gives DAG, task and run, but no data and no processes.
+    Each reference is to one of them. A run that has not ended, or did not succeed, gives DAG, task and
+    run, but no data and no processes.
     """
     warnings: list[str] = []
     run = read_run(state, options, warnings)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_env import environment
 
+from airflow_env import environment
 from airflow_provider_mlgov._compat import is_airflow_3
 from airflow_provider_mlgov.settings import BACKEND
 
@@ -26,6 +26,7 @@ initdb()
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.common.compat.lineage.entities import File
 from airflow_provider_mlgov._compat import Asset
+from airflow_provider_mlgov.assembly import open_spool
 
 model = Asset("mlgov://shop/models/churn")
 def train(**context):
@@ -40,7 +41,7 @@ with airflow_env.new_dag(dag_id="doors") as dag:
     PythonOperator(task_id="broken", python_callable=fail, outlets=[File(url="s3://lake/never.csv")])
 airflow_env.run_dag(dag)
 recording = airflow_env.Recording(Path(), airflow_env.Log(), lambda name, value: None)
-report = recording.drain()
+recording.drain()
 json.dump({
     "attempts": sorted([*key, state] for key, state in recording.attempts().items()),
     "processes": recording.process_ends(),
@@ -48,7 +49,7 @@ json.dump({
     "tasks": sorted(task["qualifiedName"] for task in recording.find("mlgov_task")),
     "runs": len(recording.find("mlgov_dag_run")),
     "jobs": len(recording.find("mlgov_job")) + len(recording.find("mlgov_job_run")),
-    "dead": report.dead,
+    "letters": [letter.reason for letter in open_spool(recording.settings).dead_letters()],
 }, open(sys.argv[1], "w"))
 """
 TRANSPORT = {
@@ -60,7 +61,13 @@ TRANSPORT = {
 def record(tmp_path: Path, env: dict[str, str]) -> dict[str, Any]:
     out = tmp_path / "out.json"
     home = tmp_path / "home"
-    values = {**os.environ, **environment(home), "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "ignore", **env}
+    values = {
+        **os.environ,
+        **environment(home),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "PYTHONWARNINGS": "ignore",
+        **env,
+    }
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(out)], env=values, capture_output=True, text=True, timeout=180
     )
@@ -75,7 +82,7 @@ def check_tasks(found: dict[str, Any]) -> None:
     assert found["tasks"] == [f"dags/doors/tasks/{task}@test-air" for task in ("broken", "load", "train")]
     assert found["runs"] == 1
     assert found["jobs"] == 0
-    assert found["dead"] == 0
+    assert found["letters"] == []
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_env import Log, Recording, environment
 
+from airflow_env import Log, Recording, environment
 from airflow_provider_mlgov._compat import is_airflow_3
 
 pytestmark = [pytest.mark.scheduler, pytest.mark.filterwarnings("default")]
 
-DAG = '''
+DAG = """
 import os, time
 import pendulum
 from airflow.providers.common.compat.sdk import DAG
@@ -45,7 +45,7 @@ with DAG(dag_id="real", schedule=None, start_date=pendulum.datetime(2026, 1, 1, 
                        PythonOperator(task_id="right", python_callable=lambda: None)]
     PythonOperator(task_id="broken", python_callable=fails) >> PythonOperator(task_id="after", python_callable=lambda: None)
     PythonOperator(task_id="killed", python_callable=sleeps)
-'''
+"""
 PORT = "18371"
 
 
@@ -84,7 +84,9 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def airflow(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "airflow", *arguments], env=env, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-m", "airflow", *arguments], env=env, capture_output=True, text=True, timeout=120
+    )
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +132,8 @@ def test_a_real_scheduler(running: Path, env: dict[str, str], monkeypatch: pytes
         if name.startswith("AIRFLOW__MLGOV__") or name == "AIRFLOW_HOME":
             monkeypatch.setenv(name, value)
     recording = Recording(running, Log(), monkeypatch.setenv)
-    until("the DAG", 90, lambda: airflow(env, "dags", "trigger", "real", "-r", "one").returncode == 0)
+    trigger = ("dags", "trigger", "real", "-r", "one")
+    until("the DAG", 90, lambda: airflow(env, *trigger).returncode == 0)
     pid = until("the task to be killed", 120, lambda: (running / "dags" / "pid.txt").exists())
     time.sleep(1)
     pid = int((running / "dags" / "pid.txt").read_text())
@@ -147,12 +150,56 @@ def test_a_real_scheduler(running: Path, env: dict[str, str], monkeypatch: pytes
     assert run["state"] == "failed"
     assert [kind for kind, _, _ in recording.process_ends()] == ["mlgov_task_process"]
 
+    # Set by hand. 3.x tells its listeners in the API server; on 2.11 it shows when the DAG run ends again.
+    set_by_hand(env)
+    if is_airflow_3():
+        until("what was set by hand", 60, lambda: states(recording)["left"] == "failed")
+
     # Cleared: another attempt of the same task, in the same run.
-    assert airflow(env, "tasks", "clear", "real", "-t", "^load$", "-y").returncode == 0
-    until("the cleared task", 90, lambda: ("load", -1, 2) in recording.attempts() and recording.attempts()["load", -1, 2])
+    clear(env)
+    until(
+        "the cleared task", 90, lambda: ("load", -1, 2) in recording.attempts() and recording.attempts()["load", -1, 2]
+    )
     assert recording.attempts()["load", -1, 1] == "success"
     assert recording.attempts()["load", -1, 2] == "success"
     assert len(recording.find("mlgov_dag_run")) == 1
+    until("what was set by hand", 60, lambda: states(recording)["left"] == "failed")
+    (source,) = (run["stateSource"] for run in recording.find("mlgov_task_run") if run["taskId"] == "left")
+    assert source == ("manual" if is_airflow_3() else "reconciled")
+
+
+def set_by_hand(env: dict[str, str]) -> None:
+    """Set task ``left`` to failed, as a person would by the user interface."""
+    if not is_airflow_3():
+        script = (
+            "from airflow.models import DagBag\n"
+            f"dag = DagBag({env['AIRFLOW__CORE__DAGS_FOLDER']!r}).get_dag('real')\n"
+            "dag.set_task_instance_state(task_id='left', run_id='one', state='failed', commit=True)\n"
+        )
+        subprocess.run([sys.executable, "-c", script], env=env, check=True, capture_output=True, timeout=60)
+        return
+    call("PATCH", "dagRuns/one/taskInstances/left", {"new_state": "failed"})
+
+
+def clear(env: dict[str, str]) -> None:
+    """Clear task ``load``."""
+    if is_airflow_3():
+        body = {"dry_run": False, "task_ids": ["load"], "dag_run_id": "one", "only_failed": False}
+        call("POST", "clearTaskInstances", body)
+    else:
+        assert airflow(env, "tasks", "clear", "real", "-t", "^load$", "-y").returncode == 0
+
+
+def call(method: str, path: str, body: dict[str, Any]) -> None:
+    """Call the API of Airflow 3."""
+    import requests
+
+    base = f"http://127.0.0.1:{PORT}"
+    token = requests.get(f"{base}/auth/token", timeout=30).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    requests.request(
+        method, f"{base}/api/v2/dags/real/{path}", json=body, headers=headers, timeout=30
+    ).raise_for_status()
 
 
 def attempts(recording: Recording) -> dict[tuple[str, int, int], str | None]:

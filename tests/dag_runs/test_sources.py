@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow_env import Recording, new_dag
 
+from airflow_env import Recording, new_dag
 from airflow_provider_mlgov._compat import Asset, AssetAlias, BaseOperator, is_airflow_3
 from airflow_provider_mlgov.lineage import disable_lineage, enable_lineage, facts
 
@@ -30,7 +30,9 @@ class Reports(BaseOperator):
         from airflow.providers.openlineage.extractors import OperatorLineage
         from openlineage.client.event_v2 import Dataset
 
-        return OperatorLineage(inputs=[Dataset("s3://operator", "in.csv")], outputs=[Dataset("s3://operator", "out.csv")])
+        return OperatorLineage(
+            inputs=[Dataset("s3://operator", "in.csv")], outputs=[Dataset("s3://operator", "out.csv")]
+        )
 
 
 def python(call: Any, **kwargs: Any) -> Any:
@@ -45,7 +47,9 @@ def quiet() -> None:
 
 def kept(recording: Recording) -> dict[str, Any]:
     """The one COMPLETE event of a task."""
-    [event] = [event for event in recording.events() if event["eventType"] == "COMPLETE" and "." in event["job"]["name"]]
+    [event] = [
+        event for event in recording.events() if event["eventType"] == "COMPLETE" and "." in event["job"]["name"]
+    ]
     return event
 
 
@@ -65,7 +69,11 @@ def test_all_sources_are_united(waiting: Recording) -> None:
 
     table = Table(cluster="hive://meta:9083", database="db", name="t", columns=[Column(name="a", data_type="int")])
     with new_dag() as dag:
-        Reports(task_id="work", inlets=[table], outlets=[File(url="s3://file/{{ run_id | length }}.csv"), Asset("s3://asset/x")])
+        Reports(
+            task_id="work",
+            inlets=[table],
+            outlets=[File(url="s3://file/{{ run_id | length }}.csv"), Asset("s3://asset/x")],
+        )
     run = waiting.run(dag)
     event = kept(waiting)
     assert names(event["inputs"]) == {"s3://operator in.csv", "s3://hook in.csv", "hive://meta:9083 db.t"}
@@ -84,7 +92,11 @@ def test_hooks_of_an_earlier_task_of_this_process_do_not_count(waiting: Recordin
     with new_dag() as dag:
         Reports(task_id="work") >> python(quiet, task_id="after")
     waiting.run(dag)
-    ends = [event for event in waiting.events() if event["eventType"] == "COMPLETE" and event["job"]["name"].endswith(".after")]
+    ends = [
+        event
+        for event in waiting.events()
+        if event["eventType"] == "COMPLETE" and event["job"]["name"].endswith(".after")
+    ]
     assert [event["inputs"] for event in ends] == [[]]
 
 

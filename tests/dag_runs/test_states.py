@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow_env import Recording, new_dag
 
+from airflow_env import Recording, new_dag
 from airflow_provider_mlgov._compat import Asset, is_airflow_3
 
 pytestmark = [pytest.mark.dag_run, pytest.mark.filterwarnings("default")]
@@ -123,9 +123,9 @@ def test_mapped_tasks_in_a_group(recording: Recording) -> None:
     from airflow.providers.standard.operators.python import PythonOperator
 
     with new_dag() as dag, TaskGroup("group"):
-        PythonOperator.partial(task_id="fit", python_callable=lambda value: value, outlets=[Asset(OUT)], inlets=[Asset(IN)]).expand(
-            op_args=[[1], [2], [3]]
-        )
+        PythonOperator.partial(
+            task_id="fit", python_callable=lambda value: value, outlets=[Asset(OUT)], inlets=[Asset(IN)]
+        ).expand(op_args=[[1], [2], [3]])
     assert recording.run(dag).state == "success"
     recording.drain()
     assert recording.attempts() == {("group.fit", index, 1): "success" for index in range(3)}

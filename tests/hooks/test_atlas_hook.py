@@ -31,7 +31,10 @@ def connect(monkeypatch: pytest.MonkeyPatch, airflow_home: object) -> Any:
         ({"host": "atlas", "port": 21000}, "http://atlas:21000"),
         ({"host": "http://atlas:21000/"}, "http://atlas:21000"),
         ({"host": "https://knox/gateway/cdp/atlas"}, "https://knox/gateway/cdp/atlas"),
-        ({"host": "knox", "extra": {"scheme": "https", "base_path": "/gateway/cdp/atlas/"}}, "https://knox/gateway/cdp/atlas"),
+        (
+            {"host": "knox", "extra": {"scheme": "https", "base_path": "/gateway/cdp/atlas/"}},
+            "https://knox/gateway/cdp/atlas",
+        ),
         ({"host": "http://atlas:21000/api/atlas/v2"}, "http://atlas:21000"),
         ({"host": "atlas", "port": 1, "schema": "https"}, "https://atlas:1"),
         ({"host": "http://[::1]", "port": 21000}, "http://[::1]:21000"),
@@ -123,7 +126,9 @@ def test_a_real_atlas(connect: Any, atlas_url: str) -> None:
     from urllib.parse import urlsplit
 
     parts = urlsplit(atlas_url)
-    hook = connect(host=f"{parts.scheme}://{parts.hostname}:{parts.port}", login=parts.username, password=parts.password)
+    hook = connect(
+        host=f"{parts.scheme}://{parts.hostname}:{parts.port}", login=parts.username, password=parts.password
+    )
     ok, message = hook.test_connection()
     assert ok, message
     assert "is ACTIVE" in message

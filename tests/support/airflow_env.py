@@ -38,15 +38,23 @@ def environment(home: Path, **options: str) -> dict[str, str]:
     return {**values, **{f"AIRFLOW__MLGOV__{name.upper()}": value for name, value in options.items()}}
 
 
-_HOME = Path(tempfile.mkdtemp(prefix="mlgov-airflow-"))
-for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "OPENLINEAGE"))]:
-    del os.environ[_name]
-os.environ.update(environment(_HOME))
+class _Home:
+    """The home of this test process."""
+
+    path = Path()
+
+
+def pytest_configure() -> None:
+    """Make the home, and let nothing of the user's Airflow in."""
+    _Home.path = Path(tempfile.mkdtemp(prefix="mlgov-airflow-"))
+    for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "OPENLINEAGE"))]:
+        del os.environ[name]
+    os.environ.update(environment(_Home.path))
 
 
 def pytest_unconfigure() -> None:
     """Remove the home."""
-    shutil.rmtree(_HOME, ignore_errors=True)
+    shutil.rmtree(_Home.path, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +63,7 @@ def airflow_home() -> Path:
     from airflow.utils.db import initdb
 
     initdb()
-    return _HOME
+    return _Home.path
 
 
 class Log(logging.Handler):

@@ -22,6 +22,8 @@ from airflow_provider_mlgov.catalog.types.apply import ensure_types
 
 NOT_TESTED = "no real Atlas"
 
+_started: list[atlas_server.AtlasServer] = []  # kept, or Python would complain about a forgotten child
+
 
 def _common_folder(config: pytest.Config) -> Path:
     """A folder that all workers of this run share, and no other run."""
@@ -43,6 +45,7 @@ def atlas_url(request: pytest.FixtureRequest) -> str:
                 server = atlas_server.start(folder / "atlas")
             except atlas_server.MissingError as error:
                 pytest.skip(f"{NOT_TESTED}: {error}")
+            _started.append(server)
             note.write_text(json.dumps({"url": server.url, "process": server.process.pid}))
         return str(json.loads(note.read_text())["url"])
 
@@ -63,10 +66,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     note = _common_folder(session.config) / "atlas.json"
     if note.exists():
         process = int(json.loads(note.read_text())["process"])
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGTERM)
-            with contextlib.suppress(ChildProcessError):  # a worker's child, not ours
-                os.waitpid(process, 0)
+        for server in _started:
+            server.stop()
+        if not _started:  # a worker's child, not ours
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
         note.unlink()
 
 

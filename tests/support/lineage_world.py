@@ -21,10 +21,12 @@ def ref(name: identity.QualifiedName) -> Ref:
 class World:
     """Writes entities by name; each method gives back what it wrote."""
 
-    def __init__(self, catalog: Catalog, dag: str = "shop") -> None:
+    def __init__(self, catalog: Catalog, dag: str = "shop", namespace: str = CAT) -> None:
+        """``namespace`` is the catalogue's: one of its own keeps this world apart from others in a shared Atlas."""
         self.catalog = catalog
         self.dag = dag
-        self.project = identity.Project(CAT, "demo")
+        self.namespace = namespace
+        self.project = identity.Project(namespace, "demo")
         self.put(ref(self.project), name="demo")
 
     def put(self, it: Ref, /, relations: dict[str, Any] | None = None, **attributes: Any) -> Ref:
@@ -42,10 +44,10 @@ class World:
         return it
 
     def table(self, name: str) -> Ref:
-        return self.put(Ref("mlgov_dataset", f"postgres:%2F%2Fdb:5432/shop.public.{name}@{CAT}"), name=name)
+        return self.put(Ref("mlgov_dataset", f"postgres:%2F%2Fdb:5432/shop.public.{name}@{self.namespace}"), name=name)
 
     def build(self, key: str, model: str = "churn", at: int = 0, **attributes: Any) -> identity.Build:
-        build = identity.Build(CAT, self.project.project, model, key)
+        build = identity.Build(self.namespace, self.project.project, model, key)
         self.put(
             ref(build),
             {"project": ref(self.project)},
@@ -63,7 +65,7 @@ class World:
         return json.dumps([{"name": name, "value": values[name]} for name in sorted(values)])
 
     def model(self, name: str = "churn", **aliases: str) -> Ref:
-        model = identity.Model(CAT, self.project.project, name)
+        model = identity.Model(self.namespace, self.project.project, name)
         return self.put(ref(model), name=name, modelKey=model.key, aliases=aliases)
 
     def train(self, build: identity.Build, inputs: Sequence[Ref], task: str = "train", run: str = "") -> Ref:
@@ -102,7 +104,7 @@ class World:
     def endpoint(self, deployment: Ref, name: str = "churn") -> Ref:
         it = identity.Deployment.parse(deployment.qualified_name)
         build = identity.Build(it.namespace, it.project, it.model, it.build)
-        endpoint = identity.Endpoint(CAT, it.project, it.environment, name)
+        endpoint = identity.Endpoint(self.namespace, it.project, it.environment, name)
         return self.put(
             ref(endpoint),
             name=name,
@@ -111,7 +113,9 @@ class World:
             currentBuild=str(build),
         )
 
-    def process(self, task: str, inputs: Sequence[Ref], outputs: Sequence[Ref], run: str = "", score: bool = False) -> Ref:
+    def process(
+        self, task: str, inputs: Sequence[Ref], outputs: Sequence[Ref], run: str = "", score: bool = False
+    ) -> Ref:
         name = identity.TaskProcess(AIR, self.dag, task, ends_digest(inputs, outputs)[:16])
         kind = "mlgov_score_process" if score else name.type_name
         return self._process(Ref(kind, str(name)), inputs, outputs, task, run)
@@ -149,14 +153,23 @@ class World:
         io = {
             "v": 1,
             "datasets": [
-                {"typeName": use["ref"].type_name, "qualifiedName": use["ref"].qualified_name, "name": use["ref"].qualified_name}
+                {
+                    "typeName": use["ref"].type_name,
+                    "qualifiedName": use["ref"].qualified_name,
+                    "name": use["ref"].qualified_name,
+                }
                 | {key: value for key, value in use.items() if key != "ref"}
                 for use in uses
             ],
             "inputs": reads,
             "outputs": writes,
             "processes": [
-                {"typeName": it.type_name, "qualifiedName": it.qualified_name, "inputs": list(ins), "outputs": list(outs)}
+                {
+                    "typeName": it.type_name,
+                    "qualifiedName": it.qualified_name,
+                    "inputs": list(ins),
+                    "outputs": list(outs),
+                }
                 for it, ins, outs in does
             ],
         }
@@ -180,7 +193,9 @@ def shop_run(world: World, run: str = "manual__1") -> None:
     customers, features, scored = (world.table(name) for name in ("customers", "features", "scored"))
     world.dag_run(run, state="failed", runType="manual", startTime=BEGIN, endTime=BEGIN + 65_000, dagVersion="v3")
     split = world.process("features", [customers], [features], run)
-    io: dict[str, Any] = {"uses": [{"ref": customers, "rowCount": 1797}, {"ref": features, "rowCount": 1, "version": "7"}]}
+    io: dict[str, Any] = {
+        "uses": [{"ref": customers, "rowCount": 1797}, {"ref": features, "rowCount": 1, "version": "7"}]
+    }
     lost = "Traceback (most recent call last):\n  File x\nOperationalError: database is locked"
     world.task_run(run, "features", took=400, state="up_for_retry", errorMessage=lost, **io, does=[])
     world.task_run(run, "features", at=2000, attempt=2, state="success", **io, does=[(split, [0], [1])])
@@ -190,18 +205,29 @@ def shop_run(world: World, run: str = "manual__1") -> None:
         train = world.train(build, [features], run=run)
         uses = [{"ref": features, "rowCount": 1, "split": "train"}, {"ref": ref(build)}]
         world.task_run(
-            run, "train", at=4000, map_index=index, state="success", mapLabel=f"depth={index + 2}", uses=uses, does=[(train, [0], [1])]
+            run,
+            "train",
+            at=4000,
+            map_index=index,
+            state="success",
+            mapLabel=f"depth={index + 2}",
+            uses=uses,
+            does=[(train, [0], [1])],
         )
         builds.append(build)
     best = builds[1]
     world.model(champion=best.build)
     holdout = world.evaluate(best, "holdout", [features], metrics=world.metrics(auc=0.99), split="test", passed=True)
-    evaluating = Ref("mlgov_evaluate_process", f"{holdout.qualified_name.rpartition('@')[0]}/evaluating@{CAT}")
+    evaluating = Ref(
+        "mlgov_evaluate_process", f"{holdout.qualified_name.rpartition('@')[0]}/evaluating@{world.namespace}"
+    )
     uses = [{"ref": ref(best)}, {"ref": features, "split": "test"}, {"ref": holdout}]
     world.task_run(run, "evaluate", at=6000, state="success", uses=uses, does=[(evaluating, [0, 1], [2])])
     deployment = world.deploy(best, "r1", run=run)
     world.endpoint(deployment)
-    deploying = Ref("mlgov_deploy_process", f"{deployment.qualified_name.rpartition('@')[0]}/deploying@{CAT}")
+    deploying = Ref(
+        "mlgov_deploy_process", f"{deployment.qualified_name.rpartition('@')[0]}/deploying@{world.namespace}"
+    )
     uses = [{"ref": ref(best)}, {"ref": deployment}]
     world.task_run(run, "deploy", at=8000, took=2500, state="success", uses=uses, does=[(deploying, [0], [1])])
     score = world.process("score", [deployment, features], [scored], run, score=True)

@@ -52,7 +52,9 @@ def test_golden(shop: RunGraph, form: str) -> None:
 
 
 def test_json_keeps_its_schema(shop: RunGraph) -> None:
-    schema = json.loads(resources.files("airflow_provider_mlgov.view").joinpath("lineage-1.schema.json").read_text("utf-8"))
+    schema = json.loads(
+        resources.files("airflow_provider_mlgov.view").joinpath("lineage-1.schema.json").read_text("utf-8")
+    )
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads(render(shop, "json")), schema)
 
@@ -94,7 +96,9 @@ def test_other_runs_cost_nothing_and_do_not_show(world: World, monkeypatch: pyte
     for name in ("get", "get_many", "search", "lineage", "get_by_guid"):
         original = getattr(world.catalog, name)
         monkeypatch.setattr(
-            world.catalog, name, lambda *args, _name=name, _original=original, **keys: calls.append(_name) or _original(*args, **keys)
+            world.catalog,
+            name,
+            lambda *args, _name=name, _original=original, **keys: calls.append(_name) or _original(*args, **keys),
         )
     run_graph(world.catalog, "shop", "manual__1", AIR)
     before = len(calls)

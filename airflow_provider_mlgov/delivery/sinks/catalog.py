@@ -8,11 +8,13 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_mlgov import __version__
 from airflow_provider_mlgov.delivery.batch import batches, to_atlas, without_dependents
 from airflow_provider_mlgov.delivery.deadline import Deadline
+from airflow_provider_mlgov.delivery.readback import never_shrink
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel, RunShare
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import (
@@ -89,7 +91,7 @@ class CatalogSink:
             self._remember(work, stored)
             for share in parcel.runs:
                 if not share.processes & work.delivered.refused.keys():
-                    for process in sorted(share.given_up | _superseded(share, settled, stored)):
+                    for process in sorted(share.given_up):
                         self._retire(process, share, deadline)
             return work.delivered
 
@@ -138,7 +140,14 @@ class CatalogSink:
             found = self._stored(wanted, deadline)
             stored |= found
             wanted = set(lookups(parcel.entities, stored)) - new if found else set()
-        return settle(parcel.entities, stored), stored
+        settled = settle(parcel.entities, stored)
+        forgotten = {share.run: share.processes for share in parcel.runs if share.forgotten}
+        for told in parcel.entities:
+            if told.ref in forgotten and told.ref in stored and told.latest:
+                attributes = stored[told.ref].get("attributes", {})
+                kept = never_shrink(settled.entities, told, forgotten[told.ref], attributes)
+                settled = replace(settled, entities=tuple(kept))
+        return settled, stored
 
     def _stored(self, wanted: set[Ref], deadline: Deadline) -> dict[Ref, Json]:
         """What the catalogue has of these, asked for where it was not seen or written lately."""
@@ -369,9 +378,3 @@ _ASKED_FOR = frozenset({"mlgov_endpoint", "mlgov_job_run", "mlgov_model", "mlgov
 def _keeps(ref: Ref) -> bool:
     """Whether it may be remembered what the catalogue has of it."""
     return ref.type_name not in _ASKED_FOR
-
-
-def _superseded(share: RunShare, settled: Settled, stored: Mapping[Ref, Json]) -> set[Ref]:
-    """The processes that the stored form of this run names and its new form does not."""
-    io = stored.get(share.run, {}).get("attributes", {}).get("io") if share.run else None
-    return {ref for ref in settled.superseded if isinstance(io, str) and json.dumps(ref.qualified_name) in io}

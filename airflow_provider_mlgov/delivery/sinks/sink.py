@@ -22,6 +22,8 @@ class RunShare:
     """Processes written for it earlier, before its ends grew: to be deleted unless another run did them."""
     new: bool = False
     """It has just begun: the catalogue cannot have it yet."""
+    forgotten: bool = False
+    """The sender remembers nothing of it, but the catalogue may: what is stored there must not shrink."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Models, builds, evaluations and deployments: ``mlgov://project`` ⟂ ``models/…``.
 
-How they are named in events is in `airflow_provider_mlgov.model.ml`. Only what follows from the name is here; facts are added in `airflow_provider_mlgov.translate.ml`.
+How they are named in events is in `airflow_provider_mlgov.model.ml`. Only what follows from the name is here;
+facts are added in `airflow_provider_mlgov.translate.ml`.
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ def serving(path: Path) -> Iterator[str]:
     from airflow_provider_mlgov.catalog.server import create_app
 
     embedded = EmbeddedCatalog(path)
-    server = uvicorn.Server(uvicorn.Config(create_app(embedded), host="127.0.0.1", port=0, log_level="warning", ws="none"))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(embedded), host="127.0.0.1", port=0, log_level="warning", ws="none")
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -98,7 +100,9 @@ def kit_types(kit: Kit) -> Json:
     ]
     needed: Json = {"name": "needed", "typeName": "string", "isOptional": False}
     short: Json = {
-        "enumDefs": [{"name": kit.colour, "elementDefs": [{"value": "RED", "ordinal": 0}, {"value": "BLUE", "ordinal": 1}]}],
+        "enumDefs": [
+            {"name": kit.colour, "elementDefs": [{"value": "RED", "ordinal": 0}, {"value": "BLUE", "ordinal": 1}]}
+        ],
         "structDefs": [{"name": kit.point, "attributeDefs": [{"name": "x", "typeName": "int"}]}],
         "classificationDefs": [
             {"name": kit.secret, "attributeDefs": [{"name": "why", "typeName": "string"}]},
@@ -107,7 +111,11 @@ def kit_types(kit: Kit) -> Json:
         ],
         "entityDefs": [
             {"name": kit.thing, "superTypes": ["DataSet"], "attributeDefs": attributes},
-            {"name": kit.special, "superTypes": [kit.thing], "attributeDefs": [{"name": "extra", "typeName": "string"}]},
+            {
+                "name": kit.special,
+                "superTypes": [kit.thing],
+                "attributeDefs": [{"name": "extra", "typeName": "string"}],
+            },
             {"name": kit.strict, "superTypes": ["DataSet"], "attributeDefs": [needed]},
             {"name": kit.part, "superTypes": ["DataSet"]},
             {"name": kit.step, "superTypes": ["Process"]},

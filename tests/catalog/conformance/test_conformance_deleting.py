@@ -52,9 +52,7 @@ def test_create_again(catalog: Catalog, kit: Any, unique: Unique, put: Put) -> N
     assert status(catalog, first) == "DELETED"
 
 
-def test_a_process_outlives_its_ends(
-    catalog: Catalog, kit: Any, unique: Unique, put: Put, ref: Any, ends: Any
-) -> None:
+def test_a_process_outlives_its_ends(catalog: Catalog, kit: Any, unique: Unique, put: Put, ref: Any, ends: Any) -> None:
     for name in ("in", "out"):
         put(kit.thing, unique(name))
     relations = {"inputs": [ref(kit.thing, unique("in"))], "outputs": [ref(kit.thing, unique("out"))]}

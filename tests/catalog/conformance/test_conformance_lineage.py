@@ -23,7 +23,9 @@ def chain(catalog: Catalog, kit: Any, unique: Unique, make: Any) -> dict[str, st
         ends = {"inputs": [{"guid": f"-{number}"}], "outputs": [{"guid": f"-{number + 1}"}]}
         entities.append(make(kit.step, unique(step), guid=f"-{10 + number}", relations=ends))
     guids = catalog.write(entities)["guidAssignments"]
-    named = dict(zip(THINGS, ("-1", "-2", "-3", "-4"), strict=True)) | dict(zip(STEPS, ("-11", "-12", "-13"), strict=True))
+    named = dict(zip(THINGS, ("-1", "-2", "-3", "-4"), strict=True)) | dict(
+        zip(STEPS, ("-11", "-12", "-13"), strict=True)
+    )
     return {name: guids[number] for name, number in named.items()}
 
 
@@ -53,7 +55,14 @@ def edges(answer: Json, chain: dict[str, str]) -> str:
     ],
 )
 def test_direction_and_depth(
-    catalog: Catalog, kit: Any, unique: Unique, chain: dict[str, str], start: str, direction: Direction, depth: int, wanted: str
+    catalog: Catalog,
+    kit: Any,
+    unique: Unique,
+    chain: dict[str, str],
+    start: str,
+    direction: Direction,
+    depth: int,
+    wanted: str,
 ) -> None:
     type_name = kit.step if start in STEPS else kit.thing
     answer = catalog.lineage(type_name, unique(start), direction=direction, depth=depth)

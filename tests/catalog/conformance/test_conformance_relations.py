@@ -42,9 +42,7 @@ def test_references_to_referred_entities(catalog: Catalog, kit: Any, unique: Uni
 
 
 @pytest.mark.parametrize("type_name", ["thing", "DataSet", "Referenceable"])
-def test_references_by_name(
-    kit: Any, unique: Unique, put: Put, ref: Any, ends: Any, type_name: str
-) -> None:
+def test_references_by_name(kit: Any, unique: Unique, put: Put, ref: Any, ends: Any, type_name: str) -> None:
     guid = put(kit.special, unique("in"))
     kind = kit.thing if type_name == "thing" else type_name
     put(kit.step, unique("step"), relations={"inputs": [ref(kind, unique("in"))]})
@@ -133,9 +131,7 @@ def test_a_longer_list_adds(kit: Any, unique: Unique, put: Put, ref: Any, ends: 
         assert ends(kit.step, unique("step"), "inputs") == set(guids[:count])
 
 
-def test_additive_relationship(
-    catalog: Catalog, kit: Any, unique: Unique, put: Put, ref: Any, ends: Any
-) -> None:
+def test_additive_relationship(catalog: Catalog, kit: Any, unique: Unique, put: Put, ref: Any, ends: Any) -> None:
     guids = [put(kit.thing, unique(name)) for name in "ab"]
     put(kit.step, unique("step"), relations={"inputs": [ref(kit.thing, unique("a"))]})
     step, thing = ref(kit.step, unique("step")), ref(kit.thing, unique("b"))

@@ -138,9 +138,7 @@ def test_unknown_super_type(catalog: Catalog, name: str, refused: Any) -> None:
     assert catalog.type_definition(name) is None
 
 
-def test_a_subtype_with_instances_is_found_by_its_super_type(
-    catalog: Catalog, name: str, put: Any
-) -> None:
+def test_a_subtype_with_instances_is_found_by_its_super_type(catalog: Catalog, name: str, put: Any) -> None:
     catalog.create_types(entity_type(name, super_types=("ml_project",)))
     guid = put(name, f"{name}/1")
     entity = catalog.get("ml_project", f"{name}/1")
@@ -160,7 +158,9 @@ def test_apply_adds_what_is_missing_and_is_idempotent(catalog: Catalog, name: st
     assert plan(catalog, first).is_empty
     second = expand(
         {
-            "enumDefs": [{"name": f"{name}_e", "elementDefs": [{"value": v, "ordinal": n} for n, v in enumerate("AB")]}],
+            "enumDefs": [
+                {"name": f"{name}_e", "elementDefs": [{"value": v, "ordinal": n} for n, v in enumerate("AB")]}
+            ],
             "entityDefs": [
                 {"name": name, "superTypes": ["DataSet"], "attributeDefs": [text("b", isIndexable=True)]},
                 {"name": f"{name}_2", "superTypes": [name]},

@@ -20,9 +20,7 @@ def catalog(atlas: AtlasCatalog) -> AtlasCatalog:
     return atlas
 
 
-def test_an_input_that_comes_back_is_lost(
-    atlas: AtlasCatalog, unique: Unique, put: Put, ref: Any, ends: Any
-) -> None:
+def test_an_input_that_comes_back_is_lost(atlas: AtlasCatalog, unique: Unique, put: Put, ref: Any, ends: Any) -> None:
     guids = [put("mlgov_dataset", unique(name)) for name in "ab"]
     both = [ref("mlgov_dataset", unique(name)) for name in "ab"]
     for inputs in (both, both[:1], both):

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -43,7 +44,17 @@ def main(output: str) -> None:
         bag.bag_dag(dag)
         sync_bag_to_db(bag, "dags-folder", None)
     dag.test()
-    Path(output).write_text(log.read_text().replace(home, "/opt/airflow"))
+    end = time.monotonic() + 60
+    while time.monotonic() < end:  # the event of the DAG run comes from a process of its own
+        lines = log.read_text().splitlines()
+        if any(json.loads(line)["job"]["name"] == "recorded" for line in lines if line.endswith("}")):
+            break
+        time.sleep(1)
+    here = Path(__file__).resolve().parent
+    text = log.read_text()
+    for machine, common in ((sys.prefix, "/opt/python"), (str(here), "/opt/airflow/dags"), (home, "/opt/airflow")):
+        text = text.replace(machine, common)
+    Path(output).write_text(text)
 
 
 def make_dag():

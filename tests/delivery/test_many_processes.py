@@ -1,0 +1,295 @@
+"""Several processes, killed processes, any order: the catalogue ends with the same content."""
+
+import json
+import multiprocessing
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
+from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.delivery.outbox import Outbox
+from airflow_provider_mlgov.delivery.sender import Sender
+from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.translate.options import TranslateOptions
+from delivery_events import dataset, task_event, task_run
+
+OPTIONS = TranslateOptions(airflow_namespace="test")
+TYPES = (
+    "mlgov_dag",
+    "mlgov_task",
+    "mlgov_dag_run",
+    "mlgov_task_run",
+    "mlgov_task_process",
+    "rdbms_table",
+    "rdbms_column",
+    "rdbms_db",
+)
+
+
+def sender(root, factory):
+    return Sender(Spool(root), factory, OPTIONS)
+
+
+def content(catalog):
+    """Attributes and active relationships of everything, without what is another in each catalogue: guids and order."""
+    found = {}
+    for type_name in TYPES:
+        for header in catalog.search(type_name, limit=1000):
+            name = header["attributes"]["qualifiedName"]
+            entity = catalog.get(type_name, name, relationships=True)
+            found[type_name, name] = plain([entity["attributes"], active(entity["relationshipAttributes"])])
+    return found
+
+
+def active(relations):
+    ends = {role: each if isinstance(each, list) else [each] for role, each in relations.items() if each}
+    return {
+        role: [each["displayText"] for each in some if each["relationshipStatus"] == "ACTIVE"]
+        for role, some in ends.items()
+    }
+
+
+def plain(value):
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items() if key != "guid"}
+    if isinstance(value, list):
+        return sorted(map(plain, value), key=lambda item: json.dumps(item, sort_keys=True))
+    return value
+
+
+def record(root, make_catalog, events, barrier):
+    barrier.wait(30)
+    for event in events:
+        Outbox(Spool(root)).put(event)
+    sender(root, make_catalog).send(60)
+
+
+def in_processes(root, make_catalog, parts):
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(len(parts))
+    processes = [context.Process(target=record, args=(root, make_catalog, part, barrier)) for part in parts]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+
+
+def same_table_from_eight(root, make_catalog, name):
+    parts = [
+        task_run(
+            task=f"t{number}", dag=name, outputs=[dataset(f"{name}.s.new", f"postgres://{name}.test:5432", columns=3)]
+        )
+        for number in range(8)
+    ]
+    in_processes(root, make_catalog, parts)
+    assert Spool(root).counts() == type(Spool(root).counts())(waiting=0, dead=0, odd=0)
+
+
+def names_of(catalog, type_name, part):
+    return Counter(
+        header["attributes"]["qualifiedName"]
+        for header in catalog.search(type_name, limit=10_000)
+        if part in header["attributes"]["qualifiedName"]
+    )
+
+
+def test_eight_processes_that_record_one_new_table_leave_one_entity(tmp_path):
+    make = lambda: EmbeddedCatalog(tmp_path / "catalog.db")  # noqa: E731
+    same_table_from_eight(tmp_path / "spool", make, "shop")
+    catalog = make()
+    assert list(names_of(catalog, "rdbms_table", "shop.s.new").values()) == [1]
+    assert len(names_of(catalog, "mlgov_task_run", "dags/shop/")) == 8
+    catalog.close()
+
+
+WANTED = (
+    ("rdbms_instance", 1),
+    ("rdbms_db", 1),
+    ("rdbms_table", 1),
+    ("rdbms_column", 3),
+    ("mlgov_dag", 1),
+    ("mlgov_task_run", 8),
+)
+
+
+@pytest.mark.atlas
+def test_eight_processes_that_record_one_new_table_leave_one_entity_in_atlas(tmp_path, atlas, atlas_url):
+    for _ in range(3):
+        name = f"d{uuid.uuid4().hex[:12]}"
+        same_table_from_eight(tmp_path / name, lambda: AtlasCatalog(atlas_url), name)
+        until = time.monotonic() + 10
+        while len(names_of(atlas, "mlgov_task_run", f"dags/{name}/")) < 8 and time.monotonic() < until:
+            time.sleep(0.2)
+        for type_name, wanted in WANTED:
+            found = names_of(atlas, type_name, name)
+            assert len(found) == wanted
+            assert set(found.values()) == {1}
+
+
+@pytest.mark.atlas
+def test_fewer_calls_than_events(tmp_path, atlas, atlas_url):
+    name = f"d{uuid.uuid4().hex[:12]}"
+    host = f"postgres://{name}.test:5432"
+    catalog = AtlasCatalog(atlas_url)
+    events = 0
+    for number in range(10):
+        task = number % 5
+        ends = {"inputs": [dataset(f"{name}.s.t{task}", host)], "outputs": [dataset(f"{name}.s.t{task + 1}", host)]}
+        for event in task_run(task=f"t{task}", dag=name, run=f"r{number // 5}", **ends):
+            Outbox(Spool(tmp_path / "spool")).put(event)
+            events += 1
+        if task % 2 == 1 or number == 9:
+            assert sender(tmp_path / "spool", lambda: catalog).send(30).outcome == "done"
+    assert catalog.calls < events
+    catalog.close()
+
+
+EVENTS = [
+    *task_run(task="a", outputs=[dataset("db.s.x", columns=2)]),
+    task_event("FAIL", task="b", seconds=6, inputs=[dataset("db.s.x")]),
+    *task_run(task="b", try_number=2, seconds=8, inputs=[dataset("db.s.x")], outputs=[dataset("db.s.y")]),
+    task_event("RUNNING", task="b", try_number=2, seconds=7, inputs=[dataset("db.s.z")]),
+]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    for event in EVENTS:
+        Outbox(Spool(folder / "spool")).put(event)
+    catalog = EmbeddedCatalog(folder / "catalog.db")
+    sender(folder / "spool", lambda: catalog).send()
+    found = content(catalog)
+    catalog.close()
+    assert found
+    return found
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(order=st.permutations([*EVENTS, *EVENTS[:3]]), cut=st.integers(0, len(EVENTS) + 3))
+def test_any_order_and_duplicates_over_two_processes_end_alike(undisturbed, tmp_path_factory, order, cut):
+    folder = tmp_path_factory.mktemp("any")
+    in_processes(folder / "spool", lambda: EmbeddedCatalog(folder / "catalog.db"), [order[:cut], order[cut:]])
+    catalog = EmbeddedCatalog(folder / "catalog.db")
+    sender(folder / "spool", lambda: catalog).send()
+    assert content(catalog) == undisturbed
+    catalog.close()
+
+
+KILLED = """
+import importlib, os, signal, sys
+from pathlib import Path
+from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.delivery.sender import Sender
+from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.delivery.state import SenderState
+from airflow_provider_mlgov.translate.options import TranslateOptions
+
+folder, owner, name, when, count = Path(sys.argv[1]), *sys.argv[2:5], int(sys.argv[5])
+holder = {"catalog": EmbeddedCatalog, "spool": Spool, "state": SenderState}[owner]
+original, calls = getattr(holder, name), 0
+
+def dying(*args, **kwargs):
+    global calls
+    calls += 1
+    if calls == count and when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    answer = original(*args, **kwargs)
+    if calls == count and when == "after":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer
+
+setattr(holder, name, dying)
+EmbeddedCatalog.linger = float(sys.argv[6])
+Sender(Spool(folder / "spool"), lambda: EmbeddedCatalog(folder / "catalog.db"),
+       TranslateOptions(airflow_namespace="test"), batch_size=20).send()
+"""
+
+
+@pytest.mark.parametrize("linger", [0, 60])
+@pytest.mark.parametrize(
+    ("owner", "name", "when", "count"),
+    [
+        ("catalog", "write", "before", 2),
+        ("catalog", "write", "after", 2),
+        ("state", "save_run", "after", 3),
+        ("spool", "acknowledge", "before", 3),
+        ("spool", "acknowledge", "after", 5),
+    ],
+)
+def test_a_sender_that_is_killed_leaves_nothing_half_done(tmp_path, owner, name, when, count, linger):
+    """``linger`` 60: as with a real Atlas, the next sender finds the note of the call in flight."""
+    events = [
+        each for number in range(20) for each in task_run(task=f"t{number}", outputs=[dataset(f"db.s.t{number}")])
+    ]
+    for folder in ("killed", "calm"):
+        for event in events:
+            Outbox(Spool(tmp_path / folder / "spool")).put(event)
+    killed = Spool(tmp_path / "killed" / "spool")
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "killed"), owner, name, when, str(count), str(linger)]
+    assert subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
+    assert 0 < killed.counts().waiting <= len(events)
+    assert EmbeddedCatalog(tmp_path / "killed" / "catalog.db").search("mlgov_task_run") or when == "before"
+    slept, found = [], []
+    for folder in ("killed", "calm"):
+        catalog = EmbeddedCatalog(tmp_path / folder / "catalog.db")
+        catalog.linger = float(linger)
+        report = Sender(
+            Spool(tmp_path / folder / "spool"), lambda catalog=catalog: catalog, OPTIONS, sleep=slept.append
+        ).send()
+        assert report.outcome == "done"
+        found.append(content(catalog))
+        catalog.close()
+        counts = Spool(tmp_path / folder / "spool").counts()
+        assert (counts.waiting, counts.dead, counts.odd) == (0, 0, 0)
+    assert found[0] == found[1]
+    assert bool(slept) == (linger == 60 and owner == "catalog")
+
+
+@pytest.fixture
+def hanging():
+    """A server that takes connections and never answers."""
+    held = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept():
+            while True:
+                try:
+                    held.append(server.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+    for connection in held:
+        connection.close()
+
+
+def test_a_hanging_server_costs_one_budget_and_then_nothing(tmp_path, hanging):
+    for event in task_run():
+        Outbox(Spool(tmp_path / "spool")).put(event)
+    times, outcomes = [], []
+    for _ in range(3):
+        catalog = AtlasCatalog(hanging, ("admin", "admin"))
+        begun = time.monotonic()
+        outcomes.append(sender(tmp_path / "spool", lambda catalog=catalog: catalog).send(1.5).outcome)
+        times.append(time.monotonic() - begun)
+        catalog.close()
+    assert outcomes == ["busy", "open", "open"]
+    assert times[0] < 2.5
+    assert max(times[1:]) < 0.2
+    assert Spool(tmp_path / "spool").counts().waiting == 2
