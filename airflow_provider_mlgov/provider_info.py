@@ -40,7 +40,6 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": CONNECTION_FIELDS,
             }
         ],
-        "cli": [f"{_PACKAGE}.cli.airflow_commands.get_cli_commands"],  # 2.11 has no such key
         "plugins": [{"name": "mlgov", "plugin-class": f"{_PACKAGE}.plugin.MlgovPlugin"}],
         "cli": [f"{_PACKAGE}.cli.airflow_commands.get_cli_commands"],  # 3.x only
         "asset-uris": uris,

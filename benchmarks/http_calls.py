@@ -47,10 +47,10 @@ def main() -> int:
             run = airflow_here.run(dag, day)
             assert str(run.state).rpartition(".")[2].lower() == "success", run.state
             name = "first run (makes the types)" if day == 0 else f"run {day + 1}"
-            rows.append((name, len(events), len(calls), len(calls) / max(1, len(events))))
+            rows.append((name, len(events), len(calls), len(calls) / max(1, len(events)), waiting(Path(folder))))
             kinds = Counter(calls)
     heading(f"HTTP calls to Atlas for one DAG run of {TASKS} tasks, each sent when it ends")
-    table(("", "events", "HTTP calls", "ratio"), rows)
+    table(("", "events", "HTTP calls", "ratio", "still waiting"), rows)
     print("\nthe calls of the last run\n")
     table(("call", "times"), kinds.most_common())
     return 0
@@ -71,6 +71,13 @@ def options(url: str, folder: Path) -> dict[str, str]:
         "AIRFLOW__MLGOV__SPOOL_FOLDER": str(folder / "spool"),
         "AIRFLOW__OPENLINEAGE__DISABLED": "True",
     }
+
+
+def waiting(folder: Path) -> int:
+    """Count the events that the run left in the spool: the budget of its last task was over, or somebody else was sending."""
+    from airflow_provider_mlgov.delivery.spool import Spool
+
+    return Spool(folder / "spool").counts().waiting
 
 
 def count_calls(into: list[str]) -> None:

@@ -6,9 +6,11 @@ Each row is the median of fresh Python processes.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 
 from table import heading, table
 
@@ -49,7 +51,11 @@ def main() -> None:
 
 def measure(script: str) -> list[float]:
     """Run the steps once in a fresh process."""
-    answer = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True)
+    with tempfile.TemporaryDirectory() as home:
+        answer = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script],
+            capture_output=True, text=True, check=True, env={**os.environ, "AIRFLOW_HOME": home},
+        )  # fmt: skip
     times: list[float] = json.loads(answer.stdout.splitlines()[-1])
     return times
 

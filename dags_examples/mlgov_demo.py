@@ -1,9 +1,9 @@
 """From a table to an endpoint: a model is trained, chosen, put into service and used, and each step is in the lineage.
 
-The data is scikit-learn's breast cancer set. Everything this DAG makes is in one folder: ``$MLGOV_DEMO_FOLDER``, or ``mlgov_demo`` under
-AIRFLOW_HOME. On some days (``lab_results`` in the run's conf, true if absent) the clinic also delivers laboratory results, and the features
-then come from two tables instead of one. The tumour registry never answers, so that branch always fails; the rest does not depend on it.
-The same file runs on Airflow 2.11 and 3.x.
+The data is scikit-learn's breast cancer set. Everything this DAG makes is in one folder: ``$MLGOV_DEMO_FOLDER``, or
+``mlgov_demo`` under AIRFLOW_HOME. On some days (``lab_results`` in the run's conf, true if absent) the clinic also
+delivers laboratory results, and the features then come from two tables instead of one. The tumour registry never
+answers, so that branch always fails; the rest does not depend on it. The same file runs on Airflow 2.11 and 3.x.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def write_table(data: Data, columns: Sequence[str], rows: Sequence[Sequence[Any]
         connection.execute(f'CREATE TABLE "{data.name}" ({", ".join(quoted)})')
         marks = ", ".join("?" * len(columns))
         connection.executemany(f'INSERT INTO "{data.name}" VALUES ({marks})', rows)  # noqa: S608 - our own names
-    wrote(data, rows=len(rows), version=version_of(rows), columns={column: "REAL" for column in columns})
+    wrote(data, rows=len(rows), version=version_of(rows), columns=dict.fromkeys(columns, "REAL"))
 
 
 def read_table(data: Data, split: str | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -91,7 +91,9 @@ def version_of(rows: Sequence[Sequence[Any]]) -> str:
     return hashlib.sha256(json.dumps([list(row) for row in rows]).encode()).hexdigest()[:12]
 
 
-def features_and_target(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[list[str], list[Any], list[Any]]:
+def features_and_target(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> tuple[list[str], list[Any], list[Any]]:
     """The names of the features, the matrix, and the target."""
     names = [column for column in columns if column not in ("patient", TARGET)]
     places = [columns.index(name) for name in names]
@@ -168,7 +170,9 @@ def score_batch(deployment: Any) -> int:
     answer = ask(deployment.url, [dict(zip(columns, row, strict=True)) for row in rows])
     assert answer["build"] == deployment.build, f"{answer['build']} answers at {deployment.url}, not {deployment.build}"
     patient = columns.index("patient")
-    write_table(SCORES, ["patient", "score"], [(row[patient], score) for row, score in zip(rows, answer["scores"], strict=True)])
+    write_table(
+        SCORES, ["patient", "score"], [(row[patient], score) for row, score in zip(rows, answer["scores"], strict=True)]
+    )
     return len(rows)
 
 
@@ -233,7 +237,7 @@ with DAG(
     @task(inlets=[Data("http://127.0.0.1:9", "tumours")], outlets=[REGISTRY_DATA])
     def ask_tumour_registry() -> None:
         """Ask a service that does not answer."""
-        urllib.request.urlopen(REGISTRY, timeout=5).close()  # noqa: S310 - fixed URL
+        urllib.request.urlopen(REGISTRY, timeout=5).close()
 
     @task(inlets=[REGISTRY_DATA], outlets=[clinic_table("registry_features")])
     def add_registry_data() -> None:
@@ -267,7 +271,12 @@ with DAG(
         task_id="evaluate", python_callable=evaluate_model, inlets=[FEATURES_TEST], split="test"
     ).expand(build=train.output)
     register = RegisterModelOperator(
-        task_id="register", model=MODEL, candidates=evaluate.output, metric="roc_auc", aliases=["champion"], outlets=[MODEL]
+        task_id="register",
+        model=MODEL,
+        candidates=evaluate.output,
+        metric="roc_auc",
+        aliases=["champion"],
+        outlets=[MODEL],
     )
     deploy = DeployModelOperator(
         task_id="deploy", endpoint=ENDPOINT, build=register.output, python_callable=deploy_model, outlets=[ENDPOINT]
@@ -282,7 +291,9 @@ with DAG(
         answer = ask(deployment["url"], [known])
         expected = float(stored["model"].predict_proba([[known[name] for name in stored["features"]]])[0, 1])
         assert answer["build"] == build["build"], f"build {answer['build']} answers, not {build['build']}"
-        assert abs(answer["scores"][0] - expected) < 1e-9, f"the endpoint says {answer['scores'][0]}, the build {expected}"
+        assert abs(answer["scores"][0] - expected) < 1e-9, (
+            f"the endpoint says {answer['scores'][0]}, the build {expected}"
+        )
         return expected
 
     score = ScoreOperator(

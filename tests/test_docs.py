@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,11 +69,15 @@ def test_commands_that_a_page_names_exist(page: Path) -> None:
     assert set(re.findall(r"(?:^|`)\$? ?mlgov ([a-z]+)", text, re.MULTILINE)) <= first
 
 
-def test_python_in_the_readme_compiles() -> None:
+def test_python_in_the_readme_is_a_dag_file_that_loads(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
     for block in blocks:
-        compile(block, "README.md", "exec")
+        answer = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", block],
+            capture_output=True, text=True, check=False, env={**os.environ, "AIRFLOW_HOME": str(tmp_path)},
+        )  # fmt: skip
+        assert answer.returncode == 0, answer.stderr
 
 
 def test_every_make_command_of_a_page_is_in_the_makefile() -> None:

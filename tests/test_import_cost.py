@@ -6,8 +6,10 @@ How long it takes is measured by `benchmarks/import_cost.py`; a test has no busi
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 import pytest
@@ -58,7 +60,11 @@ json.dump({{"touched": touched, "new": sorted(new)}}, sys.stdout)
 def observe(imports: str, before: str = "") -> dict[str, Any]:
     """Run imports in a fresh Python; tell what they touched and which modules they loaded."""
     script = WATCH.format(before=before, imports=imports)
-    answer = subprocess.run([sys.executable, "-B", "-c", script], capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as home:
+        answer = subprocess.run(
+            [sys.executable, "-B", "-c", script],
+            capture_output=True, text=True, check=False, env={**os.environ, "AIRFLOW_HOME": home},
+        )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     seen: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
     return seen

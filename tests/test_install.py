@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -87,21 +86,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def interpreter(version: str) -> str | None:
-    """Find a Python of exactly this version."""
-    if version == HERE:
-        return sys.executable
-    pair = tuple(map(int, version.split(".")))
-    on_path = shutil.which(f"python{version}")
-    if on_path and environment.version(on_path) == pair:
-        return on_path
-    found: str | None = environment.find_interpreter(pair, pair, environment.find_uv(Path(sys.prefix).parent))
-    return found
-
-
 def install(wheel: Path, airflow: str, python: str, folder: Path) -> Installation:
     """Install the wheel beside one Airflow on one Python."""
-    found = interpreter(python)
+    pair = tuple(map(int, python.split(".")))
+    found = sys.executable if python == HERE else environment.find_interpreter(pair, pair)
     if found is None:
         pytest.skip(f"no Python {python} on this machine")
     uv = environment.find_uv(Path(sys.prefix).parent)

@@ -60,6 +60,8 @@ class Demo:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.airflow / 'airflow.db'}",
             "AIRFLOW__LINEAGE__BACKEND": "airflow_provider_mlgov.lineage.AtlasLineageBackend",
             "AIRFLOW__MLGOV__NAMESPACE": NAMESPACE,
+            # The run's own process does its work before it ends: nothing may go on behind the demo.
+            "AIRFLOW__MLGOV__DELIVERY_PROCESS": "False",
             "AIRFLOW__MLGOV__ATLAS_CONN_ID": CONNECTION if atlas else "",
             **({f"AIRFLOW_CONN_{CONNECTION.upper()}": connection(atlas)} if atlas else {}),
             "MLGOV_DEMO_FOLDER": str(self.data),
@@ -88,7 +90,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     run_command = commands.add_parser("run", help="run the DAG and print its lineage")
-    run_command.add_argument("--without-lab-results", action="store_true", help="a day on which the optional input is not there")
+    run_command.add_argument(
+        "--without-lab-results", action="store_true", help="a day on which the optional input is not there"
+    )
     commands.add_parser("stop", help="stop the scoring server")
     inside = commands.add_parser("inside", help="(what `run` starts: one run, in this process)")
     inside.add_argument("conf", type=json.loads)
@@ -121,7 +125,16 @@ def run(demo: Demo, *, lab_results: bool) -> None:
     print("run the DAG (two failures are part of it: a retry, and a branch that never succeeds)", flush=True)
     run_id = run_dag(demo, environment, {"lab_results": lab_results})
     print()
-    command = [sys.executable, "-m", "airflow_provider_mlgov.cli.main", "lineage", "--dag-id", DAG_ID, "--run-id", run_id]
+    command = [
+        sys.executable,
+        "-m",
+        "airflow_provider_mlgov.cli.main",
+        "lineage",
+        "--dag-id",
+        DAG_ID,
+        "--run-id",
+        run_id,
+    ]
     if subprocess.run(command, env=environment, check=False).returncode:
         raise DemoError("the lineage could not be read; the message above says why")
     print_where_to_look(demo, run_id)
@@ -139,7 +152,9 @@ def prepare(demo: Demo, environment: dict[str, str]) -> None:
         check=False,
     )
     if version.returncode:
-        raise DemoError(f"Airflow or this package is not installed in {sys.prefix}: use `make demo`\n{version.stderr[-500:]}")
+        raise DemoError(
+            f"Airflow or this package is not installed in {sys.prefix}: use `make demo`\n{version.stderr[-500:]}"
+        )
     wanted = version.stdout.strip()
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return
@@ -147,7 +162,9 @@ def prepare(demo: Demo, environment: dict[str, str]) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         demo.log.write_text(done.stdout + done.stderr, encoding="utf-8")
-        raise DemoError(f"`airflow db migrate` failed; see {demo.log}. If Airflow was changed, remove {demo.airflow} and try again")
+        raise DemoError(
+            f"`airflow db migrate` failed; see {demo.log}. If Airflow was changed, remove {demo.airflow} and try again"
+        )
     stamp.write_text(wanted, encoding="utf-8")
 
 
@@ -167,7 +184,9 @@ def run_dag(demo: Demo, environment: dict[str, str], conf: dict[str, Any]) -> st
             show_progress(line, seen)
         child.wait()
     if child.returncode or not demo.result.exists():
-        raise DemoError(f"the run ended with status {child.returncode}; its last lines (all of it: {demo.log}):\n{''.join(last)}")
+        raise DemoError(
+            f"the run ended with status {child.returncode}; its last lines (all of it: {demo.log}):\n{''.join(last)}"
+        )
     result = json.loads(demo.result.read_text(encoding="utf-8"))
     states = ", ".join(f"{count} {state}" for state, count in sorted(result["states"].items()))
     print(f"  {result['state']}: {states}", flush=True)
@@ -175,7 +194,8 @@ def run_dag(demo: Demo, environment: dict[str, str], conf: dict[str, Any]) -> st
         raise DemoError(f"the DAG run did not succeed; see {demo.log}")
     if result["waiting"] or result["dead"]:
         raise DemoError(
-            f"{result['waiting']} events wait in the spool and {result['dead']} are dead letters: {result['trouble'] or f'see {demo.log}'}"
+            f"{result['waiting']} events wait in the spool and {result['dead']} are dead letters: "
+            f"{result['trouble'] or f'see {demo.log}'}"
         )
     run_id: str = result["run_id"]
     return run_id
@@ -191,10 +211,14 @@ def run_inside(conf: dict[str, Any], result: Path) -> None:
     for instance in done.get_task_instances():
         states[str(instance.state)] = states.get(str(instance.state), 0) + 1
     from airflow_provider_mlgov.assembly import open_sender, open_spool
+    from airflow_provider_mlgov.lineage.reconcile import reconcile
     from airflow_provider_mlgov.settings import Settings
 
     settings = Settings.load()
-    report = open_sender(settings).send(SEND_SECONDS)
+    sender = open_sender(settings)
+    sender.send(SEND_SECONDS)
+    reconcile(settings)  # tasks that a branch skipped, or whose upstream failed, report nothing themselves
+    report = sender.send(SEND_SECONDS)
     spool = open_spool(settings)
     found = {
         "run_id": done.run_id,
@@ -202,7 +226,7 @@ def run_inside(conf: dict[str, Any], result: Path) -> None:
         "states": states,
         "waiting": len(spool.waiting()),
         "dead": len(spool.dead_letters()),
-        "trouble": getattr(report, "trouble", None) or getattr(report, "reason", None),
+        "trouble": report.reason,
     }
     result.write_text(json.dumps(found), encoding="utf-8")
 
@@ -235,17 +259,22 @@ def step(what: str) -> Iterator[None]:
 
 def print_where_to_look(demo: Demo, run_id: str) -> None:
     """Commands to go on with."""
-    variables = {name: value for name, value in demo.environment().items() if name.startswith(("AIRFLOW_HOME", "AIRFLOW__MLGOV"))}
+    variables = {
+        name: value for name, value in demo.environment().items() if name.startswith(("AIRFLOW_HOME", "AIRFLOW__MLGOV"))
+    }
     mlgov = Path(sys.executable).with_name("mlgov")
     prefix = " ".join(f"{name}={shlex.quote(value)}" for name, value in sorted(variables.items()) if value)
     state = json.loads((demo.data / "server.json").read_text(encoding="utf-8"))
     lineage = f"lineage --dag-id {DAG_ID} --run-id {shlex.quote(run_id)}"
     database = demo.data / "clinic.db"
     sample = write_sample(demo, database)
-    table = f"lineage --entity mlgov_dataset {shlex.quote(f'sqlite://{database}/patients@primary')}"
+    patients = f"sqlite://{database}/main.patients@{NAMESPACE}"
+    table = f"lineage --entity rdbms_table {shlex.quote(patients)}"
     atlas = os.environ.get("MLGOV_DEMO_ATLAS")
     where = f"Atlas at {urlsplit(atlas).hostname}" if atlas else f"{demo.airflow / 'mlgov' / 'catalog.db'} (SQLite)"
-    secret = f"\n  export AIRFLOW_CONN_{CONNECTION.upper()}=…    # the connection to your Atlas, as JSON" if atlas else ""
+    secret = (
+        f"\n  export AIRFLOW_CONN_{CONNECTION.upper()}=…    # the connection to your Atlas, as JSON" if atlas else ""
+    )
     print(f"""
 Where to look further
   the catalogue      {where}

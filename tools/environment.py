@@ -70,9 +70,9 @@ def provide(name: str, venvs: Path, *, optional: bool) -> None:
     started = time.monotonic()
     uv = find_uv(venvs)
     if not usable:
-        interpreter = find_interpreter(first, last, uv)
+        interpreter = find_interpreter(first, last)
         if interpreter is None:
-            problem = f"{name} needs Python {dotted(first)} to {dotted(last)}, and none was found on PATH"
+            problem = f"{name} needs Python {dotted(first)} to {dotted(last)}, and none was found"
             if optional:
                 print(f"\n*** SKIPPED: {problem} ***\n", flush=True)
                 return
@@ -131,21 +131,15 @@ def find_uv(venvs: Path) -> str | None:
     return None
 
 
-def find_interpreter(first: tuple[int, int], last: tuple[int, int], uv: str | None) -> str | None:
-    """Find a Python between two versions: the running one, then on PATH, then wherever uv knows one."""
-    for candidate in (sys.executable, *PREFERRED):
+def find_interpreter(first: tuple[int, int], last: tuple[int, int]) -> str | None:
+    """Find a Python between two versions: the running one, then on PATH, then those that pyenv has."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser()
+    for candidate in (sys.executable, *PREFERRED, *map(str, sorted(pyenv.glob("versions/3.*/bin/python")))):
         path = shutil.which(candidate)
         found = version(path) if path else None
         if path and found and first <= found <= last:
             return path
-    if uv is None:
-        return None
-    wanted = f">={dotted(first)},<{last[0]}.{last[1] + 1}"
-    answer = subprocess.run(
-        [uv, "python", "find", "--no-project", "--system", wanted],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(), check=False,
-    )  # fmt: skip
-    return answer.stdout.decode().strip() or None if answer.returncode == 0 else None
+    return None
 
 
 def lock(venvs: Path) -> None:

@@ -1,8 +1,9 @@
 """Models and endpoints as Airflow assets: they schedule DAGs and say what a task reads or makes, whatever its operator.
 
-The URI carries the whole identity, since Airflow hands around the bare asset (name, class and own fields get lost). It is
-percent-encoded (Airflow drops a DAG file with another one, without an import error), and the asset's name is its URI (two
-assets with one name make tasks fail). Which build or deployment is meant is in the extra, under ``mlgov``.
+The URI carries the whole identity, since Airflow hands around the bare asset (name, class and own fields get lost).
+It is percent-encoded (Airflow drops a DAG file with another one, without an import error), and the asset's name is
+its URI (two assets with one name make tasks fail). Which build or deployment is meant is in the extra, under
+``mlgov``.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def _parts(uri: str) -> list[str]:
 class Model(Asset):
     """A model as asset. In outlets it stands for the build that the task makes, in inlets for the one it uses.
 
-    Which build an inlet means: ``build`` (its key) if given, else the triggering asset event, else what ``alias`` points at.
+    Which build an inlet means: ``build`` (its key) if given, else the triggering asset event, else what ``alias``
+    points at.
     """
 
     asset_type = "mlgov_model"
@@ -49,10 +51,9 @@ class Model(Asset):
         alias: str | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> None:
-        facts = {key: value for key, value in (("build", build), ("alias", alias)) if value is not None}
-        super().__init__(
-            uri=_uri(project, "models", model), extra={**(extra or {}), **({EXTRA: facts} if facts else {})}
-        )
+        facts: dict[str, Any] = {key: value for key, value in (("build", build), ("alias", alias)) if value is not None}
+        whole: dict[str, Any] = {**(extra or {}), **({EXTRA: facts} if facts else {})}
+        super().__init__(uri=_uri(project, "models", model), extra=whole)
 
     # Properties rather than fields: 2.11 copies assets by the fields that it knows.
     @property
@@ -65,9 +66,16 @@ class Model(Asset):
         """The name of the model."""
         return _parts(self.uri)[2]
 
+    @property
+    def alias(self) -> str | None:
+        """The alias that says which build is meant, if one was given."""
+        facts: Any = (self.extra or {}).get(EXTRA)
+        alias = facts.get("alias") if isinstance(facts, Mapping) else None
+        return alias if isinstance(alias, str) else None
+
 
 class Endpoint(Asset):
-    """An endpoint as asset. In outlets it stands for the deployment that the task makes, in inlets for the one it uses."""
+    """An endpoint as asset: in outlets the deployment that the task makes, in inlets the one it uses."""
 
     asset_type = "mlgov_endpoint"
 
@@ -88,7 +96,7 @@ class Endpoint(Asset):
 
     @property
     def environment(self) -> str:
-        """Where it serves: production, test …"""
+        """Where it serves, such as production or test."""
         return _parts(self.uri)[2]
 
     @property

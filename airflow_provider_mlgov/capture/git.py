@@ -1,4 +1,4 @@
-"""Which code ran: commit, branch and state of the working tree, read from ``.git``; git itself is asked only for the last."""
+"""Which code ran: commit and branch, read from ``.git``, and whether the working tree differs, which git is asked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class GitFacts:
 
 
 def git_facts(folder: Path, *, timeout: float = 2.0) -> GitFacts | None:
-    """The facts of the working tree that holds ``folder``, or None if it is in none. ``timeout`` bounds the call of git."""
+    """The facts of the working tree that holds ``folder``, or None; ``timeout`` bounds the call of git."""
     found = _git_folder(folder)
     if found is None:
         return None
@@ -42,7 +42,7 @@ def git_facts(folder: Path, *, timeout: float = 2.0) -> GitFacts | None:
 
 
 def _git_folder(folder: Path) -> tuple[Path, Path] | None:
-    """The git folder of this working tree, and the one that it shares with others (they differ in a linked working tree)."""
+    """The git folder of this working tree, and the one that it shares with linked working trees."""
     for parent in (folder, *folder.parents):
         git = parent / ".git"
         if git.is_file():  # a linked working tree or a submodule

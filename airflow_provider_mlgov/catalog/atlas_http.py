@@ -98,11 +98,11 @@ def _adapter_class() -> type[requests.adapters.HTTPAdapter]:
 
     class Adapter(HTTPAdapter):
         def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+            super().init_poolmanager(*args, **kwargs)
             self.poolmanager.pool_classes_by_scheme = {"http": HttpPool, "https": HttpsPool}
 
         def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-            manager = super().proxy_manager_for(proxy, **kwargs)  # type: ignore[no-untyped-call]
+            manager = super().proxy_manager_for(proxy, **kwargs)
             if not proxy.lower().startswith("socks"):  # those have connections of their own
                 manager.pool_classes_by_scheme = {"http": HttpPool, "https": HttpsPool}
             return manager

@@ -35,8 +35,7 @@ class Catalog(Protocol):
 
     # --- types -------------------------------------------------------------------------------------------------------
     def type_definitions(self) -> Json:
-        """All definitions: ``{"enumDefs": […], "structDefs": […], "classificationDefs": […], "entityDefs": […],
-        "relationshipDefs": […], "businessMetadataDefs": […]}``."""
+        """All definitions, as lists: ``{"enumDefs": […], "structDefs": […], "entityDefs": […], …}`` with all six categories."""
         ...
 
     def type_definition(self, name: str) -> Json | None:
@@ -78,9 +77,7 @@ class Catalog(Protocol):
         ...
 
     # --- reading -----------------------------------------------------------------------------------------------------
-    def lineage(
-        self, type_name: str, qualified_name: str, *, direction: Direction = "BOTH", depth: int = 3
-    ) -> Json:
+    def lineage(self, type_name: str, qualified_name: str, *, direction: Direction = "BOTH", depth: int = 3) -> Json:
         """Atlas's lineage answer (``guidEntityMap``, ``relations`` …). Depth counts dataset hops; 0 has no limit.
 
         Contains soft-deleted entities and edges. `EntityNotFoundError` if there is no such entity.
@@ -126,7 +123,9 @@ class Catalog(Protocol):
         """Remove one classification and what it propagated."""
         ...
 
-    def set_business_metadata(self, guid: str, attributes: Mapping[str, Mapping[str, Any]], *, overwrite: bool = False) -> None:
+    def set_business_metadata(
+        self, guid: str, attributes: Mapping[str, Mapping[str, Any]], *, overwrite: bool = False
+    ) -> None:
         """Set business attributes: ``{business metadata: {attribute: value}}``."""
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.cli.commands import COMMANDS, Command, Group
 
@@ -30,12 +30,13 @@ def _group(group: Group) -> GroupCommand:
 def _action(command: Command) -> ActionCommand:
     from airflow.cli.cli_config import ActionCommand, Arg
 
+    make: Any = Arg
     return ActionCommand(
         name=command.name,
         help=command.help,
         description=command.description,
         func=functools.partial(_run, command.function),
-        args=[Arg(argument.flags, **argument.keywords) for argument in command.arguments],
+        args=[make(argument.flags, **argument.keywords) for argument in command.arguments],
     )
 
 

@@ -100,14 +100,8 @@ COMMANDS: tuple[Command | Group, ...] = (
                 "--depth", type=_depth, default=0, metavar="N", help="hops between data sets; default: 0, no limit"
             ),
             argument("--format", choices=("tree", "mermaid", "dot", "json"), default="tree", help="default: tree"),
-            argument(
-                "--wait",
-                nargs="?",
-                type=_seconds,
-                const=60.0,
-                metavar="SECONDS",
-                help="first send what waits, and wait until the run has ended (60 s, if no number is given)",
-            ),
+            argument("--wait", action="store_true", help="first send what waits, and wait until the run has ended"),
+            argument("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="of --wait; default: 60"),
             *_CATALOG,
         ),
         "Which endpoints now run a model that was trained on a table: "

@@ -114,8 +114,7 @@ class Context:
 
             return AtlasCatalog(self.url, _login())
         if self.settings.atlas_conn_id:
-            # Airflow 3 gives a process the connections of its database only where this says that it is none of a task.
-            os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+            _prepare_airflow()
         from airflow_provider_mlgov.assembly import open_catalog
 
         return open_catalog(self.settings)
@@ -124,7 +123,7 @@ class Context:
         """A sender from this host's spool into the catalogue."""
         if not self.url:
             if self.settings.atlas_conn_id:
-                os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+                _prepare_airflow()
             from airflow_provider_mlgov.assembly import open_sender
 
             return open_sender(self.settings)
@@ -133,6 +132,14 @@ class Context:
 
         options = translate_options(replace(self.settings, namespace=self.namespace()))
         return Sender(open_spool(self.settings), self.open, options)
+
+
+def _prepare_airflow() -> None:
+    """Before Airflow is imported: what it does not find in the environment it takes from its configuration."""
+    # Airflow 3 gives a process the connections of its database only where this says that it is none of a task.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    # Airflow 2 tells of each connection that it retrieves.
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING")
 
 
 def _check_url(url: str) -> None:

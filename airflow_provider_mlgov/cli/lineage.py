@@ -23,9 +23,9 @@ def lineage(arguments: Namespace) -> int:
     _check(arguments)
     context = Context.of(arguments)
     deadline = None
-    if arguments.wait is not None:
-        deadline = time.monotonic() + arguments.wait
-        Drain(context, arguments.wait).run()
+    if arguments.wait:
+        deadline = time.monotonic() + arguments.timeout
+        Drain(context, arguments.timeout).run()
     with context.catalog() as catalog:
         view, complete = _view(catalog, context, arguments, deadline)
     text = render(view, arguments.format, color=output.has_color(), width=output.width(), ascii_only=output.is_ascii())
@@ -36,7 +36,7 @@ def lineage(arguments: Namespace) -> int:
             f"{left} events or runs still wait on this host, so this may lack some: `mlgov spool drain` sends them"
         )
     if not complete:
-        output.remark(f"after {arguments.wait:g} s the DAG run has not ended, or not reported it")
+        output.remark(f"after {arguments.timeout:g} s the DAG run has not ended, or not reported it")
         return 1
     return 0
 
@@ -58,7 +58,8 @@ def _view(
 ) -> tuple[RunGraph | WalkGraph, bool]:
     """The view, and whether it is complete as far as can be told."""
     if arguments.entity:
-        return walk(catalog, *arguments.entity, direction=arguments.direction, depth=arguments.depth), True
+        type_name, qualified_name = arguments.entity
+        return walk(catalog, type_name, qualified_name, arguments.direction, arguments.depth), True
     namespace = context.namespace(arguments.namespace)
     while True:
         try:

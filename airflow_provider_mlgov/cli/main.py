@@ -10,6 +10,7 @@ from importlib import import_module
 
 from airflow_provider_mlgov import __version__
 from airflow_provider_mlgov.cli.commands import COMMANDS, EXIT_CODES, Command, Group
+from airflow_provider_mlgov.cli.output import results
 from airflow_provider_mlgov.errors import ConfigurationError, InvalidInputError, MlgovError
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -32,7 +33,8 @@ def run(function: str, arguments: argparse.Namespace) -> int:
     _quieten(getattr(arguments, "debug", False))
     try:
         command: Callable[[argparse.Namespace], int] = getattr(import_module(f"{__package__}.{module}"), name)
-        code = command(arguments)
+        with results():
+            code = command(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+_results: list[TextIO] = []
+
+
+@contextlib.contextmanager
+def results() -> Iterator[None]:
+    """Keep stdout for `say`: what else is printed within (Airflow 2 logs there) goes to stderr."""
+    _results.append(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _results.pop()
+
+
+def _stream() -> TextIO:
+    return _results[-1] if _results else sys.stdout
 
 
 def say(text: str = "") -> None:
     """A line of the result."""
-    print(text)  # noqa: T201 - what a command is there for
+    print(text, file=_stream())
 
 
 def remark(text: str) -> None:
@@ -18,17 +38,17 @@ def remark(text: str) -> None:
 
 def has_color() -> bool:
     """Whether stdout is a terminal that wants colours."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return _stream().isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def width() -> int | None:
     """Columns of the terminal; None where the output is piped on."""
-    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None
+    return os.get_terminal_size(_stream().fileno()).columns if _stream().isatty() else None
 
 
 def is_ascii() -> bool:
     """Whether stdout cannot show line drawing."""
-    return not (sys.stdout.encoding or "ascii").lower().startswith("utf")
+    return not (_stream().encoding or "ascii").lower().startswith("utf")
 
 
 def age(seconds: float) -> str:

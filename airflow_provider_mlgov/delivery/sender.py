@@ -232,7 +232,9 @@ class _Drain:
                 for run in runs:
                     self._deliver([run])
                 return
-            log.exception("Run %s cannot be delivered; its events become a dead letter", runs[0].key)
+            log.debug(
+                "Where run %s failed:", runs[0].key, exc_info=True
+            )  # the warning has the reason; no trace in task logs
             self._settle_dead([(runs[0], f"unexpected {type(error).__name__}: {error}")])
             return
         for run in runs:

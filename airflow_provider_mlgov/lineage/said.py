@@ -27,8 +27,8 @@ def read(
 ) -> None:
     """Say that the running task read ``what``: an asset, `Data`, (namespace, name), URI, path or OpenLineage dataset.
 
-    ``rows``, ``size`` (bytes) and ``files`` say how much of it was read, ``version`` which state of it, and ``split`` what for: ``train``,
-    ``test``, ``validation``. Where recording is off this does nothing. ::
+    ``rows``, ``size`` (bytes) and ``files`` say how much of it was read, ``version`` which state of it, and ``split``
+    what for: ``train``, ``test``, ``validation``. Where recording is off this does nothing. ::
 
         read(table("sqlite:////data/shop.db", "customers"), rows=len(frame), version=digest, split="train")
     """
@@ -46,7 +46,7 @@ def wrote(
     version: object = None,
     columns: Columns | None = None,
 ) -> None:
-    """Say that the running task wrote ``what``; see `read`. An asset of ours (`Model` …) belongs into outlets instead."""
+    """Say that the running task wrote ``what``; see `read`. Assets of ours (`Model` …) belong into outlets."""
     said = _with_facets(what, version, columns)
     statistics = _known(rowCount=rows, size=size, fileCount=files)
     facts.add_output({**said, "outputFacets": {"outputStatistics": statistics} if statistics else {}})

@@ -81,7 +81,10 @@ class Thing:
         return {
             "namespace": f"{SCHEME}://{encode_part(self.project, 'project')}",
             "name": self.name,
-            "facets": {FACET: {"kind": self.kind, **self.facts()}, "datasetType": {"datasetType": "MODEL", "subType": self.kind}},
+            "facets": {
+                FACET: {"kind": self.kind, **self.facts()},
+                "datasetType": {"datasetType": "MODEL", "subType": self.kind},
+            },
         }
 
 
@@ -94,6 +97,7 @@ class Model(Thing):
 
     @property
     def name(self) -> str:
+        """The name of the dataset."""
         return f"models/{encode_part(self.model, 'model')}"
 
 
@@ -127,6 +131,7 @@ class Build(Thing):
 
     @property
     def name(self) -> str:
+        """The name of the dataset."""
         return f"models/{encode_part(self.model, 'model')}/builds/{encode_part(self.key, 'key of a build')}"
 
 
@@ -145,6 +150,7 @@ class Evaluation(Thing):
 
     @property
     def name(self) -> str:
+        """The name of the dataset."""
         return f"{Build(project=self.project, model=self.model, key=self.build).name}/evaluations/{encode_part(self.key, 'key')}"
 
 
@@ -169,6 +175,7 @@ class Deployment(Thing):
 
     @property
     def name(self) -> str:
+        """The name of the dataset."""
         build = Build(project=self.project, model=self.model, key=self.build).name
         place = (self.environment, self.endpoint, self.revision)
         return f"{build}/deployments/" + "/".join(encode_part(part, "part of a deployment") for part in place)

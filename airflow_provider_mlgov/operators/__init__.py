@@ -1,4 +1,4 @@
-"""Operators that train, evaluate, register, deploy and score: thin hulls around a Python callable that add the facts."""
+"""Operators that train, evaluate, register, deploy and score: a Python callable each, to which they add the facts."""
 
 from __future__ import annotations
 

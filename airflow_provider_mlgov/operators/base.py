@@ -1,11 +1,11 @@
-"""What all operators here share: the Python callable, the identity of the attempt, and how facts and references get out."""
+"""What all operators here share: the Python callable, the identity of the attempt, and how facts get out."""
 
 from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov._compat import BaseOperator
 from airflow_provider_mlgov.errors import InvalidInputError
@@ -22,11 +22,11 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 class MlgovOperator(BaseOperator):
     """Base: calls ``python_callable`` as Airflow's PythonOperator does, and adds facts to the event of its own task.
 
-    The callable gets ``op_args`` and ``op_kwargs``, and by name what it asks for: the keys of Airflow's context, and what the
-    operator hands in (``build`` …).
+    The callable gets ``op_args`` and ``op_kwargs``, and by name what it asks for: the keys of Airflow's context, and
+    what the operator hands in (``build`` …).
     """
 
-    template_fields: ClassVar[tuple[str, ...]] = ("model", "project", "op_args", "op_kwargs")
+    template_fields: Sequence[str] = ("model", "project", "op_args", "op_kwargs")
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class MlgovOperator(BaseOperator):
     # --- who is meant ------------------------------------------------------------------------------------------------
     def family(self) -> tuple[str | None, str | None]:
         """Project and model as this task names them: by text or by a `Model` asset."""
-        asset_project = getattr(self.model, "project", None)
-        name = getattr(self.model, "model", self.model)
-        return self.project or asset_project, name or None
+        if self.model is None or isinstance(self.model, str):
+            return self.project, self.model or None
+        return self.project or self.model.project, self.model.model
 
     def named_family(self) -> tuple[str, str]:
         """Project and model of something new; both have to be known."""
@@ -118,7 +118,10 @@ def plain_values(values: Mapping[str, Any], what: str) -> dict[str, ml.Value]:
 def _asked_for(
     function: Callable[..., Any], positional: int, context: Mapping[str, Any], given: Mapping[str, Any]
 ) -> Json:
-    parameters = list(inspect.signature(function).parameters.values())
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some builtins do not say what they take
+        return {}
     with warnings.catch_warnings():
         # 2.11 warns at each deprecated key that is looked at; who asks for all of them did not ask for these.
         warnings.simplefilter("ignore", DeprecationWarning)

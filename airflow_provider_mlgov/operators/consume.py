@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.errors import UnresolvedBuildError
 from airflow_provider_mlgov.model import identity, ml
@@ -11,7 +11,7 @@ from airflow_provider_mlgov.operators.base import MlgovOperator
 from airflow_provider_mlgov.operators.reference import from_asset_events, read_reference, to_build
 
 if TYPE_CHECKING:
-    from airflow_provider_mlgov.assets import Model
+    pass
 
 Json = dict[str, Any]
 
@@ -19,7 +19,7 @@ Json = dict[str, Any]
 class BuildConsumer(MlgovOperator):
     """Base: finds its build by ``build`` (a key, or a reference by XCom), else the asset event, else ``alias``."""
 
-    template_fields: ClassVar[tuple[str, ...]] = (*MlgovOperator.template_fields, "build", "alias")
+    template_fields: Sequence[str] = (*MlgovOperator.template_fields, "build", "alias")
 
     def __init__(
         self,
@@ -55,9 +55,8 @@ class BuildConsumer(MlgovOperator):
 
     def _by_alias(self) -> Json | None:
         project, model = self.family()
-        asset: Model | None = self.model if hasattr(self.model, "uri") else None
-        said = ((asset.extra or {}).get("mlgov") or {}) if asset is not None else {}
-        alias = self.alias or said.get("alias")
+        said = None if self.model is None or isinstance(self.model, str) else self.model.alias
+        alias = self.alias or said
         if not alias or not model:
             return None
         return _build_by_alias(project or ml.DEFAULT_PROJECT, model, alias)

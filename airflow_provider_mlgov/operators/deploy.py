@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.errors import InvalidInputError
 from airflow_provider_mlgov.model import ml
@@ -34,12 +34,12 @@ class Deployed:
 class DeployModelOperator(BuildConsumer):
     """Put a build into service: ``python_callable`` does it and returns the URL (see `Deployed`).
 
-    It may ask for ``build`` (which one) and ``deployment`` (where to, and the revision that this becomes). It acts, so it fails if nothing
-    decides which build is meant: `UnresolvedBuildError`. Returns the reference to the deployment. If the `Endpoint` asset is in the outlets,
-    its event carries the same.
+    It may ask for ``build`` (which one) and ``deployment`` (where to, and the revision that this becomes). It acts,
+    so it fails if nothing decides which build is meant: `UnresolvedBuildError`. Returns the reference to the
+    deployment. If the `Endpoint` asset is in the outlets, its event carries the same.
     """
 
-    template_fields: ClassVar[tuple[str, ...]] = (*BuildConsumer.template_fields, "endpoint", "environment", "revision")
+    template_fields: Sequence[str] = (*BuildConsumer.template_fields, "endpoint", "environment", "revision")
     ui_color = "#f3e1f7"
 
     def __init__(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow_provider_mlgov.errors import InvalidInputError
 from airflow_provider_mlgov.model import ml
@@ -28,11 +28,12 @@ class Evaluated:
 class EvaluateModelOperator(BuildConsumer):
     """Evaluate a build: ``python_callable`` measures and returns metrics (see `Evaluated`).
 
-    It gets the build by a parameter named ``build``. ``split`` names the data it is measured on: inputs that are marked with it belong to
-    the evaluation. Returns the reference to the build with the metrics of this evaluation, which `RegisterModelOperator` chooses by.
+    It gets the build by a parameter named ``build``. ``split`` names the data it is measured on: inputs that are
+    marked with it belong to the evaluation. Returns the reference to the build with the metrics of this evaluation,
+    which `RegisterModelOperator` chooses by.
     """
 
-    template_fields: ClassVar[tuple[str, ...]] = (*BuildConsumer.template_fields, "evaluation", "split")
+    template_fields: Sequence[str] = (*BuildConsumer.template_fields, "evaluation", "split")
     ui_color = "#e3ecf9"
 
     def __init__(

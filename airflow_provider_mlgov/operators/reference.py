@@ -1,4 +1,4 @@
-"""References to builds and deployments: the small dicts that travel in XCom, and how a consumer finds the build it means."""
+"""References to builds and deployments: the small dicts that travel in XCom, and in asset events."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _KEPT = (
 
 
 def to_reference(thing: ml.Thing) -> Json:
-    """``{"project", "model", "build", "artifact_uri", "metrics", …}``: what a task pushes to XCom about what it made."""
+    """``{"project", "model", "build", "metrics", …}``: what a task pushes to XCom about what it made."""
     reference: Json = {name: getattr(thing, name) for name in thing.identity}
     if isinstance(thing, ml.Build):
         reference["build"] = reference.pop("key")
@@ -78,7 +78,8 @@ def _parse(text: str) -> object:
 def to_build(reference: Mapping[str, Any], project: str | None = None, model: str | None = None) -> ml.Build:
     """The build of a reference; ``project`` and ``model`` are what the consumer says where the reference does not.
 
-    Raises `UnresolvedBuildError` if no build or no model is named, or if it is one of another model than the consumer says.
+    Raises `UnresolvedBuildError` if no build or no model is named, or if it is one of another model than the consumer
+    says.
     """
     found = {"project": reference.get("project") or project, "model": reference.get("model") or model}
     key = reference.get("build")
@@ -103,17 +104,16 @@ def to_deployment(reference: Mapping[str, Any]) -> ml.Deployment | None:
     names = ("model", "build", "environment", "endpoint", "revision")
     if not all(reference.get(name) for name in names):
         return None
-    identity = {name: str(reference[name]) for name in names}
+    identity: dict[str, Any] = {name: str(reference[name]) for name in names}
     project = str(reference.get("project") or ml.DEFAULT_PROJECT)
     return _filled(ml.Deployment(project=project, **identity), reference)
 
 
 def _filled(thing: ml.T, reference: Mapping[str, Any]) -> ml.T:
     names = {item.name for item in fields(thing)} - set(thing.identity)
-    values = {name: reference[name] for name in _KEPT if name in names and name in reference}
-    return replace(
-        thing, **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    )
+    values: dict[str, Any] = {name: reference[name] for name in _KEPT if name in names and name in reference}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return replace(thing, **values)
 
 
 def from_asset_events(context: Mapping[str, Any], inlets: Iterable[Any], uri: str | None) -> Json | None:

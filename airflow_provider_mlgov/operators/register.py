@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from airflow_provider_mlgov.errors import InvalidInputError, UnresolvedBuildError
 from airflow_provider_mlgov.model import ml
@@ -21,12 +21,13 @@ def _accept(build: ml.Build) -> None:
 class RegisterModelOperator(MlgovOperator):
     """Choose a build among ``candidates`` and mark it as registered, with ``aliases`` that point at it from now on.
 
-    ``candidates`` is what training or evaluating tasks return, mapped or not. Of several, ``metric`` decides: the build where it is
-    greatest (``mode="max"``) or least; of equals the first. Evaluations that did not pass are left out. ``python_callable``, if given, gets
-    the ``build`` and puts it into a registry of yours; it may return the number that it has there. Returns the reference to the build.
+    ``candidates`` is what training or evaluating tasks return, mapped or not. Of several, ``metric`` decides: the
+    build where it is greatest (``mode="max"``) or least; of equals the first. Evaluations that did not pass are left
+    out. ``python_callable``, if given, gets the ``build`` and puts it into a registry of yours; it may return the
+    number that it has there. Returns the reference to the build.
     """
 
-    template_fields: ClassVar[tuple[str, ...]] = (*MlgovOperator.template_fields, "candidates", "metric", "aliases")
+    template_fields: Sequence[str] = (*MlgovOperator.template_fields, "candidates", "metric", "aliases")
     ui_color = "#f9efd9"
 
     def __init__(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from airflow_provider_mlgov.errors import UnresolvedBuildError
 from airflow_provider_mlgov.model import ml
@@ -15,13 +15,14 @@ from airflow_provider_mlgov.operators.reference import read_reference, to_build,
 class ScoreOperator(BuildConsumer):
     """Score a batch: ``python_callable`` reads data, asks the model and writes data.
 
-    ``deployment`` (what a deploying task returns) or ``build`` says which; the callable may ask for either by a parameter of that name. What it
-    reads and writes is declared by inlets and outlets, or said inside by `airflow_provider_mlgov.lineage.read` and ``wrote``. This
-    only records: if nothing decides which build is meant, the callable gets None, and the lineage points at the ``model``, with a warning.
-    Returns what the callable returns.
+    ``deployment`` (what a deploying task returns) or ``build`` says which; the callable may ask for either by a
+    parameter of that name. What it reads and writes is declared by inlets and outlets, or said inside by
+    `airflow_provider_mlgov.lineage.read` and ``wrote``. This only records: if nothing decides which build is meant,
+    the callable gets None, and the lineage points at the ``model``, with a warning. Returns what the callable
+    returns.
     """
 
-    template_fields: ClassVar[tuple[str, ...]] = (*BuildConsumer.template_fields, "deployment")
+    template_fields: Sequence[str] = (*BuildConsumer.template_fields, "deployment")
     ui_color = "#f7e3dc"
 
     def __init__(self, *, deployment: Any = None, **kwargs: Any) -> None:

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.errors import InvalidInputError
 from airflow_provider_mlgov.model import ml
@@ -39,13 +39,14 @@ class Trained:
 class TrainModelOperator(MlgovOperator):
     """Train a model: ``python_callable`` trains and returns what it made (see `Trained`).
 
-    The key of the build is fixed before it is called: ``version`` if given, else a digest of the attempt's name, so that a retry
-    makes another build. The callable may ask for it by a parameter named ``build``. What the training reads is declared by inlets, or
-    said inside by `airflow_provider_mlgov.lineage.read`. Returns a reference to the build: ``{"project", "model", "build", "artifact_uri",
-    "metrics", …}``. If the `Model` asset is in the outlets, its event carries the same.
+    The key of the build is fixed before it is called: ``version`` if given, else a digest of the attempt's name, so
+    that a retry makes another build. The callable may ask for it by a parameter named ``build``. What the training
+    reads is declared by inlets, or said inside by `airflow_provider_mlgov.lineage.read`. Returns a reference to the
+    build: ``{"project", "model", "build", "artifact_uri", "metrics", …}``. If the `Model` asset is in the outlets,
+    its event carries the same.
     """
 
-    template_fields: ClassVar[tuple[str, ...]] = (*MlgovOperator.template_fields, "version")
+    template_fields: Sequence[str] = (*MlgovOperator.template_fields, "version")
     ui_color = "#d9f0e3"
 
     def __init__(self, *, python_callable: Callable[..., Any], version: str | None = None, **kwargs: Any) -> None:
@@ -151,7 +152,8 @@ def _with_artifact(build: ml.Build, location: str | PurePath) -> ml.Build:
         found = artifact(location if isinstance(location, str) else Path(location))
     except FileNotFoundError:
         raise InvalidInputError(
-            f"the training function says that its artefact is at {str(location)!r}, but nothing is there: return where it was written"
+            f"the training function says that its artefact is at {str(location)!r}, but nothing is there: "
+            f"return where it was written"
         ) from None
     return replace(build, artifact_uri=found.uri, artifact_digest=found.digest, artifact_size=found.size)
 

@@ -132,7 +132,9 @@ def _build(thing: ml.Build, run: Run, *, made: bool) -> tuple[dict[str, Any], di
 
 
 def _evaluation(thing: ml.Evaluation, run: Run, *, made: bool) -> dict[str, Any]:
-    facts = known(metrics=named_values(thing.metrics), split=plain(thing.split, 100), passed=thing.passed)
+    # A word, because Atlas reads a boolean that was never set as false.
+    outcome = None if thing.passed is None else "passed" if thing.passed else "failed"
+    facts = known(metrics=named_values(thing.metrics), split=plain(thing.split, 100), outcome=outcome)
     return facts | ({**_maker(run), "createTime": run.end or run.told or run.first} if made else {})
 
 

@@ -133,8 +133,9 @@ def _merged(left: Entity, right: Entity) -> Entity:
 
 def _order(latest: Mapping[str, Any], as_of: object) -> tuple[bool, bool, int, str]:
     """What makes one `Entity.latest` beat another: that something is known, then time, then the names in it."""
-    tie = latest.get("currentDeployment") or latest.get("lastRun") or json_text(dict(latest))
-    return bool(latest), latest.get("state") != "unknown", as_of if isinstance(as_of, int) else -1, str(tie)
+    name = latest.get("currentDeployment") or latest.get("lastRun") or ""
+    tie = f"{name} {json_text(dict(latest))}"
+    return bool(latest), latest.get("state") != "unknown", as_of if isinstance(as_of, int) else -1, tie
 
 
 def _final(entity: Entity, known: Mapping[str, Any] | None) -> Entity:

@@ -27,7 +27,7 @@ PLAIN = {
         "createTime",
         "taskRun",
     ),
-    "mlgov_evaluation": ("split", "passed", "createTime", "taskRun"),
+    "mlgov_evaluation": ("split", "outcome", "createTime", "taskRun"),
     "mlgov_model_deployment": ("status", "modelEndpointURL", "createTime", "deployedTime", "stoppedTime", "taskRun"),
     "ml_model_build": ("version", "createTime"),
     "ml_model_deployment": ("status", "modelEndpointURL", "createTime", "deployedTime"),

@@ -60,7 +60,7 @@ _SAY: Mapping[str, Callable[[Any], str]] = {
     "algorithm": str,
     "metrics": _metrics,
     "registered": lambda _: "registered",
-    "passed": lambda _: "passed",
+    "outcome": str,
     "status": str,
 }
 

@@ -3,8 +3,8 @@
     python server.py start --folder F --model F/model.joblib --build KEY   starts it in the background, on a free port
     python server.py stop --folder F                                       stops it
 
-``start`` returns when the server answers, prints its state as JSON and leaves it in ``F/server.json`` (pid, port, url, build). One that runs already
-is replaced: the new one answers before the old one stops.
+``start`` returns when the server answers, prints its state as JSON and leaves it in ``F/server.json`` (pid, port,
+url, build). One that runs already is replaced: the new one answers before the old one stops.
 
     GET  /health   {"build": …, "pid": …, "features": […]}
     POST /score    {"rows": [{feature: value, …}, …]}  ->  {"build": …, "scores": […]}
@@ -59,7 +59,10 @@ class Handler(BaseHTTPRequestHandler):
             rows = json.loads(self.rfile.read(length))["rows"]
             matrix = [[float(row[feature]) for feature in self.server.features] for row in rows]
         except (KeyError, TypeError, ValueError) as error:
-            self.answer(400, {"error": f"{error!r}; wanted {{'rows': [{{feature: number}}]}} with every feature that /health names"})
+            self.answer(
+                400,
+                {"error": f"{error!r}; wanted {{'rows': [{{feature: number}}]}} with all features of /health"},
+            )
             return
         scores = self.server.model.predict_proba(matrix)[:, 1].tolist() if matrix else []
         self.answer(200, {"build": self.server.build, "scores": scores})
@@ -106,7 +109,7 @@ def start(folder: Path, model: Path, build: str) -> Json:
     log = folder / "server.log"
     command = [sys.executable, __file__, "serve", "--folder", str(folder), "--model", str(model), "--build", build]
     with log.open("w", encoding="utf-8") as output:
-        child = subprocess.Popen(
+        child = subprocess.Popen(  # noqa: S603 - this file
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=folder
         )
     deadline = time.monotonic() + START_SECONDS
@@ -117,7 +120,9 @@ def start(folder: Path, model: Path, build: str) -> Json:
                 end(before)
             return state
         if child.poll() is not None:
-            raise SystemExit(f"the scoring server ended with status {child.returncode}:\n{log.read_text(encoding='utf-8')[-2000:]}")
+            raise SystemExit(
+                f"the scoring server ended with status {child.returncode}:\n{log.read_text(encoding='utf-8')[-2000:]}"
+            )
         time.sleep(0.05)
     child.kill()
     raise SystemExit(f"the scoring server did not answer within {START_SECONDS} s; see {log}")
@@ -128,7 +133,11 @@ def stop(folder: Path) -> str:
     state = read_state(folder)
     if state is None:
         return "no scoring server was started here"
-    done = f"the scoring server at {state['url']} is stopped" if end(state) else "the scoring server was not running any more"
+    done = (
+        f"the scoring server at {state['url']} is stopped"
+        if end(state)
+        else "the scoring server was not running any more"
+    )
     (folder / "server.json").unlink(missing_ok=True)
     return done
 

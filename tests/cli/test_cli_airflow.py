@@ -46,7 +46,7 @@ def test_a_connection_that_is_not_there(tmp_path: Path) -> None:
     result = run(tmp_path, "airflow_provider_mlgov", "catalog", "status", "--conn-id", "nothere")
     assert result.returncode == 2
     assert "'nothere' does not exist" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("mlgov: ")  # without a database Airflow 2 logs that too
 
 
 @pytest.mark.skipif(not _compat.is_airflow_3(), reason="providers add commands from Airflow 3 on")

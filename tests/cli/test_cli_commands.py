@@ -299,14 +299,14 @@ def test_what_waits_is_said_and_drained(home: Path, catalog: Path) -> None:
 @pytest.mark.usefixtures("catalog")
 def test_wait_sends_first(home: Path) -> None:
     Spool(home / "mlgov" / "spool").append(event("load"))
-    result = mlgov(home, *RUN, "--wait", "30")
+    result = mlgov(home, *RUN, "--wait")
     assert result.returncode == 0, result.stderr
     assert "load" in result.stdout
 
 
 def test_wait_for_a_run_that_does_not_end(home: Path, catalog: Path) -> None:
     World(EmbeddedCatalog(catalog)).dag_run("running")
-    result = mlgov(home, "lineage", "--dag-id", "shop", "--run-id", "running", "--wait", "1")
+    result = mlgov(home, "lineage", "--dag-id", "shop", "--run-id", "running", "--wait", "--timeout", "1")
     assert result.returncode == 1
     assert "has not ended" in result.stderr
     assert "DAG run shop" in result.stdout

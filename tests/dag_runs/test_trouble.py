@@ -188,3 +188,28 @@ def test_a_wrong_option(recording: Recording) -> None:
     assert run_one(recording, quiet).state == "success"
     assert "[mlgov] send_budget is 'soon'" in recording.log.lines[0]
     recording.options(send_budget="5.0")
+
+
+@pytest.mark.atlas
+def test_a_real_atlas(recording: Recording, monkeypatch: pytest.MonkeyPatch, atlas_url: str) -> None:
+    import uuid
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(atlas_url)
+    host = f"{parts.scheme}://{parts.hostname}:{parts.port}"
+    connection = {"conn_type": "atlas", "host": host, "login": parts.username, "password": parts.password}
+    monkeypatch.setenv("AIRFLOW_CONN_ATLAS_REAL", json.dumps(connection))
+    namespace = f"air-{uuid.uuid4().hex[:8]}"
+    recording.options(atlas_conn_id="atlas_real", namespace=namespace, send_budget="60")
+    run = run_one(recording, quiet)
+    assert run.state == "success"
+    recording.drain()
+    assert recording.events() == []
+
+    from airflow_provider_mlgov.assembly import open_catalog
+    from airflow_provider_mlgov.model.identity import TaskRun
+
+    name = TaskRun(namespace, run.dag_id, run.run_id, "work", -1, 1)
+    entity = open_catalog(recording.settings).get("mlgov_task_run", str(name))
+    assert entity is not None
+    assert entity["attributes"]["state"] == "success"

@@ -217,7 +217,9 @@ def shop_run(world: World, run: str = "manual__1") -> None:
         builds.append(build)
     best = builds[1]
     world.model(champion=best.build)
-    holdout = world.evaluate(best, "holdout", [features], metrics=world.metrics(auc=0.99), split="test", passed=True)
+    holdout = world.evaluate(
+        best, "holdout", [features], metrics=world.metrics(auc=0.99), split="test", outcome="passed"
+    )
     evaluating = Ref(
         "mlgov_evaluate_process", f"{holdout.qualified_name.rpartition('@')[0]}/evaluating@{world.namespace}"
     )

@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
-from translate_events import BUILD, DEPLOYMENT, EVALUATION, OTHER, as_json, at, run_id, table, task_event, translated
 
 from airflow_provider_mlgov.catalog.types.definitions import our_types
 from airflow_provider_mlgov.translate.events import read_event, run_key, unite
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.translation import translate
+from translate_events import BUILD, DEPLOYMENT, EVALUATION, OTHER, as_json, at, run_id, table, task_event, translated
 
 GOLDEN = Path(__file__).parent / "golden"
 RECORDED = Path(__file__).parent / "events"
@@ -22,7 +22,11 @@ DATASETS = [
     {"namespace": "sftp://files:22", "name": "/in/b.csv"},
     {"namespace": "s3://lake", "name": "raw/2026/c.parquet"},
     {"namespace": "hdfs://nn:8020", "name": "/warehouse/d"},
-    {"namespace": "hive://meta:9083", "name": "Sales.Orders", "facets": {"schema": {"fields": [{"name": "ID"}, {"name": "at", "type": "timestamp"}]}}},
+    {
+        "namespace": "hive://meta:9083",
+        "name": "Sales.Orders",
+        "facets": {"schema": {"fields": [{"name": "ID"}, {"name": "at", "type": "timestamp"}]}},
+    },
     {"namespace": "mysql://my:3306", "name": "crm.people"},
     {"namespace": "sqlite:///data/shop.db", "name": "orders", "facets": {"datasetType": {"datasetType": "TABLE"}}},
     {"namespace": "kafka://k1:9092", "name": "Clicks"},
@@ -30,7 +34,15 @@ DATASETS = [
         "namespace": "bigquery",
         "name": "proj.set.t",
         "facets": {
-            "schema": {"fields": [{"name": "who", "type": "RECORD", "fields": [{"name": "mail", "type": "STRING", "description": "e-mail"}]}]},
+            "schema": {
+                "fields": [
+                    {
+                        "name": "who",
+                        "type": "RECORD",
+                        "fields": [{"name": "mail", "type": "STRING", "description": "e-mail"}],
+                    }
+                ]
+            },
             "documentation": {"description": "All of it"},
             "ownership": {"owners": [{"name": "ann"}]},
             "dataSource": {"name": "bq", "uri": "bigquery://proj"},
@@ -42,7 +54,12 @@ DATASETS = [
 JOB = {
     "sql": {"query": "SELECT 1"},
     "jobType": {"processingType": "BATCH", "integration": "SPARK", "jobType": "SQL"},
-    "sourceCodeLocation": {"type": "git", "url": "https://example.org/x/a.py", "repoUrl": "https://example.org/x", "version": "abc"},
+    "sourceCodeLocation": {
+        "type": "git",
+        "url": "https://example.org/x/a.py",
+        "repoUrl": "https://example.org/x",
+        "version": "abc",
+    },
     "documentation": {"description": "Loads"},
     "ownership": {"owners": [{"name": "team"}]},
 }
@@ -67,27 +84,56 @@ DAG_RUN = {
         "runId": run_id("dag"),
         "facets": {
             "mlgov_airflow": {
-                "dagId": "shop", "runId": "r1", "state": "success", "startTime": at(0), "endTime": at(50), "runType": "manual",
-                "logicalDate": at(0), "dagVersion": "v3", "dagDescription": "The shop", "dagTags": ["a"], "schedule": "@daily",
-                "fileLocation": "shop.py", "owner": "ann", "namespace": "air",
+                "dagId": "shop",
+                "runId": "r1",
+                "state": "success",
+                "startTime": at(0),
+                "endTime": at(50),
+                "runType": "manual",
+                "logicalDate": at(0),
+                "dagVersion": "v3",
+                "dagDescription": "The shop",
+                "dagTags": ["a"],
+                "schedule": "@daily",
+                "fileLocation": "shop.py",
+                "owner": "ann",
+                "namespace": "air",
             }
         },
     },
     "job": {"namespace": "air", "name": "shop"},
-}  # fmt: skip
+}
 
 CASES = {
     "started": [task_event("START", second=1, inputs=[table("orders", "id")], taskGroup="g")],
-    "ordinary": [task_event(inputs=[table("orders", "id", rows=5)], outputs=[table("features", "id", rows=3, version="v2")], job=JOB, facets=RUN)],
+    "ordinary": [
+        task_event(
+            inputs=[table("orders", "id", rows=5)],
+            outputs=[table("features", "id", rows=3, version="v2")],
+            job=JOB,
+            facets=RUN,
+        )
+    ],
     "failed": [
-        task_event("FAIL", state="up_for_retry", inputs=[table("orders")], outputs=[BUILD], facets={"errorMessage": {"message": "it broke"}})
+        task_event(
+            "FAIL",
+            state="up_for_retry",
+            inputs=[table("orders")],
+            outputs=[BUILD],
+            facets={"errorMessage": {"message": "it broke"}},
+        )
     ],
     "training": [task_event(inputs=[table("features", "id")], outputs=[BUILD])],
     "derived": [task_event(inputs=[table("features"), BUILD], outputs=[OTHER])],
     "evaluating": [task_event(inputs=[BUILD, table("holdout")], outputs=[EVALUATION])],
     "deploying": [task_event(inputs=[BUILD], outputs=[DEPLOYMENT])],
     "scoring": [task_event(inputs=[DEPLOYMENT, table("customers")], outputs=[table("scores", rows=9)])],
-    "registering": [task_event(inputs=[BUILD], outputs=[{**BUILD.to_dataset(), "facets": {"mlgov_ml": {"registered": True, "aliases": ["champion"]}}}])],
+    "registering": [
+        task_event(
+            inputs=[BUILD],
+            outputs=[{**BUILD.to_dataset(), "facets": {"mlgov_ml": {"registered": True, "aliases": ["champion"]}}}],
+        )
+    ],
     "dag_run": [DAG_RUN],
     "job_run": [SPARK],
     "job": [{"eventTime": at(1), "job": SPARK["job"], "inputs": [table("orders")], "outputs": [table("features")]}],
@@ -101,7 +147,9 @@ def check(name: str, found: object) -> None:
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     if os.environ.get("MLGOV_UPDATE_GOLDEN"):
         path.write_text(text)
-    assert json.loads(path.read_text()) == json.loads(text), f"{path.name} differs; MLGOV_UPDATE_GOLDEN=1 writes it anew"
+    assert json.loads(path.read_text()) == json.loads(text), (
+        f"{path.name} differs; MLGOV_UPDATE_GOLDEN=1 writes it anew"
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -120,9 +168,7 @@ def test_recorded_events(recorded):
 
 def test_every_type_of_ours_is_in_a_golden_file():
     seen = {
-        entity["typeName"]
-        for case in CASES
-        for entity in json.loads((GOLDEN / f"{case}.json").read_text())["entities"]
+        entity["typeName"] for case in CASES for entity in json.loads((GOLDEN / f"{case}.json").read_text())["entities"]
     }
     assert {item["name"] for item in our_types()["entityDefs"]} <= seen | {"ml_project"}
 

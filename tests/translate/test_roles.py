@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from translate_events import BUILD, DEPLOYMENT, EVALUATION, OTHER, edges, one, table, task_event, translated
-
 from airflow_provider_mlgov.model import ml
+from translate_events import BUILD, DEPLOYMENT, EVALUATION, OTHER, edges, one, table, task_event, translated
 
 T = "db:5432/shop.public."
 B1, B2 = "ml/shop/models/churn/builds/b1", "ml/shop/models/churn/builds/b2"
@@ -70,7 +69,9 @@ def test_train_and_evaluate_take_data_by_split():
 
 
 def test_held_out_data_goes_to_the_build_if_nothing_is_evaluated():
-    assert done([table("a"), table("v", split="validation")], [BUILD]) == [("mlgov_train_process", [T + "a", T + "v"], [B1])]
+    assert done([table("a"), table("v", split="validation")], [BUILD]) == [
+        ("mlgov_train_process", [T + "a", T + "v"], [B1])
+    ]
 
 
 def test_each_evaluation_takes_its_own_split():

@@ -7,10 +7,10 @@ import json
 from dataclasses import replace
 
 import pytest
-from translate_events import BUILD, DEPLOYMENT, OTHER, at, state_of, table, task_event, translated
 
 from airflow_provider_mlgov.model.entity import Entity, Ref
 from airflow_provider_mlgov.translate.settle import lookups, merge, settle
+from translate_events import BUILD, DEPLOYMENT, OTHER, at, state_of, table, task_event, translated
 
 MODEL = Ref("mlgov_model", "ml/shop/models/churn@cat")
 ENDPOINT = Ref("mlgov_endpoint", "ml/shop/endpoints/production/scorer@cat")
@@ -33,7 +33,7 @@ class Store:
             wanted = lookups(batch, stored) if found else []
         settled = settle(batch, stored)
         for entity in settled.entities:
-            assert not entity.create_only and not entity.latest
+            assert (entity.create_only, entity.latest) == ({}, {})
             self.entities.setdefault(entity.ref, {"attributes": {}})["attributes"].update(entity.attributes)
             self.relations.setdefault(entity.ref, {}).update(entity.relations)
         for update in settled.updates:
@@ -47,7 +47,11 @@ class Store:
 def deployed(revision: str, second: float, build: str = "b1", **facts):
     thing = replace(DEPLOYMENT, revision=revision, build=build, **facts)
     event = task_event(
-        second=second, run=f"run-{revision}-{second}", task="deploy", inputs=[replace(BUILD, key=build)], outputs=[thing]
+        second=second,
+        run=f"run-{revision}-{second}",
+        task="deploy",
+        inputs=[replace(BUILD, key=build)],
+        outputs=[thing],
     )
     return translated(event)
 
@@ -91,9 +95,7 @@ def test_deployments_at_the_same_time_are_settled_by_name():
 def test_a_stopped_deployment_stays_stopped_when_its_making_is_told_again():
     store = Store()
     store.deliver(deployed("r1", 10))
-    stopping = task_event(
-        second=40, task="stop", inputs=[DEPLOYMENT], outputs=[replace(DEPLOYMENT, status="stopped")]
-    )
+    stopping = task_event(second=40, task="stop", inputs=[DEPLOYMENT], outputs=[replace(DEPLOYMENT, status="stopped")])
     store.deliver(translated(stopping))
     store.deliver(deployed("r1", 10))
     assert store.get(name_of("r1"), "status") == "stopped"
@@ -131,7 +133,9 @@ def test_a_placeholder_has_all_that_atlas_requires():
 
 def test_required_attributes_are_repeated_as_stored():
     made = translated(task_event(inputs=[table("a")], outputs=[replace(BUILD, version=None)]))
-    used = translated(task_event(second=99, startTime=at(98), task="x", inputs=[replace(BUILD, version=None)], outputs=[table("s")]))
+    used = translated(
+        task_event(second=99, startTime=at(98), task="x", inputs=[replace(BUILD, version=None)], outputs=[table("s")])
+    )
     store = Store()
     store.deliver(made)
     settled = store.deliver(used)
@@ -141,7 +145,9 @@ def test_required_attributes_are_repeated_as_stored():
 
 def test_an_alias_moves_forward_in_time_only():
     def aliased(build, second, *aliases):
-        event = task_event(second=second, run=f"r{second}", task="register", inputs=[build], outputs=[replace(build, aliases=aliases)])
+        event = task_event(
+            second=second, run=f"r{second}", task="register", inputs=[build], outputs=[replace(build, aliases=aliases)]
+        )
         return translated(event)
 
     runs = [aliased(BUILD, 10, "champion", "old"), aliased(OTHER, 20, "champion"), aliased(BUILD, 30, "new")]
@@ -182,7 +188,9 @@ def test_what_people_edit_is_written_on_creation_only():
 def test_a_column_without_a_type_does_not_overwrite_one():
     def hive(*fields):
         return translated(
-            task_event(outputs=[{"namespace": "hive://m:1", "name": "d.t", "facets": {"schema": {"fields": list(fields)}}}])
+            task_event(
+                outputs=[{"namespace": "hive://m:1", "name": "d.t", "facets": {"schema": {"fields": list(fields)}}}]
+            )
         )
 
     store, column = Store(), Ref("hive_column", "d.t.c@plat")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 import uuid
@@ -42,7 +43,7 @@ def names(view: WalkGraph, *, old: bool = False) -> set[str]:
 
 def chain(world: World, *tables: str) -> list[Ref]:
     made = [world.table(name) for name in tables]
-    for number, (source, target) in enumerate(zip(made, made[1:], strict=False)):
+    for number, (source, target) in enumerate(itertools.pairwise(made)):
         world.process(f"step{number}", [source], [target])
     return made
 
