@@ -27,6 +27,7 @@ _MAKINGS = frozenset({"mlgov_train_process", "mlgov_evaluate_process", "mlgov_de
 """Processes that are named after what they make: their ends are those of the run that made it."""
 
 _REQUIRED = {
+    "aws_s3_v2_directory": ("objectPrefix",),
     "hive_column": ("type",),
     "mlgov_model_build": ("version",),
     DEPLOYMENT: ("createTime", "deployedTime", "status", "cpuMillicores"),

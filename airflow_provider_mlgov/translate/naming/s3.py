@@ -1,8 +1,10 @@
 """S3: ``s3://bucket`` ⟂ ``key`` → ``aws_s3_v2_bucket`` → one ``aws_s3_v2_directory`` per level.
 
 As Atlas's hooks write it: the scheme is configuration (they keep what Hive saw), the bucket is lower case, the key is
-not, a directory's name ends in ``/``, and even a file is a directory. ``objectPrefix`` is that of the parent, which
-is what Atlas stores after it preprocessed what a hook sent.
+not, a directory's name ends in ``/``, and even a file is a directory.
+
+Atlas declares ``objectPrefix`` unique over all buckets and takes two directories with one prefix for one entity (measured
+on 2.1.0: the second renames the first). So ours is the whole path with its bucket, and what a hook stored is kept.
 """
 
 from __future__ import annotations
@@ -19,17 +21,18 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Enti
         return None
     root = f"{options.s3_scheme}://{bucket}"
     chain = [Entity("aws_s3_v2_bucket", f"{root}@{options.platform_namespace}", {"name": bucket})]
-    prefix = "/"
+    path = f"{root}/"
     for part in segments(name):
+        path += f"{part}/"
         chain.append(
             Entity(
                 "aws_s3_v2_directory",
-                f"{root}{prefix}{part}/@{options.platform_namespace}",
-                {"name": part, "objectPrefix": prefix},
+                f"{path}@{options.platform_namespace}",
+                {"name": part},
+                create_only={"objectPrefix": path},
                 relations={"container": chain[-1].ref},
             )
         )
-        prefix += f"{part}/"
     return tuple(chain)
 
 
