@@ -46,6 +46,7 @@ def open_outbox(settings: Settings) -> Outbox:
         environment=settings.send_environment,
         conf=settings.send_conf,
         stack_traces=settings.send_stack_traces,
+        masked_names=frozenset(settings.masked_names),
     )
     return Outbox(open_spool(settings), masker(), options)
 
@@ -70,6 +71,7 @@ def open_sender(settings: Settings) -> Sender:
         open_spool(settings),
         lambda: open_catalog(settings),
         translate_options(settings),
+        apply_types=settings.types_apply == "automatic",
         keep_hours=settings.state_hours,
         breaker_interval=settings.breaker_interval,
     )

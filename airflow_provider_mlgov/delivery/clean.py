@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_mlgov.delivery.secrets import HIDDEN, hide_in_text, is_secret, strip_url
+from airflow_provider_mlgov.delivery.secrets import HIDDEN, hide_in_text, is_secret, plain_names, strip_url
 
 Json = dict[str, Any]
 Mask = Callable[[str], str]
@@ -62,6 +62,8 @@ class CleanOptions:
     """Keep stack traces of errors."""
     facets: frozenset[str] = field(default_factory=frozenset)
     """Names of further facets to keep."""
+    masked_names: frozenset[str] = field(default_factory=frozenset)
+    """Names of further values to hide, beside the built-in ones."""
     value_limit: int = 100_000
     """Characters that one text may have."""
     event_limit: int = 1_000_000
@@ -135,6 +137,7 @@ class _Washer:
     def __init__(self, mask: Mask, options: CleanOptions) -> None:
         self.options = options
         self._mask = mask
+        self._masked_names = plain_names(options.masked_names)
         dropped: frozenset[str] = frozenset()
         for keep, names in ((options.conf, _CONF), (options.environment, _ENVIRONMENT), (options.stack_traces, _STACK)):
             dropped |= frozenset() if keep else names
@@ -158,16 +161,19 @@ class _Washer:
 
     def _object(self, value: Mapping[Any, Any], key: object, depth: int) -> Json:
         columns = key in _COLUMN_KEYED
-        hidden = "value" in value and (is_secret(value.get("name")) or is_secret(value.get("key")))
+        hidden = "value" in value and (self._secret(value.get("name")) or self._secret(value.get("key")))
         kept: Json = {}
         for name, item in value.items():
             if name in self._dropped and not columns:
                 continue
-            if (hidden and name == "value") or (not columns and item not in (None, "") and is_secret(name)):
+            if (hidden and name == "value") or (not columns and item not in (None, "") and self._secret(name)):
                 kept[str(name)] = HIDDEN
             else:
                 kept[str(name)] = self.wash(item, name, depth + 1)
         return kept
+
+    def _secret(self, name: object) -> bool:
+        return is_secret(name, self._masked_names)
 
     def _text(self, text: str, key: object) -> str:
         if not text.isascii():

@@ -6,6 +6,7 @@ Names are matched whole, never by parts: ``api_key`` is a secret, ``max_tokens``
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 HIDDEN = "***"
 """What stands in place of a secret."""
@@ -37,9 +38,14 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "").replace(".", "")
 
 
-def is_secret(name: object) -> bool:
-    """Whether a value of this name has to be hidden."""
-    return isinstance(name, str) and len(name) < 40 and _plain(name) in _NAMES
+def is_secret(name: object, more: frozenset[str] = frozenset()) -> bool:
+    """Whether a value of this name has to be hidden; ``more`` are names beside the built-in ones, as `plain_names` gives them."""
+    return isinstance(name, str) and len(name) < 40 and (_plain(name) in _NAMES or _plain(name) in more)
+
+
+def plain_names(names: Iterable[str]) -> frozenset[str]:
+    """Names in the form in which they are compared: ``Customer-ID`` and ``customer_id`` are one."""
+    return frozenset(_plain(name) for name in names)
 
 
 def strip_url(text: str) -> str:

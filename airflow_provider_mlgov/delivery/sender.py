@@ -70,6 +70,7 @@ class Sender:
         options: TranslateOptions,
         *,
         batch_size: int = 100,
+        apply_types: bool = True,
         keep_hours: float = 24.0,
         breaker_interval: float = 60.0,
         breaker_cap: float = 600.0,
@@ -79,6 +80,7 @@ class Sender:
         self._sink_factory = sink_factory
         self._options = options
         self._batch_size = batch_size
+        self._apply_types = apply_types
         self._keep_hours = keep_hours
         self._sleep = sleep
         self.breaker = Breaker(spool.root / "breaker.json", interval=breaker_interval, cap=breaker_cap)
@@ -154,7 +156,9 @@ class Sender:
         else:
             from airflow_provider_mlgov.delivery.sinks.catalog import CatalogSink
 
-            sink = CatalogSink(made, state, batch_size=self._batch_size, sleep=self._sleep)
+            sink = CatalogSink(
+                made, state, batch_size=self._batch_size, apply_types=self._apply_types, sleep=self._sleep
+            )
         try:
             yield sink
         finally:

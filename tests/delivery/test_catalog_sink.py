@@ -298,3 +298,12 @@ def test_the_budget_holds_with_slow_answers(spool, catalog):
     assert time.monotonic() - begun < 2.5
     assert report.outcome == "budget"
     assert 0 < report.events < 60
+
+
+def test_types_are_left_alone_where_that_is_wanted(spool, catalog):
+    put(spool, table_run())
+    report = send(spool, catalog, apply_types=False)
+    assert report.outcome == "unavailable"
+    assert "run 'mlgov types apply'" in report.reason
+    assert spool.counts().waiting
+    assert catalog.type_definition("mlgov_task") is None

@@ -183,3 +183,11 @@ def test_any_json_is_cleaned_without_being_changed(facet, whole):
     json.dumps(once, allow_nan=False).encode()
     assert clean(once) == once
     clean({"run": whole, "job": whole, "inputs": whole, "outputs": [whole], "dataset": whole})
+
+
+def test_names_that_the_options_add_are_masked_too():
+    facet = {"parameters": [{"name": "customer_id", "value": "4711"}, {"name": "depth", "value": 3}]}
+    told = event(outputs=[dataset(mlgov_ml=facet)])
+    kept = clean(told, options=CleanOptions(masked_names=frozenset({"Customer-ID"})))
+    parameters = kept["outputs"][0]["facets"]["mlgov_ml"]["parameters"]
+    assert parameters == [{"name": "customer_id", "value": "***"}, {"name": "depth", "value": 3}]

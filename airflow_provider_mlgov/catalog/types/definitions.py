@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from airflow_provider_mlgov.catalog.catalog import Json
+from airflow_provider_mlgov.model.identity import token
 
 SERVICE_TYPE = "mlgov"
 TYPE_VERSION = "1.0"
@@ -58,6 +59,12 @@ def _read(name: str) -> Json:
     # Parsed anew for each caller: parsing is quicker than a deep copy, and a shared document would get changed.
     document: Json = json.loads(_text(name))
     return document
+
+
+@cache
+def our_types_digest() -> str:
+    """What tells one state of our types from another."""
+    return token(_text("mlgov.json"))
 
 
 @cache

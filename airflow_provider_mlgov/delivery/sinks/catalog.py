@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_mlgov import __version__
 from airflow_provider_mlgov.delivery.batch import batches, to_atlas, without_dependents
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.readback import never_shrink
@@ -59,6 +58,7 @@ class CatalogSink:
         state: SenderState,
         *,
         batch_size: int = 100,
+        apply_types: bool = True,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -66,6 +66,7 @@ class CatalogSink:
         self._name = catalog.identity
         self._state = state
         self._batch_size = batch_size
+        self._apply_types = apply_types
         self._linger: float = getattr(catalog, "linger", 60.0)
         self._sleep = sleep
         self._clock = clock
@@ -120,17 +121,23 @@ class CatalogSink:
         self._state.end_call(self._name)
 
     def _ensure_types(self, deadline: Deadline, *, again: bool = False) -> None:
-        from airflow_provider_mlgov.catalog.types.apply import apply
+        from airflow_provider_mlgov.catalog.types.apply import apply, plan
+        from airflow_provider_mlgov.catalog.types.definitions import our_types_digest
 
-        if not again and self._state.fact(self._name, _TYPES_FACT) == __version__:
+        if not again and self._state.fact(self._name, _TYPES_FACT) == our_types_digest():
             return
         try:
-            self.patiently(lambda: apply(self.catalog), deadline)
+            found = self.patiently(lambda: (apply if self._apply_types else plan)(self.catalog), deadline)
         except CatalogRefusedError as error:
             raise CatalogUnavailableError(
                 f"the types cannot be applied to {self._name}: {error}; run 'mlgov types apply' as a user who may"
             ) from error
-        self._state.set_fact(self._name, _TYPES_FACT, __version__)
+        if not self._apply_types and not found.is_empty:
+            lacking = ", ".join([*found.missing, *found.incomplete, *found.conflicts])
+            raise CatalogUnavailableError(
+                f"{self._name} lacks types, and [mlgov] types_apply is manual: run 'mlgov types apply' ({lacking})"
+            )
+        self._state.set_fact(self._name, _TYPES_FACT, our_types_digest())
 
     def _settled(self, parcel: Parcel, deadline: Deadline) -> tuple[Settled, dict[Ref, Json]]:
         new = {share.run for share in parcel.runs if share.new}
