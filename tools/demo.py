@@ -31,6 +31,8 @@ DAG_ID = "mlgov_demo"
 NAMESPACE = "demo"
 CONNECTION = "mlgov_demo_atlas"
 SEND_SECONDS = 120.0
+_FOR_THE_USER = ("AIRFLOW_HOME", "AIRFLOW__MLGOV__NAMESPACE", "AIRFLOW__MLGOV__ATLAS_CONN_ID")
+"""What `mlgov` has to know to find the demo's catalogue."""
 
 _STARTING = re.compile(r"\[DAG TEST\] starting task_id=(?P<task>\S+) map_index=(?P<index>-?\d+)")
 
@@ -259,9 +261,7 @@ def step(what: str) -> Iterator[None]:
 
 def print_where_to_look(demo: Demo, run_id: str) -> None:
     """Commands to go on with."""
-    variables = {
-        name: value for name, value in demo.environment().items() if name.startswith(("AIRFLOW_HOME", "AIRFLOW__MLGOV"))
-    }
+    variables = {name: value for name, value in demo.environment().items() if name in _FOR_THE_USER}
     mlgov = Path(sys.executable).with_name("mlgov")
     prefix = " ".join(f"{name}={shlex.quote(value)}" for name, value in sorted(variables.items()) if value)
     state = json.loads((demo.data / "server.json").read_text(encoding="utf-8"))
@@ -273,7 +273,7 @@ def print_where_to_look(demo: Demo, run_id: str) -> None:
     atlas = os.environ.get("MLGOV_DEMO_ATLAS")
     where = f"Atlas at {urlsplit(atlas).hostname}" if atlas else f"{demo.airflow / 'mlgov' / 'catalog.db'} (SQLite)"
     secret = (
-        f"\n  export AIRFLOW_CONN_{CONNECTION.upper()}=…    # the connection to your Atlas, as JSON" if atlas else ""
+        f"\n    export AIRFLOW_CONN_{CONNECTION.upper()}=…    # the connection to your Atlas, as JSON" if atlas else ""
     )
     print(f"""
 Where to look further

@@ -12,7 +12,7 @@ from airflow_provider_mlgov.delivery.sinks.sink import Parcel, RunShare
 from airflow_provider_mlgov.delivery.state import RunState, SenderState
 from airflow_provider_mlgov.errors import InvalidEventError
 from airflow_provider_mlgov.model.entity import Entity, Ref
-from airflow_provider_mlgov.translate.events import is_terminal, read_event, run_key, unite
+from airflow_provider_mlgov.translate.events import is_terminal, latest_start, read_event, run_key, unite
 from airflow_provider_mlgov.translate.settle import merge
 from airflow_provider_mlgov.translate.translation import translate
 
@@ -104,6 +104,7 @@ class RunReader:
         runs: dict[str, Run] = {}
         for path in paths:
             self._add(path, runs)
+        runs = self._with_named(runs)
         taken: list[Run] = []
         entities = 0
         for run in runs.values():
@@ -113,6 +114,18 @@ class RunReader:
                 taken.append(run)
                 entities += len(run.entities)
         return taken
+
+    def _with_named(self, runs: dict[str, Run]) -> dict[str, Run]:
+        """Put the events that do not say Airflow's run id to those of the same OpenLineage run that do."""
+        named: dict[str, Run] = {}
+        for key, run in runs.items():
+            if "/" not in key:
+                also = [other for other in runs if other.startswith(f"{key}/")] or self._state.runs_under(key)
+                key = next(iter(also), key)
+            known = named.setdefault(key, Run(key))
+            known.paths += run.paths
+            known.events += run.events
+        return named
 
     def _add(self, path: Path, runs: dict[str, Run]) -> None:
         document = self._spool.read(path)
@@ -136,8 +149,8 @@ class RunReader:
     def _translate(self, run: Run) -> bool:
         run.before = self._state.run(run.key)
         try:
-            run.state = run.before.state if run.before else None
-            for event in run.events:
+            run.state, events = latest_start(run.before.state if run.before else None, run.events)
+            for event in events:
                 run.state = unite(run.state, event)
             started = (run.state or {}).get("started")
             run.new = run.before is None and started is not None and self._clock() - started / 1e6 < _NEW_SECONDS

@@ -23,15 +23,44 @@ _QUERY_NAMES = _NAMES | frozenset(
     {"sig", "signature", "xamzsecuritytoken", "xamzsignature", "xamzcredential", "xgoogsignature"}
 )
 
-_USER_AND_PASSWORD = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)[^\s/?#@:]*:[^\s/?#]*@")
-_HTTP_USER = re.compile(r"(?P<scheme>\bhttps?://)[^\s/?#@]+@", re.IGNORECASE)
-_PARAMETER = re.compile(r"(?P<mark>[?&;])(?P<name>[A-Za-z][\w.\-]*)=[^&;#\s\"']*")
-_ASSIGNMENT = re.compile(
-    r"(?P<name>(?<![\w\-])[A-Za-z][A-Za-z_\-]*)"
-    r"(?P<mark>[\"']?\s*(?:=|(?<=[\"'])\s*:)\s*)"
-    r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)"
+# Every repetition below is bounded, or ends at a character at which the next match begins: the time is linear in the text.
+_USER_AND_PASSWORD = re.compile(r"(?<=[A-Za-z0-9+.\-]://)[^\s/?#@:]*:[^\s/?#]*@")
+_ODD_PASSWORD = re.compile(r"(?<=[A-Za-z0-9+.\-]://)(?!\[|arn:)[^\s/?#@:\"']*:(?P<rest>(?:(?!://)[^\s\"'<>,)]){1,300})")
+"""What begins like ``user:password@`` and may have a password in which nobody escaped ``/``, ``?``, ``#``."""
+_HOST = re.compile(r"\[[^\]]*\](?::\d*)?|localhost|[\w\-]+(?:\.[\w\-]+)+|[\w.\-]+:\d+(?:,.*)?")
+_UNTIL_HOST = re.compile(r".*[^/]@(?=(?:\[|[A-Za-z][\w.\-]*(?::\d+)?/|[A-Za-z][\w.\-]*:\d+$))")
+_UNTIL_LAST_HOST = re.compile(r".*[^/]@(?=(?:\[|[A-Za-z][\w.\-]*(?::\d+)?(?:/|$)|\d+(?:\.\d+){3}))")
+_USER = re.compile(r"(?P<scheme>\b(?:https?|postgres(?:ql)?|mysql|mariadb|mssql|hive|kafka)://)[^\s/?#@]+@", re.I)
+"""Schemes whose authority is a server: elsewhere (``abfss``, ``wasbs``) what stands before the ``@`` may be the container."""
+_ORACLE = re.compile(r"(?P<scheme>jdbc:oracle:\w{1,9}:)[^\s/@\"']{0,128}/[^\s']{1,300}@", re.I)
+_QUERY = re.compile(r"\?(?P<query>[^?#\s\"'=]*=[^#\s\"']*)")
+_PARAMETER = re.compile(r"[&;](?P<name>[A-Za-z][\w.\-]*)=[^&;#\s\"']*")
+
+_SECRET_ENDING = re.compile(
+    r"(?:password|passwd|[_\-](?:secret|token|pwd|api[_\-]?key|(?:secret|access|private)[_\-]key))$", re.I
 )
-_BEARER = re.compile(r"\b(?P<scheme>Bearer|Basic)\s+[A-Za-z0-9+/._~\-]{8,}=*")
+_NAMED = re.compile(
+    r"(?<!\w)(?<!\w-)(?P<name>[A-Za-z_][\w\-]{0,60})(?![\w\-])"
+    r"(?:(?:\\*[\"'])?\s*(?:[!:]?={1,3}>?|<>)\s*|\\*[\"']\s*:\s*|[ \t]*:(?![:/])[ \t]*)"
+)
+_OPTION = re.compile(r"(?<![\w\-])--(?P<name>[A-Za-z][\w\-]{0,60})(?![\w\-])(?:[\"'],\s*|[ \t]+)(?!-)")
+_VALUE = re.compile(
+    r"(?P<scheme>(?:Bearer|Basic|Token|Digest|ApiKey|Negotiate)[ \t]+)?"
+    r"(?:\\+\"[^\"\\]*\\*\"?|[a-z]{0,2}(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|\"[^\"\n]+|'[^'\n]+)|[^\s,;&\"']+)",
+    re.I | re.S,
+)
+_SQL_QUOTED = re.compile(
+    r"(?P<start>\b(?:identified\s+(?:with\s+\S{1,64}\s+)?(?:by|as)(?:\s+(?:values|password))?|password)(?:\s*\(\s*|\s+))"
+    r"(?:'(?:[^'\\]|\\.|'')*'|\"[^\"]*\")",
+    re.I | re.S,
+)
+_SQL_BARE = re.compile(
+    r"(?P<start>\b(?:IDENTIFIED\s+BY|(?i:user|role)\s+\S{1,128}\s+(?i:identified\s+by))\s+)[^\s'\";]+"
+)
+_BEARER = re.compile(
+    r"\b(?P<scheme>Bearer\s+(?!(?:tokens?|auth\w*|schemes?|headers?|realm|is|was|of|and|or|credentials?|error)\b)"
+    r"|Basic\s+(?=[A-Za-z0-9+/._~\-]{8}))[A-Za-z0-9+/._~\-]+=*"
+)
 
 
 def _plain(name: str) -> str:
@@ -49,31 +78,67 @@ def plain_names(names: Iterable[str]) -> frozenset[str]:
 
 
 def strip_url(text: str) -> str:
-    """``text`` without the ``user:password@`` of URLs and without their query parameters of secret names."""
+    """``text`` without the ``user:password@`` of URLs and without query parameters of secret names."""
     if "://" in text:
-        text = _USER_AND_PASSWORD.sub(r"\g<scheme>", text)
-        text = _HTTP_USER.sub(r"\g<scheme>", text)
-    if "=" in text and ("://" in text or text.startswith("jdbc:")):
-        text = _PARAMETER.sub(_parameter, text)
-        text = re.sub(r"\?(?=&|$|\s)&?", lambda match: "?" if match[0].endswith("&") else "", text)
+        text = _ODD_PASSWORD.sub(_without_odd_password, text)
+        text = _USER_AND_PASSWORD.sub("", text)
+        text = _USER.sub(r"\g<scheme>", text)
+    if "jdbc:" in text:
+        text = _ORACLE.sub(r"\g<scheme>@", text)
+    if "=" in text:
+        if "?" in text:
+            text = _QUERY.sub(_query, text)
+        if "://" in text or text.startswith("jdbc:"):
+            text = _PARAMETER.sub(lambda match: "" if _plain(match["name"]) in _QUERY_NAMES else match[0], text)
     return text
 
 
-def _parameter(match: re.Match[str]) -> str:
-    if _plain(match["name"]) not in _QUERY_NAMES:
+def _without_odd_password(match: re.Match[str]) -> str:
+    """What follows a password that holds ``/``, ``?`` or ``#``; all of it where the text can be read as a usual URL."""
+    rest = match["rest"]
+    head = re.split("[/?#]", rest, maxsplit=1)[0]
+    _, at, host = head.rpartition("@")
+    if _HOST.fullmatch(host) if at else re.fullmatch(r"\d*(?:[,;].*)?", head):
+        return match[0]  # user:password@host or host:port
+    found = (_UNTIL_HOST if at and ":" not in host else _UNTIL_LAST_HOST).match(rest)
+    return rest[found.end() :] if found and found.end() > len(head) else match[0]
+
+
+def _query(match: re.Match[str]) -> str:
+    first, *others = re.split("([&;])", match["query"])
+    parts = [("", first), *zip(others[::2], others[1::2], strict=True)]
+    kept = [part for part in parts if _plain(part[1].partition("=")[0]) not in _QUERY_NAMES]
+    if len(kept) == len(parts):
         return match[0]
-    return "?" if match["mark"] == "?" else ""
+    return "?" + "".join(mark + part for mark, part in kept).lstrip("&;") if kept else ""
 
 
 def hide_in_text(text: str) -> str:
-    """``text`` with the values of ``password=…`` and the like hidden, and the credentials of its URLs removed."""
+    """``text`` with the values of ``password=…`` and the like hidden, and the credentials of its URLs removed.
+
+    In free text a name is a secret by its ending too: ``PGPASSWORD``, ``my_api_token``.
+    """
     text = strip_url(text)
-    if "=" in text or ":" in text:
-        text = _ASSIGNMENT.sub(_assignment, text)
-    if "earer " in text or "asic " in text:
-        text = _BEARER.sub(rf"\g<scheme> {HIDDEN}", text)
+    if "=" in text or ":" in text or "<>" in text:
+        text = _hide_values(text, _NAMED)
+    if "--" in text:
+        text = _hide_values(text, _OPTION)
+    text = _SQL_QUOTED.sub(rf"\g<start>{HIDDEN}", text)
+    text = _SQL_BARE.sub(rf"\g<start>{HIDDEN}", text)
+    if "earer" in text or "asic" in text:
+        text = _BEARER.sub(rf"\g<scheme>{HIDDEN}", text)
     return text
 
 
-def _assignment(match: re.Match[str]) -> str:
-    return f"{match['name']}{match['mark']}{HIDDEN}" if is_secret(match["name"]) else match[0]
+def _hide_values(text: str, names: re.Pattern[str]) -> str:
+    """``text`` without the values that follow secret names; the values of other names are searched for names in turn."""
+    kept: list[str] = []
+    end = 0
+    for match in names.finditer(text):
+        if match.start() < end or not (is_secret(match["name"]) or _SECRET_ENDING.search(match["name"])):
+            continue
+        value = _VALUE.match(text, match.end())
+        if value:
+            kept += (text[end : match.end()], value["scheme"] or "", HIDDEN)
+            end = value.end()
+    return "".join(kept) + text[end:] if kept else text

@@ -137,6 +137,11 @@ class SenderState:
         claims = self._rows("SELECT type, name FROM claim WHERE run = ?", key)
         return RunState(json.loads(rows[0][0]), frozenset(Ref(*claim) for claim in claims))
 
+    def runs_under(self, key: str) -> list[str]:
+        """The keys ``<key>/…`` of the runs that are known, the one last touched first."""
+        rows = self._rows("SELECT key FROM run WHERE key > ? AND key < ? ORDER BY touched DESC", f"{key}/", f"{key}0")
+        return [row[0] for row in rows]
+
     def save_run(self, key: str, run: RunState, *, ended: bool) -> None:
         """Keep the state of a run; inside a `transaction`."""
         state = json.dumps(run.state, separators=(",", ":"))

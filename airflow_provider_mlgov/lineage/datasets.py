@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from airflow_provider_mlgov.delivery.secrets import strip_url
 from airflow_provider_mlgov.lineage.plain import plain
 
 Json = dict[str, Any]
@@ -29,7 +30,7 @@ def dataset(namespace: str, name: str, facets: Json | None = None) -> Json:
 
 def from_uri(uri: str) -> Json | None:
     """The dataset that a URI names, by OpenLineage's naming rules; None for what is no URI."""
-    parts = urlsplit(uri)
+    parts = urlsplit(strip_url(uri))  # as `clean` does with the names of events: one name through both doors
     if not parts.scheme:
         return None
     rule = _RULES.get(parts.scheme.lower())
@@ -69,7 +70,7 @@ def to_openlineage(asset: Any, lineage_context: Any) -> Any:  # noqa: ARG001 - t
 
 
 def _host(parts: SplitResult) -> str:
-    """``host:port`` without credentials."""
+    """``host:port`` of a server, without the user."""
     host = parts.netloc.rpartition("@")[2]
     port = _PORTS.get(parts.scheme.lower())
     return f"{host}:{port}" if host and port and ":" not in host.rpartition("]")[2] else host
@@ -120,7 +121,7 @@ def _general(parts: SplitResult) -> Json:
     """OpenLineage's general form: scheme and authority, then the path."""
     query = f"?{parts.query}" if parts.query else ""
     path = unquote(parts.path).lstrip("/") + query
-    host = parts.netloc.rpartition("@")[2]
+    host = parts.netloc  # with the container of abfss://container@account
     return dataset(f"{parts.scheme.lower()}://{host}" if host else parts.scheme.lower(), path or "/")
 
 

@@ -21,10 +21,11 @@ A register is ``[event time in µs, rank, value]``. The facets in `KEYWISE` have
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_mlgov.errors import InvalidEventError
+from airflow_provider_mlgov.model.identity import token
 from airflow_provider_mlgov.model.ml import FACET as ML_FACET
 from airflow_provider_mlgov.translate.texts import json_text
 from airflow_provider_mlgov.translate.times import microseconds
@@ -138,10 +139,49 @@ def _datasets(value: object, role: str) -> list[Json]:
 
 
 def run_key(event: Mapping[str, Any]) -> str:
-    """What groups events: the run id; a job or dataset event stands alone, under a digest of itself."""
+    """What groups events: the run id, and Airflow's own where it is known; a job or dataset event stands alone.
+
+    OpenLineage's run id of a task comes from its logical date (or ``run_after``): two DAG runs of one date share it.
+    """
+    own = _own_key(event)
+    run = _airflow_run(event.get("run", {}).get("facets", {}))
+    return f"{own}/{token(run)[:8]}" if run else own
+
+
+def latest_start(state: Json | None, events: Sequence[Json]) -> tuple[Json | None, list[Json]]:
+    """What counts of a run's state and of further events, where the run was deleted and done again under the same name.
+
+    A START after an end begins anew (a task that deferred starts again before its end, a retry is another run): what
+    was told before it is over. The order of ``events`` does not matter.
+    """
+    ordered = sorted(events, key=_time)
+    ended = max((register[0] for register in state["ends"].values()), default=None) if state else None
+    begin = 0
+    for index, event in enumerate(ordered):
+        if event.get("eventType") == "START" and ended is not None and _time(event) > ended:
+            state, ended, begin = None, None, index
+        elif event.get("eventType") in TERMINAL:
+            ended = max(ended or 0, _time(event))
+    return state, ordered[begin:]
+
+
+def _time(event: Json) -> int:
+    return microseconds(event.get("eventTime")) or 0
+
+
+def _own_key(event: Mapping[str, Any]) -> str:
     if "run" in event:
         return str(event["run"]["runId"])
     return hashlib.sha256(json_text(event).encode()).hexdigest()[:32]
+
+
+def _airflow_run(facets: Mapping[str, Any]) -> str | None:
+    """Airflow's run id, as either door says it."""
+    found = facets.get(AIRFLOW_FACET, {}).get("runId")
+    for name in ("airflow", "airflowDagRun"):
+        dag_run = facets.get(name, {}).get("dagRun")
+        found = found or (dag_run.get("run_id") if isinstance(dag_run, dict) else None)
+    return found if isinstance(found, str) and found else None
 
 
 # --- uniting ---------------------------------------------------------------------------------------------------------
@@ -186,7 +226,7 @@ def _lift(event: Json) -> Json:
     state: Json = {
         "v": 1,
         "kind": kind,
-        "key": run_key(event),
+        "key": _own_key(event),
         "job": None,
         "started": time if event_type == "START" else None,
         "first": time,

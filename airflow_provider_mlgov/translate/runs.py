@@ -133,6 +133,10 @@ def _name(
             warnings.append(
                 f"run {state['key']} of task {words['taskId']} has no try number; recorded as a run of a plain job"
             )
+        elif mapping(facet(state["jobFacets"], "jobType")).get("integration") == "AIRFLOW":
+            # Of a task that is set by hand the OpenLineage provider says neither run nor try; our own listener does.
+            warnings.append(f"run {state['key']} of Airflow says not which run it is; left out")
+            return None
         job = state["job"][2]
         if state["kind"] == "job":
             return identity.Job(options.catalog_namespace, job["namespace"], job["name"])

@@ -18,13 +18,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from airflow_env import Recording, run_dag
-from airflow_provider_mlgov.assembly import open_catalog
+from airflow_provider_mlgov.assembly import open_catalog, open_spool
 from airflow_provider_mlgov.catalog.catalog import Catalog
 from airflow_provider_mlgov.model import identity
 
 pytestmark = [pytest.mark.dag_run, pytest.mark.filterwarnings("default")]
 EXAMPLES = Path(__file__).parents[2] / "dags_examples"
 
+NOTHING: dict[str, Any] = {"datasets": [], "inputs": [], "outputs": [], "processes": []}
 STATES = {
     "load_patients": "success",
     "look_for_lab_results": "success",
@@ -79,6 +80,7 @@ class World:
         assert {ti.task_id: str(ti.state) for ti in run.get_task_instances()} == {**STATES, **branch}
         report = self.recording.drain()
         assert report.reason is None, report
+        assert [letter.reason for letter in open_spool(self.recording.settings).dead_letters()] == []
         run_id: str = run.run_id
         return run_id
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_mlgov.catalog.types.definitions import our_types
 from airflow_provider_mlgov.errors import InvalidEventError
-from airflow_provider_mlgov.translate.events import is_terminal, read_event, run_key, unite
+from airflow_provider_mlgov.translate.events import is_terminal, latest_start, read_event, run_key, unite
 from airflow_provider_mlgov.translate.translation import translate
 from translate_events import BUILD, DEPLOYMENT, OPTIONS, as_json, at, state_of, table, task_event, translated
 
@@ -442,3 +442,46 @@ def put(document, place, value):
             return
     if isinstance(document, dict) or (isinstance(document, list) and isinstance(last, int) and last < len(document)):
         document[last] = value
+
+
+def airflow_event(event_type, second, run="r1", **facets):
+    words = {"mlgov_airflow": {"dagId": "d", "runId": run, "taskId": "t"}} if run else {}
+    return read_event(
+        {
+            "eventType": event_type,
+            "eventTime": f"2026-01-01T00:00:{second:02}Z",
+            "run": {"runId": "1", "facets": {**words, **facets}},
+            "job": {"namespace": "n", "name": "d.t"},
+            "inputs": [{"namespace": "file", "name": f"/{second}"}],
+            "outputs": [],
+        }
+    )
+
+
+def test_two_dag_runs_of_one_logical_date_are_two():
+    first, second = (run_key(airflow_event("START", 0, run)) for run in ("r1", "r2"))
+    provider = {"airflow": {"dagRun": {"run_id": "r2"}}}
+    assert first != second
+    assert run_key(airflow_event("START", 0, None, **provider)) == second
+    assert run_key(airflow_event("START", 0, None)) == "1"
+
+
+@given(st.permutations(range(4)), st.booleans())
+def test_a_run_that_was_done_again_begins_anew(order, remembered):
+    told = [
+        airflow_event("START", 0),
+        airflow_event("COMPLETE", 1),
+        airflow_event("START", 20),
+        airflow_event("COMPLETE", 21),
+    ]
+    state = unite(unite(None, told[0]), told[1]) if remembered else None
+    kept, events = latest_start(state, [told[index] for index in order])
+    assert kept is None
+    assert events == told[2:]
+
+
+def test_a_task_that_deferred_starts_twice_and_is_one_run():
+    told = [airflow_event("START", 0), airflow_event("START", 5), airflow_event("COMPLETE", 9)]
+    assert latest_start(None, told) == (None, told)
+    state = unite(None, told[0])
+    assert latest_start(state, told[1:]) == (state, told[1:])
