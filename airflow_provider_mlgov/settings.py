@@ -6,6 +6,7 @@ No default may hold ``%`` or braces: Airflow would interpolate them. Where the r
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -21,6 +22,10 @@ SECTION = "mlgov"
 """The section of airflow.cfg."""
 BACKEND = "airflow_provider_mlgov.lineage.AtlasLineageBackend"
 """What ``[lineage] backend`` names to switch the recording on."""
+
+log = logging.getLogger(__name__)
+_warned: set[str] = set()
+"""The options whose wrong value this process has spoken of."""
 
 Kind = Literal["string", "boolean", "integer", "float"]
 ConfGet = Callable[[str, str], str | None]
@@ -161,6 +166,13 @@ def _positive(value: str) -> float:
     return number
 
 
+def _path(value: str) -> Path:
+    try:
+        return Path(os.path.expandvars(value)).expanduser() if value else Path()
+    except RuntimeError as error:  # no such user
+        raise ValueError(str(error)) from None
+
+
 def _namespace(value: str) -> str:
     try:
         return check_text(value, "a namespace") if value else value
@@ -188,7 +200,7 @@ _READ_TYPE: Mapping[str, Callable[[str], Any]] = {
     "str": str,
     "bool": _boolean,
     "float": _positive,
-    "Path": Path,
+    "Path": _path,
     "tuple[str, ...]": _texts,
 }
 
@@ -229,27 +241,25 @@ class Settings:
             object.__setattr__(self, "spool_folder", home() / "spool")
 
     @classmethod
-    def load(cls, conf_get: ConfGet | None = None) -> Settings:
+    def load(cls, conf_get: ConfGet | None = None, *, tolerant: bool = False) -> Settings:
         """Read the options by ``conf_get``, by default from Airflow's configuration.
 
-        Raises `ConfigurationError` that names the option, what was found and what was wanted.
+        Raises `ConfigurationError` that names the option, what was found and what was wanted. ``tolerant``, for those who record:
+        a wrong value loses no events, but is said once per process, and the default holds.
         """
         read = conf_get or airflow_conf_get
         kinds = {item.name: str(item.type) for item in fields(cls)}
         values: dict[str, Any] = {}
         for option in OPTIONS:
-            text = read(SECTION, option.name)
-            if text is None or not text.strip():
-                text = option.default
-            text = text.strip()
+            parse = _READ.get(option.name, _READ_TYPE[kinds[option.name]])
             try:
-                value = _READ.get(option.name, _READ_TYPE[kinds[option.name]])(text)
-            except ValueError as error:
-                raise ConfigurationError(f"[{SECTION}] {option.name} is {text!r}: {error}") from None
-            values[option.name] = (
-                Path(os.path.expandvars(value)).expanduser() if isinstance(value, Path) and text else value
-            )
-        values["enabled"] = is_enabled(read)
+                values[option.name] = _value(option, read, parse)
+            except Exception as error:  # Airflow's configuration raises errors of its own
+                if not tolerant:
+                    raise
+                _warn(option, error)
+                values[option.name] = parse(option.default)
+        values["enabled"] = values["enabled"] or _backend_is_ours(read)
         return cls(**values)
 
     @property
@@ -282,6 +292,22 @@ def _matches(patterns: tuple[str, ...], *names: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
+def _value(option: Option, read: ConfGet, parse: Callable[[str], Any]) -> Any:
+    text = (read(SECTION, option.name) or "").strip() or option.default
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ConfigurationError(f"[{SECTION}] {option.name} is {text!r}: {error}") from None
+
+
+def _warn(option: Option, error: Exception) -> None:
+    if option.name in _warned:
+        return
+    _warned.add(option.name)
+    said = str(error) if isinstance(error, ConfigurationError) else f"[{SECTION}] {option.name} cannot be read: {error}"
+    log.warning("%s. Until that is mended its default holds: %s", said, option.default or "empty")
+
+
 def home() -> Path:
     """Our folder under ``AIRFLOW_HOME``."""
     return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser() / "mlgov"
@@ -304,5 +330,9 @@ def is_enabled(conf_get: ConfGet | None = None) -> bool:
             return True
     except ValueError as error:
         raise ConfigurationError(f"[{SECTION}] enabled is {text!r}: {error}") from None
+    return _backend_is_ours(read)
+
+
+def _backend_is_ours(read: ConfGet) -> bool:
     backend = (read("lineage", "backend") or "").strip()
     return backend == BACKEND or backend == BACKEND.replace(".lineage.", ".lineage.backend.")

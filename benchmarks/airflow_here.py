@@ -12,7 +12,7 @@ from typing import Any
 
 def prepare(home: Path, options: Mapping[str, str]) -> None:
     """Set the environment up and make the database. Call it before anything imports Airflow."""
-    (home / "dags").mkdir(parents=True)
+    (home / "dags").mkdir(parents=True, exist_ok=True)
     os.environ.update(
         {
             "AIRFLOW_HOME": str(home),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_mlgov import settings as settings_module
 from airflow_provider_mlgov.errors import ConfigurationError
 from airflow_provider_mlgov.settings import BACKEND, OPTIONS, Settings, is_enabled
 
@@ -59,6 +61,41 @@ def test_two_switches(options: dict[str, str], enabled: bool) -> None:
 def test_a_wrong_value_names_its_option(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"^\[mlgov\] {name} is .*: "):
         Settings.load(reader(**{name: value}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("send_budget", "abc"), ("enabled", "perhaps"), ("s3_scheme", "s4"), ("spool_folder", "~nobody-here/x")],
+)
+def test_who_records_takes_the_default_and_says_so_once(
+    name: str, value: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings_module, "_warned", set())
+    options = reader(**{name: value, "lineage_backend": BACKEND, "dags": "a_*"})
+    with pytest.raises(ConfigurationError, match=rf"^\[mlgov\] {name} is "):
+        Settings.load(options)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert Settings.load(options, tolerant=True) == Settings(enabled=True, dags=("a_*",))
+    [record] = caplog.records
+    assert record.getMessage().startswith(f"[mlgov] {name} is {value!r}: ")
+    assert "its default holds" in record.getMessage()
+
+
+def test_who_records_outlives_a_configuration_that_cannot_be_read(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings_module, "_warned", set())
+
+    def read(section: str, name: str) -> str | None:
+        if name == "namespace":
+            raise LookupError("no such secret")
+        return None
+
+    with pytest.raises(LookupError):
+        Settings.load(read)
+    assert Settings.load(read, tolerant=True) == Settings()
+    assert "[mlgov] namespace cannot be read: no such secret." in caplog.text
 
 
 def test_lists_and_paths(monkeypatch: pytest.MonkeyPatch) -> None:

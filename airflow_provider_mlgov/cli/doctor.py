@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import time
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -14,12 +15,16 @@ from airflow_provider_mlgov import __version__, _compat
 from airflow_provider_mlgov.assembly import open_spool
 from airflow_provider_mlgov.catalog.types.apply import plan
 from airflow_provider_mlgov.cli.context import Context, conf_get
-from airflow_provider_mlgov.cli.output import say
-from airflow_provider_mlgov.cli.spool import breaker_words
+from airflow_provider_mlgov.cli.output import age, say
+from airflow_provider_mlgov.cli.spool import breaker_words, written
+from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.errors import ConfigurationError, MlgovError
+from airflow_provider_mlgov.lineage import followup
 from airflow_provider_mlgov.settings import BACKEND, Settings
 
 TRANSPORT = "airflow_provider_mlgov.lineage.AtlasTransport"
+_LONG_SECONDS = 600.0
+"""What waits longer than this was forgotten, or belongs to a task that still runs."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +132,7 @@ def _spool(context: Context) -> Iterator[Finding]:
         place = spool.root if spool.root.exists() else next(folder for folder in spool.root.parents if folder.exists())
         if not os.access(place, os.W_OK | os.X_OK):
             yield Finding("WRONG", "spool", f"{place} cannot be written by this user")
-        waiting = f"{counts.waiting} events wait in {spool.root}"
-        yield Finding("note" if counts.waiting else "ok", "spool", waiting)
+        yield _waiting(context.settings, spool)
     except MlgovError as error:
         yield Finding("WRONG", "spool", str(error))
         return
@@ -138,3 +142,23 @@ def _spool(context: Context) -> Iterator[Finding]:
         yield Finding("note", "set aside", f"{counts.odd} files in {spool.root / 'odd'}")
     breaker = breaker_words(spool)
     yield Finding("ok" if breaker == "closed" else "WRONG", "breaker", breaker)
+
+
+def _waiting(settings: Settings, spool: Spool) -> Finding:
+    """What waits, and whether anything will take it."""
+    events = [written(path) for path in spool.waiting()]
+    runs = [path.stat().st_mtime for path, _ in followup.notes(settings)]
+    said = f"{len(events)} events wait in {spool.root}"
+    if runs:
+        said += f", and {len(runs)} notes about runs that ended"
+    if not events and not runs:
+        return Finding("ok", "spool", said)
+    oldest = age(time.time() - min(events + runs))
+    said += f", the oldest written {oldest}"
+    if not settings.delivery_process:
+        why = "[mlgov] delivery_process is off, so only the end of a task sends events: run `mlgov spool drain`"
+        return Finding("WRONG", "spool", f"{said}; {why}")
+    if time.time() - min(events + runs) > _LONG_SECONDS:
+        why = "unless its task still runs, nothing takes them: is a scheduler running here? `mlgov spool drain` sends them"
+        return Finding("WRONG", "spool", f"{said}; {why}")
+    return Finding("note", "spool", said)

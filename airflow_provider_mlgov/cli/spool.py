@@ -71,7 +71,9 @@ def list_events(arguments: Namespace) -> int:
     return 0
 
 
-def _about(event: dict[str, object]) -> str:
+def _about(event: object) -> str:
+    if not isinstance(event, dict):  # whatever was put into the spool waits there, or was buried
+        return f"no event: {event!r:.60}"
     job = event.get("job")
     name = job.get("name") if isinstance(job, dict) else None
     run = event.get("run")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.settings import Settings
@@ -23,6 +23,8 @@ GRACE_SECONDS = 5.0
 """How long after the end of a DAG run its tasks may still report."""
 _STARTING_SECONDS = 10.0
 _LOCK = "delivery.lock"
+LOG = "delivery.log"
+_LOG_BYTES = 1_000_000
 
 
 class _Started:
@@ -47,14 +49,24 @@ def wake(settings: Settings) -> None:
     if starting and time.monotonic() - _Started.time < _STARTING_SECONDS:
         return
     _Started.time = time.monotonic()
-    _Started.process = subprocess.Popen(  # noqa: S603 - our own module
-        [sys.executable, "-m", "airflow_provider_mlgov.lineage.child", str(settings.spool_folder)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C at the scheduler is not meant for it
-        # 3.x gives a process the Connections of the database only where this says that it is none of a task
-        env={**os.environ, "_AIRFLOW_PROCESS_CONTEXT": "server"},
-    )
+    with _log_file(settings.spool_folder) as output:
+        _Started.process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "airflow_provider_mlgov.lineage.child", str(settings.spool_folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=output,  # with ours it would keep open the pipe of whoever reads what the parent prints
+            start_new_session=True,  # Ctrl-C at the scheduler is not meant for it
+            # 3.x gives a process the Connections of the database only where this says that it is none of a task
+            env={**os.environ, "_AIRFLOW_PROCESS_CONTEXT": "server"},
+        )
+
+
+def _log_file(folder: Path) -> IO[bytes]:
+    """What the delivery process says, begun anew when it is large."""
+    path = folder / LOG
+    large = path.exists() and path.stat().st_size > _LOG_BYTES
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if large else os.O_APPEND)
+    return os.fdopen(os.open(path, flags, 0o600), "ab")
 
 
 def main(spool_folder: str, *, idle_seconds: float = IDLE_SECONDS, grace_seconds: float = GRACE_SECONDS) -> int:
@@ -69,8 +81,8 @@ def main(spool_folder: str, *, idle_seconds: float = IDLE_SECONDS, grace_seconds
         return 0
     from airflow_provider_mlgov.settings import Settings
 
-    settings = Settings.load()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s mlgov delivery: %(message)s")
+    settings = Settings.load(tolerant=True)
     work = Work(settings, grace_seconds)
     last = time.monotonic()
     while True:

@@ -114,7 +114,15 @@ def _hook_entries() -> Iterable[tuple[tuple[str, str, str, int, int], Literal["i
         for info in getattr(collected, direction):
             asset = getattr(info, "asset", None) or getattr(info, "dataset", None)
             if asset is not None and not is_ours(asset.uri):
-                yield (direction, asset.uri, repr(asset.extra), id(info.context), info.count), direction, asset
+                yield (direction, asset.uri, _shown(asset.extra), id(info.context), info.count), direction, asset
+
+
+def _shown(thing: Any) -> str:
+    """The ``repr`` of a foreign object; where it has none, what can be said without asking it."""
+    try:
+        return repr(thing)
+    except (Exception, SystemExit):  # noqa: BLE001 - foreign code may raise anything, as in `guarded`
+        return f"<{type(thing).__name__} at {id(thing):#x}>"
 
 
 def guarded(what: str, call: Callable[[], Any]) -> Any:
@@ -153,10 +161,10 @@ def collect(
     runtime = runtime or declared.Runtime()
     reader = declared.Reader(task, attempt, namespace, runtime, render)
     for thing in _listed(getattr(task, "inlets", None)):
-        for dataset in guarded(f"inlet {thing!r:.100}", lambda: reader.inputs(thing, collected.inputs)) or ():  # noqa: B023
+        for dataset in guarded(f"inlet {_shown(thing):.100}", lambda: reader.inputs(thing, collected.inputs)) or ():  # noqa: B023
             collected.add("inputs", dataset)
     for thing in _listed(getattr(task, "outlets", None)):
-        for dataset in guarded(f"outlet {thing!r:.100}", lambda: reader.outputs(thing, collected.outputs)) or ():  # noqa: B023
+        for dataset in guarded(f"outlet {_shown(thing):.100}", lambda: reader.outputs(thing, collected.outputs)) or ():  # noqa: B023
             collected.add("outputs", dataset)
     return collected
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import time
 from collections.abc import Iterable, Iterator
@@ -53,7 +52,7 @@ def note_attempt(settings: Settings, task_instance: Any, state: str | None, erro
 def _write(settings: Settings, name: str, note: Json) -> None:
     folder = settings.spool_folder / _FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = folder / f"{name}.{os.getpid()}.tmp"
+    temporary = folder / f"{name}.{secrets.token_hex(8)}.tmp"
     temporary.write_text(json.dumps(note), encoding="utf-8")
     temporary.replace(folder / f"{name}.json")
 
@@ -69,13 +68,45 @@ def notes(settings: Settings, *, age: float = 0.0) -> Iterator[tuple[Path, Json]
         if written > time.time() - age:
             continue
         try:
-            note = json.loads(path.read_text(encoding="utf-8"))
+            yield path, _read(path)
         except FileNotFoundError:
             continue
         except ValueError:
-            path.unlink(missing_ok=True)
-            continue
-        yield path, note
+            _remove_damaged(path)
+
+
+def claimed(settings: Settings, *, age: float = 0.0) -> Iterator[tuple[Path, Json]]:
+    """The same, each under a name of its own that nobody writes again: so it can be removed after slow work.
+
+    A run that was cleared may end again meanwhile; its newer note is another file then. What is not removed stays a note.
+    """
+    for path, _ in notes(settings, age=age):
+        with contextlib.suppress(
+            FileNotFoundError, ValueError
+        ):  # another process took it; `notes` removes what is damaged
+            own = _rename(path)
+            if own.stat().st_mtime <= time.time() - age:  # else it was replaced just now, and is too young
+                yield own, _read(own)
+
+
+def _read(path: Path) -> Json:
+    note = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(note, dict):
+        raise ValueError("no note")
+    return note
+
+
+def _rename(path: Path) -> Path:
+    return path.rename(path.with_name(f"{path.name.partition('.')[0]}.{secrets.token_hex(8)}.json"))
+
+
+def _remove_damaged(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        own = _rename(path)
+        try:
+            _read(own)  # a sound one may have taken its place: that stays
+        except ValueError:
+            own.unlink(missing_ok=True)
 
 
 def waiting(settings: Settings) -> bool:

@@ -55,7 +55,7 @@ class AtlasListener:
     @cached_property
     def settings(self) -> Settings:
         """The options of this process."""
-        return self._given or Settings.load()
+        return self._given or Settings.load(tolerant=True)
 
     @cached_property
     def _outbox(self) -> Outbox:

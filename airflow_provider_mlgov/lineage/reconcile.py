@@ -44,7 +44,7 @@ def reconcile(settings: Settings, *, age: float = 0.0) -> int:
     spool: send afterwards. Send before it too, since what the catalogue does not know counts as not reported.
     """
     settled = 0
-    for path, note in followup.notes(settings, age=age):
+    for path, note in followup.claimed(settings, age=age):
         dag_id, run_id = str(note.get("dagId")), str(note.get("runId"))
         if isinstance(note.get("attempt"), dict):
             _report_attempt(settings, dag_id, run_id, note["attempt"])

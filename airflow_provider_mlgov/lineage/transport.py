@@ -49,7 +49,7 @@ class AtlasTransport(Transport):
     def __init__(self, config: AtlasConfig | None = None) -> None:
         super().__init__()
         self.config = config or AtlasConfig()
-        self._settings = Settings.load()
+        self._settings = Settings.load(tolerant=True)
 
     def emit(self, event: Event) -> None:
         """Take an event. An exception becomes a warning in the log of the task (the provider sees to that)."""

@@ -40,12 +40,13 @@ def run_graph(catalog: Catalog, dag_id: str, run_id: str, namespace: str) -> Run
     builder = _Builder()
     for attempt, io in read:
         builder.add(attempt, io)
+    attempts = tuple(attempt for attempt, _ in read)
     known = facts.of_entities(catalog, builder.uses)
     graph = builder.graph(known)
     deployments = {node.ref: node.facts for node in graph.nodes if node.ref.type_name == identity.Deployment.type_name}
     return RunGraph(
-        run=_run(name, stored),
-        attempts=tuple(attempt for attempt, _ in read),
+        run=_run(name, stored, attempts),
+        attempts=attempts,
         graph=graph,
         endpoints=standings(catalog, deployments),
     )
@@ -161,8 +162,11 @@ class _Builder:
         )
 
 
-def _run(name: identity.DagRun, stored: Json | None) -> Run:
+def _run(name: identity.DagRun, stored: Json | None, attempts: Iterable[Attempt]) -> Run:
     values: Mapping[str, Any] = stored["attributes"] if stored else {}
+    started, logical_date = values.get("startTime") or None, values.get("logicalDate") or None
+    if started and started == logical_date:  # `airflow dags test` of 2.11 says that a run began at its logical date
+        started = min((attempt.started for attempt in attempts if attempt.started is not None), default=started)
     return Run(
         ref=Ref(name.type_name, str(name)),
         dag_id=name.dag,
@@ -171,9 +175,9 @@ def _run(name: identity.DagRun, stored: Json | None) -> Run:
         known=stored is not None,
         state=values.get("state"),
         run_type=values.get("runType"),
-        started=values.get("startTime") or None,
+        started=started,
         ended=values.get("endTime") or None,
-        logical_date=values.get("logicalDate") or None,
+        logical_date=logical_date,
         dag_version=values.get("dagVersion"),
     )
 

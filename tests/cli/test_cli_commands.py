@@ -18,7 +18,9 @@ from airflow_provider_mlgov import __version__
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
 from airflow_provider_mlgov.catalog.types.apply import ensure_types
 from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.lineage import followup
 from airflow_provider_mlgov.model import identity
+from airflow_provider_mlgov.settings import Settings
 from lineage_world import AIR, World, shop_run
 
 Result = subprocess.CompletedProcess[str]
@@ -323,6 +325,46 @@ def test_dead_letters(home: Path) -> None:
     name = listed.split()[0]
     assert mlgov(home, "spool", "retry", name).stdout.startswith("1 events wait again")
     assert mlgov(home, "spool", "status").returncode == 0
+
+
+@pytest.mark.parametrize("odd", [5, [], None, "text"])
+def test_what_is_no_event_is_listed_too(home: Path, odd: object) -> None:
+    spool = Spool(home / "mlgov" / "spool")
+    spool.append(odd)  # type: ignore[arg-type] # whatever another program put there
+    spool.append(event("load"))
+    spool.bury([odd], "no event")  # type: ignore[list-item]
+    spool.bury([event("load")], "refused")
+    dead = mlgov(home, "spool", "list", "--dead")
+    assert dead.returncode == 0, dead.stderr
+    assert f"no event: {odd!r}" in dead.stdout
+    assert "COMPLETE shop.load" in dead.stdout
+    waiting = mlgov(home, "spool", "list")
+    assert waiting.returncode == 0, waiting.stderr
+    assert "COMPLETE shop.load" in waiting.stdout
+
+
+@pytest.mark.usefixtures("catalog")
+def test_doctor_says_what_nothing_will_take(home: Path) -> None:
+    spool = Spool(home / "mlgov" / "spool")
+    path = spool.append(event("load"))
+    fresh = mlgov(home, "doctor", AIRFLOW__MLGOV__ENABLED="true")
+    assert fresh.returncode == 0, fresh.stdout
+    assert "note   spool" in fresh.stdout
+    off = mlgov(home, "doctor", AIRFLOW__MLGOV__ENABLED="true", AIRFLOW__MLGOV__DELIVERY_PROCESS="false")
+    assert off.returncode == 1
+    assert "delivery_process is off" in off.stdout
+    assert "all well" not in off.stdout
+    old = f"{time.time_ns() - 3_600_000_000_000:020d}"
+    path.rename(path.with_name(old + path.name[20:]))
+    forgotten = mlgov(home, "doctor", AIRFLOW__MLGOV__ENABLED="true")
+    assert forgotten.returncode == 1
+    assert "the oldest written 60 min ago" in forgotten.stdout
+    assert "nothing takes them" in forgotten.stdout
+    path.with_name(old + path.name[20:]).unlink()
+    followup.note_run(Settings(spool_folder=spool.root, embedded_path=home / "x.db"), "d", "r")
+    noted = mlgov(home, "doctor", AIRFLOW__MLGOV__ENABLED="true", AIRFLOW__MLGOV__DELIVERY_PROCESS="false")
+    assert noted.returncode == 1
+    assert "1 notes about runs that ended" in noted.stdout
 
 
 def test_drain_says_why_events_wait(home: Path) -> None:

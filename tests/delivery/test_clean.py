@@ -161,19 +161,18 @@ def test_urls_lose_credentials(text, kept):
     ],
 )
 def test_texts_lose_assigned_secrets(text, kept):
-    assert hide_in_text(text) == kept
+    assert hide_in_text(text) == hide_in_text(kept) == kept
 
 
 @pytest.mark.parametrize(
     "piece",
-    """
-    a a- a-- a= a=" a:' password=" password password\\" a://u:x/ ://u:x@ http://a@ ? ?a= &a= ;a= -- --token jdbc:oracle:thin:a/ Bearer
-    identified_ user_ password_ password( '' \\ \\" =
-    """.split()
-    + [" ", "\n", "a ", "user a ", "identified by ", "password: "],
+    [
+        *r"""a a- a-- a= a=" a:' password= password=" password\" password='\ password( \ \" = '' ? ?a= &a= ;a= --""".split(),
+        *"a://u:x/ ://u:x@ a://u:x@y/ http://a@ jdbc:oracle:thin:a/ --token Bearer _ -".split(),
+        *(" ", "\n", "a ", "user a ", "identified with ", "identified by ", "password: ", "password ", "password ''' "),
+    ],
 )
 def test_long_texts_take_linear_time(piece):
-    piece = piece.replace("_", " ")
     for text in (
         piece * (100_000 // len(piece)),
         "password" + piece * (100_000 // len(piece)),

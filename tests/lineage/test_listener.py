@@ -89,6 +89,26 @@ def test_the_end_of_a_dag_run_is_an_event_and_a_note(settings: Settings) -> None
     assert list(followup.notes(settings, age=60)) == []
 
 
+def test_a_wrong_option_loses_no_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_provider_mlgov.assembly import open_spool
+
+    monkeypatch.setattr("airflow_provider_mlgov.settings._warned", set())
+    monkeypatch.setenv("AIRFLOW__MLGOV__SEND_BUDGET", "abc")
+    monkeypatch.setenv("AIRFLOW__MLGOV__SPOOL_FOLDER", str(tmp_path / "spool"))
+    listener = AtlasListener()
+    listener.on_dag_run_running(dag_run(), "")
+    assert open_spool(listener.settings).counts().waiting == 1
+    assert listener.settings.send_budget == 5.0
+
+
+def test_the_other_door_bears_a_wrong_option_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_provider_mlgov.lineage.transport import AtlasTransport
+
+    monkeypatch.setattr("airflow_provider_mlgov.settings._warned", set())
+    monkeypatch.setenv("AIRFLOW__MLGOV__SEND_BUDGET", "abc")
+    assert AtlasTransport()._settings.send_budget == 5.0
+
+
 def test_a_daemon_never_sends_nor_opens_a_catalogue(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("a scheduler hook must not do this")

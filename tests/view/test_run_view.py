@@ -120,6 +120,24 @@ def test_a_run_known_by_its_task_runs_only(world: World) -> None:
     assert "none: no task run that succeeded read or wrote anything" in text
 
 
+def test_a_run_that_airflow_dates_back_to_its_logical_date(world: World) -> None:
+    day = 1_714_867_200_000  # `airflow dags test D 2024-05-05` of 2.11
+    world.dag_run("dated", startTime=day, logicalDate=day, state="success")
+    assert run_graph(world.catalog, "shop", "dated", AIR).run.started == day  # nothing says better
+    world.task_run("dated", "load", at=5, state="success")
+    world.task_run("dated", "train", at=7, state="success")
+    first = run_graph(world.catalog, "shop", "dated", AIR).attempts[0].started
+    assert first
+    world.dag_run("dated", startTime=day, logicalDate=day, endTime=first + 9_000, state="success")
+    view = run_graph(world.catalog, "shop", "dated", AIR)
+    assert view.run.started == first
+    assert "9.0 s" in render(view).splitlines()[1]
+    assert view.run.logical_date == day
+    world.dag_run("real", startTime=day + 1, logicalDate=day)
+    world.task_run("real", "load", at=5, state="success")
+    assert run_graph(world.catalog, "shop", "real", AIR).run.started == day + 1
+
+
 def test_more_task_runs_than_a_page_holds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_mlgov.view.graph._PAGE", 7)
     world.dag_run("many")

@@ -1,0 +1,101 @@
+"""Notes survive whatever happens while they are worked on."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_mlgov.lineage import followup, reconcile
+from airflow_provider_mlgov.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(spool_folder=tmp_path / "spool", embedded_path=tmp_path / "catalog.db")
+
+
+def skips(settings: Settings) -> list[list[str]]:
+    return sorted(note["skip"] for _, note in followup.notes(settings))
+
+
+def test_a_newer_note_of_the_same_run_is_not_removed_unread(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followup.note_run(settings, "d", "r", ["old"])
+    seen: list[Any] = []
+
+    def slow(settings: Settings, dag_id: str, run_id: str, skip: frozenset[str]) -> int:
+        seen.append(sorted(skip))
+        if skip == {"old"}:
+            followup.note_run(settings, "d", "r", ["new"])  # cleared, and ended again
+        return 0
+
+    monkeypatch.setattr(reconcile, "reconcile_run", slow)
+    assert reconcile.reconcile(settings) == 1
+    assert skips(settings) == [["new"]]
+    assert reconcile.reconcile(settings) == 1
+    assert seen == [["old"], ["new"]]
+    assert not followup.waiting(settings)
+
+
+def test_a_note_stays_if_the_work_fails(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    followup.note_run(settings, "d", "r", ["old"])
+
+    def fails(*args: Any) -> int:
+        raise OSError("no database")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reconcile, "reconcile_run", fails)
+        for _ in range(2):
+            with pytest.raises(OSError, match="no database"):
+                reconcile.reconcile(settings)
+    followup.note_run(settings, "d", "r", ["new"])
+    assert skips(settings) == [["new"], ["old"]]
+    monkeypatch.setattr(reconcile, "reconcile_run", lambda *args: 0)
+    assert reconcile.reconcile(settings) == 2
+    assert not followup.waiting(settings)
+
+
+def test_a_note_that_was_replaced_before_it_was_claimed_has_its_grace(settings: Settings) -> None:
+    followup.note_run(settings, "d", "r", ["old"])
+    followup.note_run(settings, "d", "s", ["other"])
+    for path, _ in followup.notes(settings):
+        os.utime(path, (time.time() - 60, time.time() - 60))
+    found = followup.claimed(settings, age=30)
+    first = next(found)[1]["runId"]
+    replaced = "s" if first == "r" else "r"
+    followup.note_run(settings, "d", replaced, ["new"])
+    assert list(found) == []
+    assert ["new"] in skips(settings)
+
+
+def test_who_comes_second_gets_nothing(settings: Settings) -> None:
+    for run in ("r", "s"):
+        followup.note_run(settings, "d", run)
+    found = followup.claimed(settings)
+    next(found)[0].unlink()
+    [(path, _)] = followup.notes(settings)
+    path.unlink()  # another process had it
+    assert list(found) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "5", "[]", "null"])
+def test_what_is_damaged_is_removed(settings: Settings, text: str) -> None:
+    followup.note_run(settings, "d", "r")
+    folder = settings.spool_folder / "followup"
+    (folder / "run-damaged.json").write_text(text)
+    assert [note["runId"] for _, note in followup.notes(settings)] == ["r"]
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_a_sound_note_in_place_of_a_damaged_one_stays(settings: Settings) -> None:
+    followup.note_run(settings, "d", "r", ["new"])
+    [path] = (settings.spool_folder / "followup").iterdir()
+    followup._remove_damaged(path)
+    assert skips(settings) == [["new"]]
+    assert json.loads(next(iter((settings.spool_folder / "followup").iterdir())).read_text())["runId"] == "r"
