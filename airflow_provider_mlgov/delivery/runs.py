@@ -39,6 +39,8 @@ class Run:
     warnings: tuple[str, ...] = ()
     new: bool = False
     """It began a moment ago, and nothing of it was sent."""
+    anew: bool = False
+    """It was deleted and done again: what its first life did is over."""
 
     @property
     def refs(self) -> list[Ref]:
@@ -84,7 +86,9 @@ class Run:
         return self.entity is not None and self.entity.type_name != "mlgov_dag_run"
 
     def _given_up(self) -> frozenset[Ref]:
-        return self.before.processes - self.processes if self.before and self.processes else frozenset()
+        if self.before is None or not (self.processes or (self.anew and self.ended)):
+            return frozenset()
+        return self.before.processes - self.processes
 
 
 class RunReader:
@@ -150,6 +154,7 @@ class RunReader:
         run.before = self._state.run(run.key)
         try:
             run.state, events = latest_start(run.before.state if run.before else None, run.events)
+            run.anew = run.before is not None and run.state is None
             for event in events:
                 run.state = unite(run.state, event)
             started = (run.state or {}).get("started")

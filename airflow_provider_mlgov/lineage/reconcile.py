@@ -35,6 +35,8 @@ class Ended:
     state: str
     facts: Json
     end: datetime | None
+    told: datetime | None = None
+    """When Airflow wrote it down: later than `end` where somebody changed the state by hand."""
 
 
 def reconcile(settings: Settings, *, age: float = 0.0) -> int:
@@ -113,7 +115,7 @@ def _put(settings: Settings, run: event.Run, end: Ended, source: str, *, error: 
     kind = event.EVENT_TYPES[end.state]
     namespace = event.openlineage_namespace()
     open_outbox(settings).put(
-        event.task_event(kind, end.attempt, run, ours, job_namespace=namespace, time=end.end, error=error)
+        event.task_event(kind, end.attempt, run, ours, job_namespace=namespace, time=end.told or end.end, error=error)
     )
 
 
@@ -131,7 +133,7 @@ def _from_airflow(dag_id: str, run_id: str) -> tuple[event.Run, list[Ended]]:
                 state = str(getattr(row.state, "value", row.state) or "")
                 if state in event.EVENT_TYPES:
                     attempt = attempt_of(row)
-                    ended[attempt] = Ended(attempt, state, _facts_of(row), row.end_date)
+                    ended[attempt] = Ended(attempt, state, _facts_of(row), row.end_date, getattr(row, "updated_at", None))
     return run, list(ended.values())
 
 

@@ -45,7 +45,7 @@ def decode_part(text: str) -> str:
 
 def token(*parts: str) -> str:
     """A hex token of 32 characters for ``parts``: what Atlas's index can filter by (it cannot by ``/`` or ``@``)."""
-    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
+    return hashlib.sha256("\x00".join(parts).encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 @lru_cache(maxsize=64)

@@ -33,6 +33,7 @@ _REQUIRED = {
     DEPLOYMENT: ("createTime", "deployedTime", "status", "cpuMillicores"),
 }
 """Attributes that Atlas wants in every write, even where the stored value stays."""
+_RUNS = frozenset({"mlgov_task_run", "mlgov_dag_run", "mlgov_job_run"})
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,12 @@ def _final(entity: Entity, known: Mapping[str, Any] | None) -> Entity:
         )
     if latest:
         stored = {name: known[name] for name in entity.latest if known.get(name) is not None}
-        if known.get(FACTS_TIME) is not None and _order(stored, known[FACTS_TIME]) > _order(
-            entity.latest, entity.as_of
+        # A run's own entity, told again at the same time, is what all its events come to; other ties go by name.
+        again = entity.type_name in _RUNS and known.get(FACTS_TIME) == entity.as_of
+        if (
+            not again
+            and known.get(FACTS_TIME) is not None
+            and _order(stored, known[FACTS_TIME]) > _order(entity.latest, entity.as_of)
         ):
             latest = {}
         else:

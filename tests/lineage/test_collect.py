@@ -29,7 +29,10 @@ class Mute:
 
 
 @pytest.mark.parametrize("error", [ValueError, RecursionError, SystemExit])
-def test_an_inlet_or_outlet_without_repr(error: type[BaseException], caplog: pytest.LogCaptureFixture) -> None:
+def test_an_inlet_or_outlet_without_repr(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_compat, "hook_lineage_collected", lambda: None)
     task = SimpleNamespace(task_id="t", inlets=[Mute(error), TABLE], outlets=[Mute(error), TABLE])
     with caplog.at_level(logging.WARNING):
         found = collect(task, None, Attempt("d", "r", "t", -1, 1), phase="complete", namespace="n", facts=Facts())

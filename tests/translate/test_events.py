@@ -485,3 +485,7 @@ def test_a_task_that_deferred_starts_twice_and_is_one_run():
     assert latest_start(None, told) == (None, told)
     state = unite(None, told[0])
     assert latest_start(state, told[1:]) == (state, told[1:])
+
+
+def test_a_run_id_that_is_no_text_of_utf_8_has_a_key():
+    assert run_key(airflow_event("START", 0, "\ud800")) != run_key(airflow_event("START", 0, "r1"))
