@@ -133,7 +133,9 @@ def _from_airflow(dag_id: str, run_id: str) -> tuple[event.Run, list[Ended]]:
                 state = str(getattr(row.state, "value", row.state) or "")
                 if state in event.EVENT_TYPES:
                     attempt = attempt_of(row)
-                    ended[attempt] = Ended(attempt, state, _facts_of(row), row.end_date, getattr(row, "updated_at", None))
+                    ended[attempt] = Ended(
+                        attempt, state, _facts_of(row), row.end_date, getattr(row, "updated_at", None)
+                    )
     return run, list(ended.values())
 
 

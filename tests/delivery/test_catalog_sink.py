@@ -307,3 +307,24 @@ def test_types_are_left_alone_where_that_is_wanted(spool, catalog):
     assert "run 'mlgov types apply'" in report.reason
     assert spool.counts().waiting
     assert catalog.type_definition("mlgov_task") is None
+
+
+def test_a_run_done_again_that_fails_gives_up_what_it_did_first(spool, catalog):
+    put(spool, table_run())
+    assert send(spool, catalog).outcome == "done"
+    assert count(catalog, "mlgov_task_process") == 1
+    put(spool, [task_event("START", seconds=60), task_event("FAIL", seconds=61, state="failed")])
+    assert send(spool, catalog).outcome == "done"
+    assert count(catalog, "mlgov_task_process") == 0
+
+
+@pytest.mark.parametrize("late", ["db.s.aaa", "db.s.zzz"])
+def test_a_run_that_grew_shows_what_it_read(spool, catalog, late):
+    put(spool, table_run())
+    assert send(spool, catalog).outcome == "done"
+    put(spool, [task_event("COMPLETE", seconds=5, inputs=(dataset(late),))])
+    assert send(spool, catalog).outcome == "done"
+    run = catalog.get("mlgov_task_run", RUN)["attributes"]
+    (process,) = catalog.search("mlgov_task_process", attributes=["processKey"])
+    assert run["processKey"] == process["attributes"]["processKey"]
+    assert late in run["io"]
