@@ -234,8 +234,11 @@ def _succession(batch: Iterable[Entity], stored: Stored) -> tuple[dict[Ref, Enti
                 continue
             stopped = {"status": "stopped", "stoppedTime": follower.time}
             if one.entity is not None:
+                # Told again: who followed it first is known already, and the endpoint may have moved on since.
+                before = _attributes(stored, one.entity.ref).get("stoppedTime") or follower.time
+                end = before if one.time < before < follower.time else follower.time
                 changed[one.entity.ref] = replace(
-                    one.entity, latest={**one.entity.latest, **stopped}, as_of=follower.time
+                    one.entity, latest={**one.entity.latest, **stopped, "stoppedTime": end}, as_of=end
                 )
             elif _still_serves(_attributes(stored, Ref(DEPLOYMENT, one.name)), follower.time):
                 updates.append(Update(DEPLOYMENT, one.name, {**stopped, FACTS_TIME: follower.time}))

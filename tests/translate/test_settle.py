@@ -104,6 +104,15 @@ def test_a_stopped_deployment_stays_stopped_when_its_making_is_told_again():
     assert store.get(name_of("r1"), "stoppedTime") == stopped, "it had stopped before it was replaced"
 
 
+def test_a_deployment_told_again_keeps_the_time_when_it_was_stopped():
+    store = Store()
+    first, second, third = deployed("r1", 10), deployed("r2", 20, "b2"), deployed("r3", 30)
+    for told in (first, second, third, first):
+        store.deliver(told)
+    assert store.get(name_of("r1"), "stoppedTime") == store.get(name_of("r2", "b2"), "deployedTime")
+    assert store.get(name_of("r1"), "status") == "stopped"
+
+
 def test_the_same_revision_put_into_service_again_serves():
     store = Store()
     for translation in (deployed("r1", 10), deployed("r2", 20), deployed("r1", 30)):
