@@ -12,7 +12,7 @@ from airflow_provider_mlgov.delivery.sinks.sink import Parcel, RunShare
 from airflow_provider_mlgov.delivery.state import RunState, SenderState
 from airflow_provider_mlgov.errors import InvalidEventError
 from airflow_provider_mlgov.model.entity import Entity, Ref
-from airflow_provider_mlgov.translate.events import is_terminal, latest_start, read_event, run_key, unite
+from airflow_provider_mlgov.translate.events import is_terminal, live, read_event, run_key
 from airflow_provider_mlgov.translate.settle import merge
 from airflow_provider_mlgov.translate.translation import translate
 
@@ -153,10 +153,7 @@ class RunReader:
     def _translate(self, run: Run) -> bool:
         run.before = self._state.run(run.key)
         try:
-            run.state, events = latest_start(run.before.state if run.before else None, run.events)
-            run.anew = run.before is not None and run.state is None
-            for event in events:
-                run.state = unite(run.state, event)
+            run.state, run.anew = live(run.before.state if run.before else None, run.events)
             started = (run.state or {}).get("started")
             run.new = run.before is None and started is not None and self._clock() - started / 1e6 < _NEW_SECONDS
             if run.state is not None:

@@ -8,14 +8,15 @@ erases nothing.
 The state is plain JSON::
 
     {"v": 1, "kind": "run" | "job" | "dataset", "key": …,
-     "job": register, "started": µs | null, "first": µs,
+     "job": register, "started": µs | null, "first": µs, "since": µs,
      "run": {facet: register}, "jobFacets": {facet: register},
      "inputs" | "outputs": {namespace: {name: {"facets": {facet: register}, "roleFacets": {facet: register}}}},
      "aliases": {namespace: {name: {namespace: {name: type}}}},
      "ends": {how it is known: register}, "outcomes": {"COMPLETE success reported": true}}
 
 A register is ``[event time in µs, rank, value]``. The facets in `KEYWISE` have one register per key
-(``mlgov_ml.metrics``): two doors may each know a part of them.
+(``mlgov_ml.metrics``): two doors may each know a part of them. ``since`` is only there where the run was done again:
+what was told before it belongs to an earlier life of the run.
 """
 
 from __future__ import annotations
@@ -148,21 +149,40 @@ def run_key(event: Mapping[str, Any]) -> str:
     return f"{own}/{token(run)[:8]}" if run else own
 
 
-def latest_start(state: Json | None, events: Sequence[Json]) -> tuple[Json | None, list[Json]]:
-    """What counts of a run's state and of further events, where the run was deleted and done again under the same name.
+def live(state: Json | None, events: Sequence[Json]) -> tuple[Json | None, bool]:
+    """A run's state after further events, and whether they began the run anew; the order of ``events`` does not matter.
 
-    A START after an end begins anew (a task that deferred starts again before its end, a retry is another run): what
-    was told before it is over. The order of ``events`` does not matter.
+    A run that was deleted and done again has the same name, and what its earlier life did is over: it begins anew when
+    it starts after an end (a task that deferred starts again before its end, a retry is another run). Events from
+    before that moment are left out, however late they come. Where the two lives were united before the end between
+    them was known, they stay united: nothing that was told is lost.
     """
-    ordered = sorted(events, key=_time)
-    ended = max((register[0] for register in state["ends"].values()), default=None) if state else None
-    begin = 0
-    for index, event in enumerate(ordered):
-        if event.get("eventType") == "START" and ended is not None and _time(event) > ended:
-            state, ended, begin = None, None, index
-        elif event.get("eventType") in TERMINAL:
-            ended = max(ended or 0, _time(event))
-    return state, ordered[begin:]
+    begins = [began for event in events if (began := _began(event)) is not None]
+    ends = [_time(event) for event in events if event.get("eventType") in TERMINAL]
+    since: int | None = None
+    if state is not None:
+        since = state.get("since")
+        begins += [began for began in (state["started"], _start_time(facet(state["run"], AIRFLOW_FACET))) if began]
+        ends += [max(register[0] for register in state["ends"].values())] if state["ends"] else []
+    if over := [end for end in ends if end < max(begins, default=0)]:
+        since = max(min(began for began in begins if began > max(over)), since or 0)
+    counts = [event for event in events if since is None or _time(event) >= since]
+    anew = state is not None and since is not None and bool(counts) and state["job"][0] < since
+    united = None if anew else state
+    for event in counts:
+        united = unite(united, event)
+    return (united if united is None or since is None else {**united, "since": since}), anew
+
+
+def _began(event: Json) -> int | None:
+    """When the run began, by an event that says so."""
+    if event.get("eventType") == "START":
+        return _time(event)
+    return _start_time(event.get("run", {}).get("facets", {}).get(AIRFLOW_FACET, {}))
+
+
+def _start_time(words: Mapping[str, Any]) -> int | None:
+    return microseconds(words.get("startTime"))
 
 
 def _time(event: Json) -> int:

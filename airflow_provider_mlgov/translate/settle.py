@@ -165,6 +165,8 @@ def _final(entity: Entity, known: Mapping[str, Any] | None) -> Entity:
     attributes = {**entity.attributes, **latest}
     if entity.type_name == MODEL:
         attributes |= _aliases(known, entity.attributes)
+    if entity.type_name == DEPLOYMENT:
+        attributes |= _in_service(known, attributes)
     for name in _REQUIRED.get(entity.type_name, ()):
         if name not in attributes:
             value = known.get(name)
@@ -186,6 +188,16 @@ def _aliases(left: Mapping[str, Any], right: Mapping[str, Any]) -> Json:
         "aliases": {alias: aliases[alias][1] for alias in sorted(aliases)},
         "aliasTimes": {alias: str(aliases[alias][0]) for alias in sorted(aliases)},
     }
+
+
+def _in_service(known: Mapping[str, Any], attributes: Mapping[str, Any]) -> Json:
+    """The times of a deployment whose revision was put into service a second time: they move forward in time only."""
+    times: Json = {}
+    if "deployedTime" in attributes and known.get("status") != "unknown":
+        times["deployedTime"] = max(attributes["deployedTime"], known.get("deployedTime") or 0)
+    if attributes.get("status") == "deployed" and known.get("stoppedTime"):
+        times["stoppedTime"] = 0  # what Atlas gives for a time that was never set
+    return times
 
 
 def _is_other_run(entity: Entity, known: Mapping[str, Any]) -> bool:

@@ -120,6 +120,10 @@ def test_the_same_revision_put_into_service_again_serves():
     assert store.get(name_of("r1"), "status") == "deployed"
     assert store.get(name_of("r2"), "status") == "stopped"
     assert store.get(ENDPOINT, "currentDeployment") == name_of("r1").qualified_name
+    assert not store.get(name_of("r1"), "stoppedTime")
+    store.deliver(deployed("r1", 10))
+    assert store.get(name_of("r1"), "deployedTime") == store.get(ENDPOINT, "factsTime")
+    assert not store.get(name_of("r1"), "stoppedTime")
 
 
 def test_what_only_uses_a_deployment_makes_a_placeholder_that_its_making_fills_in():
