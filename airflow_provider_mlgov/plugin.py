@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from airflow_provider_mlgov._compat import AirflowPlugin
-from airflow_provider_mlgov.errors import ConfigurationError
 from airflow_provider_mlgov.settings import is_enabled
-
-log = logging.getLogger(__name__)
-
-
-def _enabled() -> bool:
-    try:
-        return is_enabled()
-    except ConfigurationError as error:
-        log.error("Lineage is not recorded: %s", error)
-        return False
 
 
 def _listeners() -> list[Any]:
@@ -36,5 +24,5 @@ class MlgovPlugin(AirflowPlugin):
     """Registers the listener, and a reader without which Airflow collects nothing of what hooks report."""
 
     name = "mlgov"
-    listeners = _listeners() if _enabled() else []
+    listeners = _listeners() if is_enabled() else []
     hook_lineage_readers = _readers() if listeners else []

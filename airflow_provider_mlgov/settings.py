@@ -322,14 +322,17 @@ def airflow_conf_get(section: str, name: str) -> str | None:
 
 
 def is_enabled(conf_get: ConfGet | None = None) -> bool:
-    """Whether recording is switched on: ``[mlgov] enabled``, or our backend in ``[lineage] backend`` (read by us on 3.x)."""
+    """Whether recording is switched on: ``[mlgov] enabled``, or our backend in ``[lineage] backend`` (read by us on 3.x).
+
+    Never raises: a wrong value is said once per process, and the default holds.
+    """
     read = conf_get or airflow_conf_get
-    text = read(SECTION, "enabled") or ""
+    option = next(option for option in OPTIONS if option.name == "enabled")
     try:
-        if _boolean(text):
+        if _value(option, read, _boolean):
             return True
-    except ValueError as error:
-        raise ConfigurationError(f"[{SECTION}] enabled is {text!r}: {error}") from None
+    except Exception as error:  # noqa: BLE001 - Airflow's configuration raises errors of its own
+        _warn(option, error)
     return _backend_is_ours(read)
 
 

@@ -84,19 +84,23 @@ def serve(
     login: Login | None = None,
     log_level: str = "warning",
 ) -> None:
-    """Serve ``catalog`` until interrupted. A host that others can reach needs a login."""
-    local = _is_loopback(host)
-    if not local and login is None:
+    """Serve ``catalog`` until interrupted. A host that others can reach needs a login: see `check_login`."""
+    check_login(host, login)
+    app = create_app(catalog, login=login, hosts=_LOOPBACK if _is_loopback(host) else None)
+    import uvicorn
+
+    uvicorn.run(app, host=host, port=port, log_level=log_level, server_header=False)
+
+
+def check_login(host: str, login: Login | None) -> None:
+    """Raise `ConfigurationError` if serving on ``host`` with this ``login`` would let strangers in."""
+    if not _is_loopback(host) and login is None:
         raise ConfigurationError(
             f"serving on {host} lets every machine that reaches it read and change the catalogue; "
             "wanted a login (user and password), or the host 127.0.0.1"
         )
     if login is not None and not all(login):
         raise ConfigurationError("the login has an empty user or password; wanted both")
-    app = create_app(catalog, login=login, hosts=_LOOPBACK if local else None)
-    import uvicorn
-
-    uvicorn.run(app, host=host, port=port, log_level=log_level, server_header=False)
 
 
 def _endpoint(

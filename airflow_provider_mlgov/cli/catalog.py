@@ -32,10 +32,12 @@ def serve(arguments: Namespace) -> int:
     if not context.is_embedded:
         raise ConfigurationError("only the embedded catalogue can be served; wanted --catalog embedded:PATH")
     from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+    from airflow_provider_mlgov.catalog.server import check_login
     from airflow_provider_mlgov.catalog.server import serve as serve_catalog
 
     user = os.environ.get("MLGOV_SERVE_USER")
     login = (user, os.environ.get("MLGOV_SERVE_PASSWORD", "")) if user else None
+    check_login(arguments.host, login)
     _check_free(arguments.host, arguments.port)
     catalog = EmbeddedCatalog(context.settings.embedded_path)
     try:

@@ -67,7 +67,10 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-EXIT_CODES = "exit codes: 0 done; 1 failed, not found or something is missing; 2 wrong usage or configuration"
+EXIT_CODES = (
+    "exit codes: 0 done; 1 failed, not found or something is missing; 2 wrong usage or configuration; "
+    "3 the catalogue cannot be used now"
+)
 _DEBUG = argument("--debug", action="store_true", help="show the whole error with its trace")
 _CATALOG = (
     argument(
@@ -148,7 +151,8 @@ COMMANDS: tuple[Command | Group, ...] = (
                     argument("--port", type=_port, default=21000, help="default: 21000"),
                     *_CATALOG,
                 ),
-                "A host that others can reach needs a login in MLGOV_SERVE_USER and MLGOV_SERVE_PASSWORD.",
+                "A host that others can reach needs a login in MLGOV_SERVE_USER and MLGOV_SERVE_PASSWORD; without one every "
+                "caller on this machine is let in, whatever login it sends.",
             ),
         ),
     ),

@@ -11,9 +11,15 @@ from importlib import import_module
 from airflow_provider_mlgov import __version__
 from airflow_provider_mlgov.cli.commands import COMMANDS, EXIT_CODES, Command, Group
 from airflow_provider_mlgov.cli.output import results
-from airflow_provider_mlgov.errors import ConfigurationError, InvalidInputError, MlgovError
+from airflow_provider_mlgov.errors import (
+    CatalogBusyError,
+    CatalogUnavailableError,
+    ConfigurationError,
+    InvalidInputError,
+    MlgovError,
+)
 
-DONE, FAILED, USAGE = 0, 1, 2
+DONE, FAILED, USAGE, UNUSABLE = 0, 1, 2, 3
 _INTERRUPTED = 130
 
 
@@ -46,8 +52,14 @@ def run(function: str, arguments: argparse.Namespace) -> int:
         if getattr(arguments, "debug", False):
             raise
         print(f"mlgov: {_explain(error)}", file=sys.stderr)  # noqa: T201 - a command speaks on stderr
-        return USAGE if isinstance(error, (ConfigurationError, InvalidInputError)) else FAILED
+        return _exit_code(error)
     return code
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, (ConfigurationError, InvalidInputError)):
+        return USAGE
+    return UNUSABLE if isinstance(error, (CatalogUnavailableError, CatalogBusyError)) else FAILED
 
 
 def _explain(error: Exception) -> str:

@@ -35,6 +35,9 @@ _STALE_SECONDS = 3600.0
 _numbers = itertools.count()
 
 
+_FILE_MODE, _FOLDER_MODE = 0o600, 0o700
+
+
 @dataclass(frozen=True)
 class Counts:
     """How many files the spool holds."""
@@ -59,11 +62,8 @@ class DeadLetter:
 class Spool:
     """A folder of events. Any number of processes may append; only the sender acknowledges."""
 
-    def __init__(self, root: str | os.PathLike[str], *, shared: bool = False) -> None:
-        """``shared`` lets the group of the folder in too: for tasks that run as another user (``run_as_user``)."""
+    def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
-        self._file_mode = 0o660 if shared else 0o600
-        self._folder_mode = 0o2770 if shared else 0o700
         self._made = False
 
     def __repr__(self) -> str:
@@ -147,8 +147,8 @@ class Spool:
             self.root.parent.mkdir(parents=True, exist_ok=True)
             for folder in (self.root, *(self.root / name for name in ("new", "tmp", "dead", "odd"))):
                 try:
-                    folder.mkdir(mode=self._folder_mode)
-                    folder.chmod(self._folder_mode)
+                    folder.mkdir(mode=_FOLDER_MODE)
+                    folder.chmod(_FOLDER_MODE)
                 except FileExistsError:
                     continue
         self._made = True
@@ -169,9 +169,9 @@ class Spool:
 
     def _write(self, temporary: Path, content: bytes, target: Path) -> None:
         try:
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, self._file_mode)
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _FILE_MODE)
             try:
-                os.fchmod(handle, self._file_mode)
+                os.fchmod(handle, _FILE_MODE)
                 rest = memoryview(content)
                 while rest:
                     rest = rest[os.write(handle, rest) :]

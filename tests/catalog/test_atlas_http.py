@@ -4,129 +4,21 @@ from __future__ import annotations
 
 import multiprocessing
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
 from airflow_provider_mlgov.errors import (
     CatalogBusyError,
-    CatalogError,
     CatalogRefusedError,
     CatalogUnavailableError,
     ConfigurationError,
     EntityNotFoundError,
 )
-
-Handler = Callable[[socket.socket, str], None]
-SECRET = "pass-word-Ü"
-
-
-class FakeServer:
-    """Answers each request on its port with the next of its handlers, and with the last one ever after."""
-
-    def __init__(self, *handlers: Handler, tls: ssl.SSLContext | None = None) -> None:
-        self.requests: list[str] = []
-        self.connections = 0
-        self._handlers = list(handlers)
-        self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._open: list[socket.socket] = []
-        self._closing = False
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def close(self) -> None:
-        self._closing = True
-        socket.create_connection(self._listener.getsockname()).close()
-        self._thread.join()
-        self._listener.close()
-        for each in self._open:
-            each.close()
-
-    def _accept(self) -> None:
-        while not self._closing:
-            client, _ = self._listener.accept()
-            self._open.append(client)
-            self.connections += not self._closing
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        try:
-            if self._tls is not None:
-                client = self._tls.wrap_socket(client, server_side=True)
-                self._open.append(client)
-            while request := _read_request(client):
-                self.requests.append(request)
-                handler = self._handlers.pop(0) if len(self._handlers) > 1 else self._handlers[0]
-                handler(client, request)
-        except OSError:
-            pass  # the other side has gone
-        client.close()
-
-
-def _read_request(client: socket.socket) -> str:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = client.recv(65536)
-        if not more:
-            return ""
-        data += more
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
-    while len(body) < length:
-        body += client.recv(65536)
-    return (head + b"\r\n\r\n" + body).decode()
-
-
-def answer(status: str, body: str = "", content_type: str = "application/json", **headers: str) -> Handler:
-    lines = [f"HTTP/1.1 {status}", f"Content-Type: {content_type}", f"Content-Length: {len(body.encode())}"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return lambda client, _: client.sendall(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., FakeServer]]:
-    servers: list[FakeServer] = []
-
-    def start(*handlers: Handler, tls: ssl.SSLContext | None = None) -> FakeServer:
-        servers.append(FakeServer(*handlers, tls=tls))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
-
-
-@contextmanager
-def opened(server: FakeServer | str, path: str = "", **options: object) -> Iterator[AtlasCatalog]:
-    url = server if isinstance(server, str) else server.url
-    catalog = AtlasCatalog(url + path, ("user", SECRET), **{"timeout": (1.0, 1.0), **options})  # type: ignore[arg-type]
-    try:
-        yield catalog
-    finally:
-        catalog.close()
-
-
-def failure(server: FakeServer | str, **options: object) -> CatalogError:
-    with opened(server, **options) as catalog, pytest.raises(CatalogError) as caught:
-        catalog.get("hive_table", "a.b@c")
-    text = str(caught.value)
-    assert SECRET not in text
-    assert "\n" not in text
-    assert catalog.identity in text
-    return caught.value
-
+from fake_atlas import ENTITY, SECRET, FakeServer, Handler, answer, drip, failure, opened
 
 HTML = "<html><head><title>Sign in</title></head><body>…</body></html>"
 
@@ -228,78 +120,11 @@ def test_unknown_host() -> None:
     assert isinstance(failure("http://no-such-host.invalid"), CatalogUnavailableError)
 
 
-def test_no_tls_there(serve: Callable[..., FakeServer]) -> None:
-    server = serve(answer("200 OK", "{}"))
-    error = failure(server.url.replace("http:", "https:"), deadline=2.0)
-    assert isinstance(error, CatalogError)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for localhost, with its key."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(timezone.utc)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = (
-        builder.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-    )
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    path = tmp_path_factory.mktemp("tls") / "cert.pem"
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(private + builder.sign(key, hashes.SHA256()).public_bytes(pem))
-    return path
-
-
-def test_tls(serve: Callable[..., FakeServer], certificate: Path) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    server = serve(ENTITY, tls=context)
-    url = server.url.replace("http://127.0.0.1", "https://localhost")
-    with opened(url, verify=str(certificate)) as catalog:
-        assert catalog.get("hive_table", "a")
-    with opened(url, verify=False) as catalog, pytest.warns(match="Unverified HTTPS request"):
-        assert catalog.get("hive_table", "a")
-    error = failure(url)
-    assert isinstance(error, CatalogUnavailableError)
-    assert "TLS failed" in str(error)
-    assert "CERTIFICATE_VERIFY_FAILED" in str(error)
-
-
-def test_dripping_server_with_tls(serve: Callable[..., FakeServer], certificate: Path) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    url = serve(_drip, tls=context).url.replace("http://127.0.0.1", "https://localhost")
-    started = time.monotonic()
-    assert isinstance(failure(url, verify=str(certificate), deadline=0.5), CatalogBusyError)
-    assert time.monotonic() - started < 2
-
-
-def test_a_ca_file_that_is_not_there(serve: Callable[..., FakeServer]) -> None:
-    url = serve(ENTITY).url.replace("http:", "https:")
-    error = failure(url, verify="/nowhere/ca.pem")
-    assert isinstance(error, CatalogUnavailableError)
-    assert "/nowhere/ca.pem" in str(error)
-
-
 def test_hanging_server(serve: Callable[..., FakeServer]) -> None:
     started = time.monotonic()
     error = failure(serve(lambda client, _: time.sleep(3)), timeout=(1.0, 0.3))
     assert isinstance(error, CatalogBusyError)
     assert time.monotonic() - started < 2
-
-
-def _drip(client: socket.socket, _: str) -> None:
-    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-    for _ in range(50):
-        client.sendall(b" ")
-        time.sleep(0.1)
 
 
 def _drip_head(client: socket.socket, _: str) -> None:
@@ -309,7 +134,7 @@ def _drip_head(client: socket.socket, _: str) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("handler", [_drip, _drip_head])
+@pytest.mark.parametrize("handler", [drip, _drip_head])
 def test_dripping_server(serve: Callable[..., FakeServer], handler: Handler) -> None:
     started = time.monotonic()
     error = failure(serve(handler), deadline=0.5)
@@ -319,7 +144,7 @@ def test_dripping_server(serve: Callable[..., FakeServer], handler: Handler) -> 
 
 
 def test_calls_within_a_budget(serve: Callable[..., FakeServer]) -> None:
-    server = serve(answer("404 Not Found", '{"errorCode": "ATLAS-404-00-009", "errorMessage": ""}'), _drip)
+    server = serve(answer("404 Not Found", '{"errorCode": "ATLAS-404-00-009", "errorMessage": ""}'), drip)
     started = time.monotonic()
     with opened(server) as catalog:
         with catalog.within(0.5):
@@ -354,11 +179,6 @@ def test_cut_off_in_the_middle(serve: Callable[..., FakeServer], handler: Handle
     server = serve(handler)
     assert isinstance(failure(server), CatalogBusyError)
     assert len(server.requests) == 1
-
-
-ENTITY = answer(
-    "200 OK", '{"entity": {"guid": "1", "typeName": "t", "attributes": {}}}', Set_Cookie="ATLASSESSIONID=abc"
-)
 
 
 @pytest.mark.parametrize(

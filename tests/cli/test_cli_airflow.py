@@ -37,7 +37,7 @@ def test_a_connection_is_used(tmp_path: Path) -> None:
         "my_atlas",
         AIRFLOW_CONN_MY_ATLAS=connection,
     )
-    assert result.returncode == 1
+    assert result.returncode == 3
     assert "http://127.0.0.1:1 cannot be reached" in result.stderr
     assert result.stdout == ""
 

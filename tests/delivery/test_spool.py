@@ -32,16 +32,16 @@ def test_an_unused_spool_is_empty(spool):
     assert not spool.root.exists()
 
 
-@pytest.mark.parametrize(("shared", "file_mode", "folder_mode"), [(False, 0o600, 0o700), (True, 0o660, 0o2770)])
-def test_modes_do_not_depend_on_the_umask(tmp_path, shared, file_mode, folder_mode):
-    before = os.umask(0o077 if shared else 0)
+@pytest.mark.parametrize("umask", [0, 0o077])
+def test_modes_do_not_depend_on_the_umask(tmp_path, umask):
+    before = os.umask(umask)
     try:
-        spool = Spool(tmp_path / "spool", shared=shared)
+        spool = Spool(tmp_path / "spool")
         path = spool.append({})
     finally:
         os.umask(before)
-    assert stat.S_IMODE(path.stat().st_mode) == file_mode
-    assert {stat.S_IMODE(folder.stat().st_mode) for folder in (spool.root, path.parent)} == {folder_mode}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in (spool.root, path.parent)} == {0o700}
 
 
 def test_dead_letters_wait_again_after_retry(spool):
