@@ -12,7 +12,7 @@
 One attempt may make several things: one process each. Data marked with a split goes to the evaluation of that split,
 or to the build if it is ``train``; unmarked data goes to the build, and to the evaluation only if no build is made.
 What is both read and written (registering a build) only has its facts updated. What no role takes stays on an
-ordinary process.
+ordinary process: the candidates among which a build was chosen, for instance, with the chosen one.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def assign(inputs: Sequence[End], outputs: Sequence[End], at: str) -> list[Work]
     products = [end for end in made if not _is_made(end)]
     if not products:
         rest = [end for end in inputs if end.ref not in taken]
-        return [*work, Work("ordinary", _refs(rest), ())] if rest else work
+        chosen = [end for end in inputs if end.ref in facts_only]
+        return [*work, Work("ordinary", _refs([*rest, *chosen]), ())] if rest else work
     bases = {end.ref for end in parents} if builds else set()
     models = [
         end for end in inputs if isinstance(end.thing, (ml.Build, ml.Model, ml.Deployment)) and end.ref not in bases

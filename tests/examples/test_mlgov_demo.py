@@ -112,7 +112,7 @@ class World:
         )
 
     def beyond(self, start: tuple[str, str], direction: Any) -> set[str]:
-        """The names of the data one hop away, by the catalogue's own lineage."""
+        """The names of the data one hop away (of a process: its ends), by the catalogue's own lineage."""
         found = self.catalog.lineage(*start, direction=direction, depth=1)
         entities = found["guidEntityMap"].values()
         return {entity["attributes"]["qualifiedName"] for entity in entities if entity["status"] == "ACTIVE"} - {
@@ -183,6 +183,8 @@ def check_run(world: World, run: str, *, lab_results: bool) -> None:
     best = max(auc for auc, _ in builds.values())
     assert len(registered) == 1
     assert builds[registered[0]][0] == best
+    [registering] = world.said(run, "register")[2]
+    assert world.beyond(("mlgov_task_process", registering), "INPUT") == set(builds)
     assert world.said(run, "deploy")[0] == set(registered)
     assert world.said(run, "score")[:2] == ({test, str(world.deployment(run))}, {scores})
 

@@ -104,6 +104,14 @@ def test_a_report_beside_a_build_is_ordinary():
     ]
 
 
+def test_choosing_among_candidates_reads_the_chosen_one_too():
+    losing = replace(BUILD, key="b2")
+    translation = translated(task_event(inputs=[BUILD, losing], outputs=[replace(BUILD, registered=True)]))
+    (process,) = [entity for entity in translation.entities if "inputs" in entity.relations]
+    assert process.type_name == "mlgov_task_process"
+    assert [ref.qualified_name.rpartition("/")[2] for ref in process.relations["inputs"]] == ["b1@cat", "b2@cat"]
+
+
 def test_registering_writes_facts_and_no_process():
     translation = translated(task_event(inputs=[BUILD], outputs=[replace(BUILD, registered=True)]))
     assert edges(translation) == []
