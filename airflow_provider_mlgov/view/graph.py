@@ -75,7 +75,7 @@ def _attempt(header: Json) -> Attempt:
         ref=Ref(identity.TaskRun.type_name, name),
         task_id=values.get("taskId") or labels.run_name(name),
         map_index=_number(values.get("mapIndex"), -1),
-        try_number=_number(values.get("tryNumber"), 1) or 1,
+        try_number=_number(values.get("tryNumber"), 1),
         state=values.get("state"),
         state_source=values.get("stateSource"),
         map_label=values.get("mapLabel"),

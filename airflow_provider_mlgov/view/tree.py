@@ -194,7 +194,8 @@ def _attempts(attempts: tuple[Attempt, ...]) -> Table:
         attempt = group[0]
         took = "" if attempt.seconds is None or len(group) > 1 else labels.duration(attempt.seconds)
         state = words.state(attempt)
-        number = f"try {attempt.try_number}" if len(group) == 1 else words.plural(len(group), "task run")
+        tried = f"try {attempt.try_number}" if attempt.try_number else "never began"
+        number = tried if len(group) == 1 else words.plural(len(group), "task run")
         table.add_row(
             Text(f"  {title}"),
             Text(number),
