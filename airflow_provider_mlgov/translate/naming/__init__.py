@@ -9,22 +9,67 @@ from functools import lru_cache
 
 from airflow_provider_mlgov.model.entity import Entity
 from airflow_provider_mlgov.model.identity import check_text
-from airflow_provider_mlgov.translate.naming import fallback, files, hdfs, hive, kafka, ml, mysql, postgres, s3, sqlite
+from airflow_provider_mlgov.translate.naming import (
+    adls,
+    cassandra,
+    clickhouse,
+    cosmos,
+    crate,
+    db2,
+    fallback,
+    files,
+    glue,
+    hbase,
+    hdfs,
+    hive,
+    kafka,
+    kusto,
+    ml,
+    mysql,
+    oceanbase,
+    oracle,
+    ozone,
+    postgres,
+    redshift,
+    s3,
+    snowflake,
+    spanner,
+    sqlite,
+    sqlserver,
+    teradata,
+)
 from airflow_provider_mlgov.translate.naming.family import Family, Field
 from airflow_provider_mlgov.translate.options import TranslateOptions
 
 __all__ = ["FAMILIES", "Family", "Field", "family_of", "name_entities", "prefers"]
 
 FAMILIES: tuple[Family, ...] = (
+    adls.FAMILY,
+    cassandra.FAMILY,
+    clickhouse.FAMILY,
+    cosmos.FAMILY,
+    crate.FAMILY,
+    db2.FAMILY,
     files.FAMILY,
+    glue.FAMILY,
+    hbase.FAMILY,
     hdfs.FAMILY,
     hive.FAMILY,
     kafka.FAMILY,
+    kusto.FAMILY,
     ml.FAMILY,
     mysql.FAMILY,
+    oceanbase.FAMILY,
+    oracle.FAMILY,
+    ozone.FAMILY,
     postgres.FAMILY,
+    redshift.FAMILY,
     s3.FAMILY,
+    snowflake.FAMILY,
+    spanner.FAMILY,
     sqlite.FAMILY,
+    sqlserver.FAMILY,
+    teradata.FAMILY,
 )
 """All families but the fallback, which takes what no other does."""
 

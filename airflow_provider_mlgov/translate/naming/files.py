@@ -1,4 +1,4 @@
-"""Files: ``file`` ⟂ ``/path`` and ``file://host``, ``sftp://host``, ``ftp://host`` ⟂ ``/path`` → ``fs_path``.
+"""Files: ``file`` ⟂ ``/path`` and ``file://host``, ``sftp://host``, ``ftp://host``, ``dbfs://workspace`` ⟂ ``/path`` → ``fs_path``.
 
 A local path means something on its own hosts only, so its name ends in the Airflow's namespace; with a host, in that
 of the platform.
@@ -29,4 +29,4 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Enti
     return (Entity("fs_path", qualified, {"name": parts[-1] if parts else "/", "path": path or "/"}),)
 
 
-FAMILY = Family(schemes=("file", "sftp", "ftp"), entities=entities)
+FAMILY = Family(schemes=("file", "sftp", "ftp", "dbfs"), entities=entities)

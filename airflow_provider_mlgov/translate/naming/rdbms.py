@@ -1,4 +1,4 @@
-"""Relational databases: what PostgreSQL, MySQL and SQLite have in common.
+"""Relational databases, and others that are named like them: what their families have in common.
 
 Atlas has types (``rdbms_instance`` → ``rdbms_db`` → ``rdbms_table`` → ``rdbms_column``) but no convention of names.
 Ours follows the one hint in its sources, that a table's name ends in ``.<name>@`` after the name of its database::
@@ -34,6 +34,15 @@ def server(namespace: str, kind: str, default_port: int, at: str) -> Entity | No
         "port": int(port),
     }
     return Entity("rdbms_instance", f"{host}:{port}@{at}", attributes)
+
+
+def account(namespace: str, kind: str, at: str) -> Entity | None:
+    """The instance at ``scheme://account``, of a service that has accounts in place of servers."""
+    _, separator, name = namespace.rstrip("/").partition("://")
+    if not separator or not name or set(name) & set("/?#@"):
+        return None
+    attributes = {"name": name.lower(), "rdbms_type": kind, "platform": kind, "protocol": kind}
+    return Entity("rdbms_instance", f"{kind}://{name.lower()}@{at}", attributes)
 
 
 def table(instance: Entity, database: str, schema: str, name: str) -> tuple[Entity, ...]:

@@ -1,0 +1,26 @@
+"""AWS Glue: ``arn:aws:glue:region:account`` ⟂ ``table/db/table`` → ``hive_db`` → ``hive_table``.
+
+The Glue catalogue of an account and region is one metastore, with its own namespace: ``glue-<region>-<account>``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from airflow_provider_mlgov.model.entity import Entity
+from airflow_provider_mlgov.translate.naming import hive
+from airflow_provider_mlgov.translate.naming.family import Family
+from airflow_provider_mlgov.translate.options import TranslateOptions
+
+
+def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Entity, ...] | None:
+    """Database and table, as Hive's."""
+    arn = namespace.split(":")
+    parts = name.split("/")
+    if len(arn) != 5 or arn[2] != "glue" or not all(arn) or len(parts) != 3 or parts[0] != "table":
+        return None
+    at = f"glue-{arn[3]}-{arn[4]}"
+    return hive.entities(namespace, ".".join(parts[1:]), replace(options, platform_namespace=at))
+
+
+FAMILY = Family(schemes=("arn",), entities=entities, column=hive.column, kind_attribute="tableType", is_catalog=True)

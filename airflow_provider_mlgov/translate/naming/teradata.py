@@ -1,0 +1,7 @@
+"""Teradata: ``teradata://host:port`` ⟂ ``db.table``."""
+
+from __future__ import annotations
+
+from airflow_provider_mlgov.translate.naming.rdbms import family
+
+FAMILY = family("teradata", ("teradata",), 1025, has_schemas=False)
