@@ -50,7 +50,7 @@ class Drain:
             time.sleep(_PAUSE)
 
     def _send(self) -> SendReport:
-        report = self._context.sender().send(self.left)
+        report = self._context.sender().send(self.left, despite_breaker=True)
         self.events += report.events
         self.entities += report.entities
         self.dead += report.dead

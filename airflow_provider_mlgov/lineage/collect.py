@@ -7,6 +7,7 @@ Airflow 3 does not) with the runtime extras of assets and the targets of aliases
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -75,13 +76,24 @@ class Collected:
         self.job_facets.update(plain(facts.job_facets))
 
 
+_too_slow: set[tuple[str, str, str]] = set()
+"""Methods that this process did not wait for: (DAG, task, method). They are not asked a second time."""
+
+
 def from_operator(task: Any, task_instance: Any, phase: Phase, seconds: float) -> Any:
     """What the operator's own OpenLineage method returns, or None; foreign code, so within ``seconds``."""
     for name in _METHODS[phase]:
         method = getattr(task, name, None)
         if callable(method):
+            asked = (task.dag_id, task.task_id, name)
+            if asked in _too_slow:
+                return None
             arguments = () if name.endswith("on_start") else (task_instance,)
-            return limited(f"{name} of task {task.task_id}", lambda: method(*arguments), seconds)  # noqa: B023 - called here
+            begun = time.monotonic()
+            found = limited(f"{name} of task {task.task_id}", lambda: method(*arguments), seconds)  # noqa: B023 - called here
+            if found is None and time.monotonic() - begun >= seconds:
+                _too_slow.add(asked)
+            return found
     return None
 
 

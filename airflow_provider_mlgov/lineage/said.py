@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from airflow_provider_mlgov.errors import InvalidInputError, InvalidNameError
+from airflow_provider_mlgov.errors import InvalidInputError, InvalidNameError, MlgovError
 from airflow_provider_mlgov.lineage import facts, ml_assets
 from airflow_provider_mlgov.lineage.datasets import dataset, from_asset, from_uri
 from airflow_provider_mlgov.lineage.plain import plain
+
+log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 Columns = Mapping[str, str] | Iterable[str]
@@ -28,13 +31,14 @@ def read(
     """Say that the running task read ``what``: an asset, `Data`, (namespace, name), URI, path or OpenLineage dataset.
 
     ``rows``, ``size`` (bytes) and ``files`` say how much of it was read, ``version`` which state of it, and ``split``
-    what for: ``train``, ``test``, ``validation``. Where recording is off this does nothing. ::
+    what for: ``train``, ``test``, ``validation``. Where recording is off this does nothing. What does not say which dataset
+    it is gets a line in the task's log, and never fails the task. ::
 
         read(table("sqlite:////data/shop.db", "customers"), rows=len(frame), version=digest, split="train")
     """
-    said = _with_facets(what, version, columns)
     roles = {"inputStatistics": _known(rowCount=rows, size=size, fileCount=files), "mlgov_io": _known(split=split)}
-    facts.add_input({**said, "inputFacets": {name: facet for name, facet in roles.items() if facet}})
+    facets = {name: facet for name, facet in roles.items() if facet}
+    _record(lambda: facts.add_input({**_with_facets(what, version, columns), "inputFacets": facets}), "read")
 
 
 def wrote(
@@ -47,9 +51,17 @@ def wrote(
     columns: Columns | None = None,
 ) -> None:
     """Say that the running task wrote ``what``; see `read`. Assets of ours (`Model` …) belong into outlets."""
-    said = _with_facets(what, version, columns)
     statistics = _known(rowCount=rows, size=size, fileCount=files)
-    facts.add_output({**said, "outputFacets": {"outputStatistics": statistics} if statistics else {}})
+    facets = {"outputStatistics": statistics} if statistics else {}
+    _record(lambda: facts.add_output({**_with_facets(what, version, columns), "outputFacets": facets}), "wrote")
+
+
+def _record(add: Callable[[], None], what: str) -> None:
+    try:
+        add()
+    except Exception as error:  # noqa: BLE001 - recording never hurts a task
+        said = str(error) if isinstance(error, MlgovError) else f"{type(error).__name__}: {error}"
+        log.warning("Not recorded what this task %s: %s", what, said)
 
 
 def to_dataset(what: object) -> Json:

@@ -29,6 +29,16 @@ class Sleepy(BaseOperator):
         time.sleep(60)
 
 
+class SleepyFromTheStart(BaseOperator):
+    """It has only the method for the start, which is asked at the end too."""
+
+    def execute(self, context: Any) -> None:
+        pass
+
+    def get_openlineage_facets_on_start(self) -> None:
+        time.sleep(60)
+
+
 class Exits(BaseOperator):
     """Its OpenLineage method ends the process."""
 
@@ -70,6 +80,14 @@ def test_an_operator_whose_method_sleeps(recording: Recording) -> None:
     assert len(recording.process_ends()) == 1
     [line] = recording.log.lines
     assert "took longer than 0.5 s" in line
+
+
+def test_a_method_that_was_too_slow_is_not_asked_again(recording: Recording) -> None:
+    recording.options(collect_timeout="0.5")
+    assert run_one(recording, SleepyFromTheStart).state == "success"
+    assert recording.attempts() == {("work", -1, 1): "success"}
+    [line] = recording.log.lines
+    assert "get_openlineage_facets_on_start of task work took longer" in line
 
 
 def test_an_operator_whose_method_exits(recording: Recording) -> None:

@@ -122,6 +122,22 @@ def test_the_factory_is_not_called_while_the_breaker_is_open_or_nothing_waits(sp
     assert Sender(spool, lambda: pytest.fail("called"), OPTIONS).send().outcome == "open"
 
 
+def test_by_hand_it_is_tried_though_the_breaker_is_open(spool, sink):
+    put(spool, task_run())
+    answers = [CatalogUnavailableError("password"), None]
+
+    class Mended(RecordingSink):
+        def deliver(self, parcel, deadline):
+            if error := answers.pop(0):
+                raise error
+            return super().deliver(parcel, deadline)
+
+    mended = sender(spool, Mended())
+    assert [mended.send().outcome, mended.send().outcome] == ["unavailable", "open"]
+    assert mended.send(despite_breaker=True).outcome == "done"
+    assert mended.breaker.opening() is None
+
+
 def test_after_the_interval_one_attempt_closes_the_breaker(spool, sink, caplog):
     caplog.set_level(logging.INFO)
     put(spool, task_run())

@@ -85,12 +85,23 @@ def test_what_may_be_said(what: Any, namespace: str, name: str) -> None:
 @pytest.mark.parametrize("what", [None, 3, "customers", ("a",), ("", "x"), Data("", "x"), {"name": "x"}])
 def test_what_names_no_dataset(what: Any) -> None:
     with pytest.raises(InvalidInputError, match="does not say which dataset"):
-        read(what)
+        to_dataset(what)
 
 
 def test_an_endpoint_alone_names_no_deployment() -> None:
     with pytest.raises(InvalidInputError, match="name the deployment"):
-        read(Endpoint("api"))
+        to_dataset(Endpoint("api"))
+
+
+@pytest.mark.parametrize("say", [read, wrote])
+def test_what_is_said_wrongly_fails_no_task(say: Any, caplog: pytest.LogCaptureFixture) -> None:
+    say("customers")
+    say(SHOP, columns=5)
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        f"Not recorded what this task {say.__name__}"
+    ] * 2
+    taken = facts.take(ATTEMPT)
+    assert taken.inputs == taken.outputs == []
 
 
 def test_outside_of_a_task_it_only_warns(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
