@@ -11,7 +11,7 @@ from airflow_provider_mlgov.settings import Settings
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
-    from airflow_provider_mlgov.delivery.clean import Mask
+    from airflow_provider_mlgov.delivery.clean import CleanOptions, Mask
     from airflow_provider_mlgov.delivery.outbox import Outbox
     from airflow_provider_mlgov.delivery.sender import Sender
     from airflow_provider_mlgov.delivery.spool import Spool
@@ -38,17 +38,22 @@ def open_spool(settings: Settings) -> Spool:
 
 def open_outbox(settings: Settings) -> Outbox:
     """What every door puts its events into: it cleans them and writes them to the spool."""
-    from airflow_provider_mlgov.delivery.clean import CleanOptions
     from airflow_provider_mlgov.delivery.outbox import Outbox
 
-    options = CleanOptions(
+    return Outbox(open_spool(settings), masker(), clean_options(settings))
+
+
+def clean_options(settings: Settings) -> CleanOptions:
+    """What of an event may be kept."""
+    from airflow_provider_mlgov.delivery.clean import CleanOptions
+
+    return CleanOptions(
         source_code=settings.send_code,
         environment=settings.send_environment,
         conf=settings.send_conf,
         stack_traces=settings.send_stack_traces,
         masked_names=frozenset(settings.masked_names),
     )
-    return Outbox(open_spool(settings), masker(), options)
 
 
 def translate_options(settings: Settings) -> TranslateOptions:

@@ -110,6 +110,16 @@ COMMANDS: tuple[Command | Group, ...] = (
         "Which endpoints now run a model that was trained on a table: "
         "mlgov lineage --entity TYPE QUALIFIEDNAME --direction down",
     ),
+    Command(
+        "translate",
+        "show what OpenLineage events become in Atlas, without a catalogue",
+        "translate:translate_events",
+        (
+            argument("file", nargs="?", default="-", metavar="FILE", help="events, one a line; default: -, stdin"),
+            _DEBUG,
+        ),
+        'One JSON document a line: {"entities": …, "relationships": …, "warnings": …}, or {"error": …} for what is no event.',
+    ),
     Group(
         "types",
         "the type definitions in the catalogue",
