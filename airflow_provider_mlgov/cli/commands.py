@@ -67,6 +67,13 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _rate(text: str) -> float:
+    rate = _seconds(text)
+    if rate == 0:
+        raise argparse.ArgumentTypeError("0 events a second would never end; wanted more")
+    return rate
+
+
 EXIT_CODES = (
     "exit codes: 0 done; 1 failed, not found or something is missing; 2 wrong usage or configuration; "
     "3 the catalogue cannot be used now"
@@ -119,6 +126,17 @@ COMMANDS: tuple[Command | Group, ...] = (
             _DEBUG,
         ),
         'One JSON document a line: {"entities": …, "relationships": …, "warnings": …}, or {"error": …} for what is no event.',
+    ),
+    Command(
+        "replay",
+        "send the OpenLineage events of files to the catalogue",
+        "replay:replay",
+        (
+            argument("files", nargs="+", metavar="FILE", help="events, one a line"),
+            argument("--rate", type=_rate, metavar="N", help="at most N events a second"),
+            *_CATALOG,
+        ),
+        "What was stopped goes on where it was; events that are already in the catalogue change nothing.",
     ),
     Group(
         "types",

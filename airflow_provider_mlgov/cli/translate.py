@@ -35,7 +35,7 @@ def translate_events(arguments: Namespace) -> int:
             if not line.strip():
                 continue
             try:
-                document = _translated(_parsed(line), cleaned, named)
+                document = _translated(parsed(line), cleaned, named)
             except InvalidEventError as error:
                 document = {"error": str(error), "line": number}
                 wrong += 1
@@ -58,7 +58,8 @@ def _opened(name: str) -> Iterator[TextIO]:
         yield file
 
 
-def _parsed(line: str) -> object:
+def parsed(line: str) -> object:
+    """The JSON of one line; `InvalidEventError` if it is none."""
     try:
         return json.loads(line)
     except ValueError as error:
