@@ -53,8 +53,9 @@ def wake(settings: Settings) -> None:
         _Started.process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", "airflow_provider_mlgov.lineage.child", str(settings.spool_folder)],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=output,  # with ours it would keep open the pipe of whoever reads what the parent prints
+            # Not ours: it would keep open the pipe of whoever reads what the parent prints. Airflow logs to stdout.
+            stdout=output,
+            stderr=output,
             start_new_session=True,  # Ctrl-C at the scheduler is not meant for it
             # 3.x gives a process the Connections of the database only where this says that it is none of a task
             env={**os.environ, "_AIRFLOW_PROCESS_CONTEXT": "server"},

@@ -1,8 +1,14 @@
 """The delivery process: where it writes what it says."""
 
+import json
 import stat
+import time
 
+from airflow_env import environment
+from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.lineage import child
+from airflow_provider_mlgov.settings import Settings
+from delivery_events import task_run
 
 
 def test_the_log_is_its_owners_and_grows(tmp_path):
@@ -20,3 +26,26 @@ def test_a_large_log_begins_anew(tmp_path, monkeypatch):
     with child._log_file(tmp_path) as log:
         log.write(b"now\n")
     assert (tmp_path / child.LOG).read_bytes() == b"now\n"
+
+
+def test_what_keeps_events_waiting_is_in_its_log(tmp_path, monkeypatch):
+    """Through whatever logging Airflow sets up in that process."""
+    for name, value in environment(tmp_path, atlas_conn_id="away", spool_folder=str(tmp_path / "spool")).items():
+        monkeypatch.setenv(name, value)
+    nowhere = {"conn_type": "atlas", "host": "http://127.0.0.1:1", "login": "u", "password": "canary-2"}
+    monkeypatch.setenv("AIRFLOW_CONN_AWAY", json.dumps(nowhere))
+    settings = Settings.load()
+    for event in task_run():
+        Spool(settings.spool_folder).append(event)
+    child.wake(settings)
+    try:
+        log = settings.spool_folder / child.LOG
+        end = time.monotonic() + 60
+        while "127.0.0.1:1 cannot be reached" not in log.read_text(encoding="utf-8"):
+            assert time.monotonic() < end, log.read_text(encoding="utf-8")
+            time.sleep(0.2)
+        assert "canary-2" not in log.read_text(encoding="utf-8")
+    finally:
+        child._Started.process.terminate()
+        child._Started.process.wait()
+        child._Started.process = None
