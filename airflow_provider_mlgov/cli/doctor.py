@@ -60,10 +60,20 @@ def _doors(context: Context) -> Iterator[Finding]:
         why = f"[lineage] backend = {backend}" if backend.endswith(BACKEND.rpartition(".")[2]) else "[mlgov] enabled"
         yield Finding("ok", "listener", f"on, by {why}")
     else:
-        yield Finding(
-            "WRONG", "listener", f"off: nothing is recorded; set [lineage] backend = {BACKEND} in airflow.cfg"
+        recorded = (
+            "only what the OpenLineage provider sees is recorded, without metrics, keys and data that were said in tasks, and "
+            "without table(…) and file(…) among inlets and outlets"
+            if _sends_to_us()
+            else "nothing is recorded"
         )
+        yield Finding("WRONG", "listener", f"off: {recorded}; set [lineage] backend = {BACKEND} in airflow.cfg")
     yield _transport()
+
+
+def _sends_to_us() -> bool:
+    """Whether the OpenLineage provider uses our transport."""
+    disabled = (conf_get("openlineage", "disabled") or "").strip().lower() in ("true", "t", "1")
+    return not disabled and TRANSPORT.rpartition(".")[2] in (conf_get("openlineage", "transport") or "")
 
 
 def _transport() -> Finding:
@@ -78,7 +88,7 @@ def _transport() -> Finding:
         document = json.loads(text)
     except ValueError as error:
         return Finding("WRONG", "OpenLineage", f"[openlineage] transport is no JSON: {error}")
-    if TRANSPORT.rpartition(".")[2] in json.dumps(document):
+    if _sends_to_us() and isinstance(document, dict):
         return Finding("ok", "OpenLineage", f"its provider sends to us too, by [openlineage] transport = {TRANSPORT}")
     return Finding("ok", "OpenLineage", "its provider sends elsewhere; what the listener sees is recorded")
 

@@ -223,6 +223,9 @@ def test_doctor(home: Path, catalog: Path) -> None:
     assert "WRONG  listener" in off.stdout
     backend = "airflow_provider_mlgov.lineage.AtlasLineageBackend"
     transport = json.dumps({"type": "airflow_provider_mlgov.lineage.AtlasTransport"})
+    assert "off: nothing is recorded" in off.stdout
+    alone = mlgov(home, "doctor", AIRFLOW__OPENLINEAGE__TRANSPORT=transport)
+    assert "off: only what the OpenLineage provider sees is recorded" in alone.stdout
     on = mlgov(home, "doctor", AIRFLOW__LINEAGE__BACKEND=backend, AIRFLOW__OPENLINEAGE__TRANSPORT=transport)
     assert on.returncode == 0, on.stdout
     assert "on, by [lineage] backend" in on.stdout
