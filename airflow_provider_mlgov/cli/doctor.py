@@ -72,15 +72,18 @@ def _doors(context: Context) -> Iterator[Finding]:
 
 def _sends_to_us() -> bool:
     """Whether the OpenLineage provider uses our transport."""
-    disabled = (conf_get("openlineage", "disabled") or "").strip().lower() in ("true", "t", "1")
-    return not disabled and TRANSPORT.rpartition(".")[2] in (conf_get("openlineage", "transport") or "")
+    return not _is_disabled() and TRANSPORT.rpartition(".")[2] in (conf_get("openlineage", "transport") or "")
+
+
+def _is_disabled() -> bool:
+    """Whether the OpenLineage provider is switched off."""
+    return (conf_get("openlineage", "disabled") or "").strip().lower() in ("true", "t", "1")
 
 
 def _transport() -> Finding:
     """Whether the OpenLineage provider sends to us too."""
-    disabled = (conf_get("openlineage", "disabled") or "").strip().lower() in ("true", "t", "1")
     text = conf_get("openlineage", "transport") or ""
-    if disabled:
+    if _is_disabled():
         return Finding("ok", "OpenLineage", "its provider is disabled; what the listener sees is recorded")
     if not text.strip():
         return Finding("ok", "OpenLineage", "no transport of ours is set; what the listener sees is recorded")
