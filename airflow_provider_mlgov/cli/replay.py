@@ -32,12 +32,15 @@ _HEAD = 4096
 
 def replay(arguments: Namespace) -> int:
     """Send the events of files; exit code 1 if some were malformed or became dead letters."""
-    from airflow_provider_mlgov.assembly import open_outbox
+    from airflow_provider_mlgov.assembly import clean_options, open_spool
+    from airflow_provider_mlgov.delivery.outbox import Outbox
 
     context = Context.of(arguments)
+    # Airflow's masker is left out: it hides what its process has seen of secrets, and this one has seen none.
+    outbox = Outbox(open_spool(context.settings), options=clean_options(context.settings))
     files = [_File.open(Path(name), context.settings.spool_folder / "replay") for name in arguments.files]
     drain = Drain(context, None)
-    replayed = _Replay(open_outbox(context.settings), drain, arguments.rate)
+    replayed = _Replay(outbox, drain, arguments.rate)
     begun = time.monotonic()
     with _Bar(sum(file.size for file in files)) as bar:
         for file in files:
@@ -164,17 +167,18 @@ class _Bar:
         from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
         console = Console(file=sys.stderr)
-        self._progress = Progress(
-            BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal
-        )
+        self._is_shown = console.is_terminal
+        self._progress = Progress(BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console)
         self._task = self._progress.add_task("replay", total=total)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        if self._is_shown:
+            self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if self._is_shown:
+            self._progress.stop()
 
     def advance(self, size: int) -> None:
         """So many bytes more."""
