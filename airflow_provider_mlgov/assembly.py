@@ -5,8 +5,10 @@ Everything opens lazily, and a Connection is looked up only when something is re
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlgov.errors import ConfigurationError
 from airflow_provider_mlgov.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from airflow_provider_mlgov.delivery.sender import Sender
     from airflow_provider_mlgov.delivery.spool import Spool
     from airflow_provider_mlgov.translate.options import TranslateOptions
+
+log = logging.getLogger(__name__)
 
 
 def open_catalog(settings: Settings) -> Catalog:
@@ -48,6 +52,7 @@ def clean_options(settings: Settings) -> CleanOptions:
     from airflow_provider_mlgov.delivery.clean import CleanOptions
 
     return CleanOptions(
+        facets=_kept_facets(settings),
         source_code=settings.send_code,
         environment=settings.send_environment,
         conf=settings.send_conf,
@@ -56,8 +61,20 @@ def clean_options(settings: Settings) -> CleanOptions:
     )
 
 
+def _kept_facets(settings: Settings) -> frozenset[str]:
+    """Facets that mapping rules keep. Rules that cannot be read must not hurt a task: who sends says what is wrong."""
+    from airflow_provider_mlgov.mapping_rules import read_rules
+
+    try:
+        return read_rules(settings.mapping_rules).facet_names
+    except ConfigurationError as error:
+        log.warning("Facets are kept as if there were no mapping rules: %s", error)
+        return frozenset()
+
+
 def translate_options(settings: Settings) -> TranslateOptions:
-    """What translation has to know. `ConfigurationError` if the namespace is missing."""
+    """What translation has to know. `ConfigurationError` if the namespace is missing, or the mapping rules are wrong."""
+    from airflow_provider_mlgov.mapping_rules import read_rules
     from airflow_provider_mlgov.translate.options import TranslateOptions
 
     return TranslateOptions(
@@ -65,6 +82,7 @@ def translate_options(settings: Settings) -> TranslateOptions:
         catalog_namespace=settings.catalogue_namespace,
         platform_namespace=settings.platform_namespace,
         s3_scheme=settings.s3_scheme,
+        rules=read_rules(settings.mapping_rules),
     )
 
 

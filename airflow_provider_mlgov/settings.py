@@ -125,6 +125,13 @@ OPTIONS: tuple[Option, ...] = (
         "Leave out operators that match: patterns of the class name, or of the full path.",
         "EmptyOperator, my_company.operators.*",
     ),
+    Option(
+        "mapping_rules",
+        "string",
+        "",
+        "File of rules, TOML or YAML, that say how OpenLineage names, tags and facets become Atlas entities: docs/mapping.md.",
+        "/etc/mlgov/rules.toml",
+    ),
     Option("s3_scheme", "string", "s3a", "The scheme under which Atlas's hooks know S3 paths: s3a, s3n or s3.", "s3"),
     Option(
         "masked_names",
@@ -225,6 +232,7 @@ class Settings:
     disabled_dags: tuple[str, ...] = ()
     disabled_tasks: tuple[str, ...] = ()
     disabled_operators: tuple[str, ...] = ()
+    mapping_rules: Path = Path()
     s3_scheme: str = "s3a"
     masked_names: tuple[str, ...] = ()
     send_code: bool = False

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from airflow_provider_mlgov.translate.events import read_event, unite
+from airflow_provider_mlgov.translate.events import unite
 from airflow_provider_mlgov.translate.naming import name_entities
 from airflow_provider_mlgov.translate.options import TranslateOptions
+from airflow_provider_mlgov.translate.reading import read_event
 from airflow_provider_mlgov.translate.translation import translate
 from table import heading, table
 

@@ -186,6 +186,10 @@ class AtlasCatalog:
         """Remove one classification."""
         self._http.call("DELETE", f"v2/entity/guid/{_part(guid)}/classification/{_part(classification)}")
 
+    def add_labels(self, guid: str, labels: Sequence[str]) -> None:
+        """Add labels to those that are there."""
+        self._http.call("PUT", f"v2/entity/guid/{_part(guid)}/labels", _json(list(labels)))
+
     def set_business_metadata(
         self, guid: str, attributes: Mapping[str, Mapping[str, Any]], *, overwrite: bool = False
     ) -> None:

@@ -123,6 +123,10 @@ class Catalog(Protocol):
         """Remove one classification and what it propagated."""
         ...
 
+    def add_labels(self, guid: str, labels: Sequence[str]) -> None:
+        """Add labels to those that are there: letters, digits, ``_`` and ``-``, at most 50 of them each."""
+        ...
+
     def set_business_metadata(
         self, guid: str, attributes: Mapping[str, Mapping[str, Any]], *, overwrite: bool = False
     ) -> None:

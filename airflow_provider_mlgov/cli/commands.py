@@ -79,6 +79,7 @@ EXIT_CODES = (
     "3 the catalogue cannot be used now"
 )
 _DEBUG = argument("--debug", action="store_true", help="show the whole error with its trace")
+_RULES = argument("--rules", metavar="FILE", help="mapping rules; default: [mlgov] mapping_rules")
 _CATALOG = (
     argument(
         "--catalog",
@@ -123,6 +124,7 @@ COMMANDS: tuple[Command | Group, ...] = (
         "translate:translate_events",
         (
             argument("file", nargs="?", default="-", metavar="FILE", help="events, one a line; default: -, stdin"),
+            _RULES,
             _DEBUG,
         ),
         'One JSON document a line: {"entities": …, "relationships": …, "warnings": …}, or {"error": …} for what is no event.',
@@ -137,6 +139,30 @@ COMMANDS: tuple[Command | Group, ...] = (
             *_CATALOG,
         ),
         "What was stopped goes on where it was; events that are already in the catalogue change nothing.",
+    ),
+    Group(
+        "rules",
+        "the file of mapping rules",
+        (
+            Command(
+                "check",
+                "check it, and name every wrong line",
+                "rules:check",
+                (argument("rules", nargs="?", metavar="FILE", help="default: [mlgov] mapping_rules"), _DEBUG),
+            ),
+            Command(
+                "explain",
+                "say what a dataset becomes in Atlas, and which rule says so",
+                "rules:explain",
+                (
+                    argument("namespace", metavar="NAMESPACE", help="OpenLineage namespace"),
+                    argument("name", metavar="NAME", help="OpenLineage name"),
+                    _RULES,
+                    _DEBUG,
+                ),
+            ),
+            Command("schema", "print the JSON schema of the file", "rules:show_schema", (_DEBUG,)),
+        ),
     ),
     Group(
         "types",

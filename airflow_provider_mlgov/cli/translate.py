@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -28,6 +29,8 @@ def translate_events(arguments: Namespace) -> int:
     from airflow_provider_mlgov.assembly import clean_options, translate_options
 
     settings = Settings.load(conf_get)
+    if arguments.rules:
+        settings = replace(settings, mapping_rules=Path(arguments.rules).expanduser())
     cleaned, named = clean_options(settings), translate_options(settings)
     wrong = 0
     with _opened(arguments.file) as lines:
@@ -71,7 +74,8 @@ def parsed(line: str) -> object:
 def _translated(event: object, cleaned: CleanOptions, named: TranslateOptions) -> Json:
     """What Atlas would get if it had none of it yet, as the spool would hand it on."""
     from airflow_provider_mlgov.delivery.clean import clean
-    from airflow_provider_mlgov.translate.events import read_event, unite
+    from airflow_provider_mlgov.translate.events import unite
+    from airflow_provider_mlgov.translate.reading import read_event
     from airflow_provider_mlgov.translate.settle import settle
     from airflow_provider_mlgov.translate.translation import translate
 
@@ -90,10 +94,19 @@ def _translated(event: object, cleaned: CleanOptions, named: TranslateOptions) -
 
 
 def _entity(entity: Entity) -> Json:
-    return {
+    document: Json = {
         "typeName": entity.type_name,
         "attributes": {**entity.attributes, "qualifiedName": entity.qualified_name},
     }
+    if entity.marks.labels:
+        document["labels"] = sorted(entity.marks.labels)
+    if entity.marks.classifications:
+        document["classifications"] = [
+            {"typeName": item.type_name, "propagate": item.propagate} for item in sorted(entity.marks.classifications)
+        ]
+    if entity.marks.custom:
+        document["customAttributes"] = dict(entity.marks.custom)
+    return document
 
 
 def _end(ref: Ref) -> Json:

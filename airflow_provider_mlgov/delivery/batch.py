@@ -71,6 +71,8 @@ def to_atlas(batch: Sequence[Entity], guids: Mapping[Ref, str] | None = None) ->
             "guid": known[entity.ref],
             "attributes": {**final_attributes(entity), "qualifiedName": entity.qualified_name},
         }
+        if entity.marks.custom:
+            document["customAttributes"] = dict(entity.marks.custom)
         if entity.relations:
             document["relationshipAttributes"] = {
                 name: reference(value) if isinstance(value, Ref) else [reference(ref) for ref in value]

@@ -10,30 +10,16 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from airflow_provider_mlgov.delivery.secrets import HIDDEN, hide_in_text, is_secret, plain_names, strip_url
+from airflow_provider_mlgov.translate.facets import Holder, Switch, names_of
 
 Json = dict[str, Any]
 Mask = Callable[[str], str]
 
 _OURS = "mlgov_"
-_RUN = frozenset(
-    """
-    airflow airflowDagRun airflowState airflow_mappedTask errorMessage externalQuery extractionError nominalTime parent
-    processing_engine tags test
-    """.split()
-)
-_JOB = frozenset({"documentation", "jobType", "lineage", "ownership", "sourceCodeLocation", "sql", "tags"})
-_DATASET = frozenset(
-    """
-    catalog columnLineage dataQualityAssertions dataQualityMetrics dataSource datasetType documentation hierarchy
-    lifecycleStateChange lineage ownership schema storage symlinks tags version
-    """.split()
-)
-_INPUT = frozenset({"dataQualityAssertions", "dataQualityMetrics", "inputStatistics", "subset"})
-_OUTPUT = frozenset({"outputStatistics", "subset"})
-
 _IDENTITY = frozenset(
     """
     dagId dag_id eventTime eventType field name namespace producer runId run_id schemaURL taskId task_id type _producer _schemaURL
@@ -88,11 +74,8 @@ def _unmasked(text: str) -> str:
 
 
 def _part(key: str, value: Any, washer: _Washer) -> Any:
-    if key == "run" and isinstance(value, Mapping):
-        return _with_facets(value, washer, {"facets": washer.options.facets | _allowed_run(washer.options)})
-    if key == "job" and isinstance(value, Mapping):
-        code = {"sourceCode"} if washer.options.source_code else set()
-        return _with_facets(value, washer, {"facets": washer.options.facets | _JOB | code})
+    if key in ("run", "job") and isinstance(value, Mapping):
+        return _with_facets(value, washer, {"facets": washer.allowed[key]})
     if key in ("inputs", "outputs") and isinstance(value, (list, tuple)):
         return [_dataset(item, washer) for item in value]
     if key == "dataset":
@@ -100,18 +83,14 @@ def _part(key: str, value: Any, washer: _Washer) -> Any:
     return washer.wash(value, key)
 
 
-def _allowed_run(options: CleanOptions) -> frozenset[str]:
-    environment = {"environmentVariables", "environment-properties"} if options.environment else set()
-    conf = {"executionParameters"} if options.conf else set()
-    return _RUN | environment | conf
-
-
 def _dataset(value: Any, washer: _Washer) -> Any:
     if not isinstance(value, Mapping):
         return washer.wash(value)
-    more = washer.options.facets
+    allowed = washer.allowed
     return _with_facets(
-        value, washer, {"facets": more | _DATASET, "inputFacets": more | _INPUT, "outputFacets": more | _OUTPUT}
+        value,
+        washer,
+        {"facets": allowed["dataset"], "inputFacets": allowed["input"], "outputFacets": allowed["output"]},
     )
 
 
@@ -131,6 +110,19 @@ def _with_facets(value: Mapping[str, Any], washer: _Washer, allowed: Mapping[str
     return kept
 
 
+@lru_cache(maxsize=16)
+def _allowed(options: CleanOptions) -> Mapping[str, frozenset[str]]:
+    """The facets that are kept, by what they are of."""
+    switched: dict[Switch, bool] = {
+        "send_code": options.source_code,
+        "send_environment": options.environment,
+        "send_conf": options.conf,
+    }
+    on = [switch for switch, is_on in switched.items() if is_on]
+    holders: tuple[Holder, ...] = ("run", "job", "dataset", "input", "output")
+    return {holder: names_of(holder, *on) | options.facets for holder in holders}
+
+
 class _Washer:
     """Copies a value without what must not be kept."""
 
@@ -142,6 +134,7 @@ class _Washer:
         for keep, names in ((options.conf, _CONF), (options.environment, _ENVIRONMENT), (options.stack_traces, _STACK)):
             dropped |= frozenset() if keep else names
         self._dropped = dropped
+        self.allowed = _allowed(options)
 
     def wash(self, value: Any, key: object = None, depth: int = 0) -> Any:
         """``value``, which stands under ``key``, cleaned."""

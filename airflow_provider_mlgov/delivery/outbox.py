@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_mlgov.delivery.clean import CleanOptions, Mask, clean
-from airflow_provider_mlgov.translate.events import read_event
+from airflow_provider_mlgov.translate.reading import read_event
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.delivery.spool import Spool

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlgov.delivery.sinks.sink import Parcel, RunShare
 from airflow_provider_mlgov.delivery.state import RunState, SenderState
 from airflow_provider_mlgov.errors import InvalidEventError
-from airflow_provider_mlgov.model.entity import Entity, Ref
-from airflow_provider_mlgov.translate.events import is_terminal, live, read_event, run_key
+from airflow_provider_mlgov.model.entity import Change, Entity, Ref
+from airflow_provider_mlgov.translate.events import is_terminal, live, run_key
+from airflow_provider_mlgov.translate.reading import read_event
 from airflow_provider_mlgov.translate.settle import merge
 from airflow_provider_mlgov.translate.translation import translate
 
@@ -37,6 +38,7 @@ class Run:
     state: Json | None = None
     entities: tuple[Entity, ...] = ()
     warnings: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
     new: bool = False
     """It began a moment ago, and nothing of it was sent."""
     anew: bool = False
@@ -159,6 +161,7 @@ class RunReader:
             if run.state is not None:
                 translation = translate(run.state, self._options)
                 run.entities, run.warnings = translation.entities, translation.warnings
+                run.changes = translation.changes
         except Exception as error:  # noqa: BLE001 - whatever one run brings about must not stop the others
             self.dead.append((run, _unexpected(error)))
             return False
@@ -168,7 +171,8 @@ class RunReader:
 def parcel_of(runs: Sequence[Run]) -> Parcel:
     """The entities of all ``runs``, each once, and who stands behind them."""
     entities = merge(entity for run in runs for entity in run.entities)
-    return Parcel(tuple(entities), tuple(run.share() for run in runs))
+    changes = sorted({change for run in runs for change in run.changes}, key=lambda change: (change.time, change.ref))
+    return Parcel(tuple(entities), tuple(run.share() for run in runs), tuple(changes))
 
 
 def _unexpected(error: Exception) -> str:

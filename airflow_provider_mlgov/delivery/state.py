@@ -25,6 +25,7 @@ Json = dict[str, Any]
 
 _KNOWN_SECONDS = 600.0
 _OPEN_RUN_FACTOR = 14
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (
     key TEXT PRIMARY KEY, state TEXT NOT NULL, ended INTEGER NOT NULL, touched REAL NOT NULL
@@ -36,6 +37,9 @@ CREATE TABLE IF NOT EXISTS known (
     catalog TEXT, type TEXT, name TEXT, stored TEXT NOT NULL, expires REAL NOT NULL, PRIMARY KEY (catalog, type, name)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS note (catalog TEXT PRIMARY KEY, started REAL NOT NULL, names TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS gone (
+    catalog TEXT, type TEXT, name TEXT, time INTEGER NOT NULL, touched REAL NOT NULL, PRIMARY KEY (catalog, type, name)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fact (catalog TEXT, name TEXT, value TEXT, PRIMARY KEY (catalog, name)) WITHOUT ROWID;
 """
 
@@ -77,8 +81,8 @@ class SenderState:
         try:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")  # a state must not be younger than the acknowledgement of its events
-            if db.execute("PRAGMA user_version").fetchone()[0] != 1:
-                db.executescript(_SCHEMA + "PRAGMA user_version=1;")
+            if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+                db.executescript(f"{_SCHEMA}PRAGMA user_version={_VERSION};")
                 self._path.chmod(0o600)
         except BaseException:
             db.close()
@@ -163,6 +167,7 @@ class SenderState:
         self._db.execute(f"DELETE FROM claim WHERE run IN ({gone})", limits)  # noqa: S608 - a constant
         self._db.execute(f"DELETE FROM run WHERE key IN ({gone})", limits)  # noqa: S608 - a constant
         self._db.execute("DELETE FROM known WHERE expires < ?", (now,))
+        self._db.execute("DELETE FROM gone WHERE touched < ?", (now - self._keep,))
 
     # --- names known to be in a catalogue ----------------------------------------------------------------------------
     def known(self, catalog: str, refs: Iterable[Ref]) -> dict[Ref, Json]:
@@ -195,6 +200,23 @@ class SenderState:
             "DELETE FROM known WHERE catalog = ? AND type = ? AND name = ?",
             [(catalog, ref.type_name, ref.qualified_name) for ref in refs],
         )
+
+    # --- datasets that were dropped or renamed -----------------------------------------------------------------------
+    def gone(self, catalog: str, refs: Iterable[Ref]) -> dict[Ref, int]:
+        """Those of ``refs`` that were dropped or got another name, and when, in epoch milliseconds."""
+        found = {}
+        for ref in refs:
+            key = (catalog, ref.type_name, ref.qualified_name)
+            rows = self._rows("SELECT time FROM gone WHERE catalog = ? AND type = ? AND name = ?", *key)
+            if rows:
+                found[ref] = int(rows[0][0])
+        return found
+
+    def remember_gone(self, catalog: str, ref: Ref, time: int) -> None:
+        """``ref`` is gone since ``time``: what is told later of an earlier time does not bring it back; inside a `transaction`."""
+        key = (catalog, ref.type_name, ref.qualified_name)
+        known = self.gone(catalog, [ref]).get(ref, time)
+        self._db.execute("INSERT OR REPLACE INTO gone VALUES (?, ?, ?, ?, ?)", (*key, max(time, known), self._clock()))
 
     # --- the in-flight note ------------------------------------------------------------------------------------------
     def note(self, catalog: str) -> Note | None:

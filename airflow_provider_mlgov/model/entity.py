@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from airflow_provider_mlgov.model.identity import token
 
@@ -36,6 +36,38 @@ class Ref:
         return reference
 
 
+@dataclass(frozen=True, order=True)
+class Classification:
+    """A classification that an entity is to have. Its type must be there: it is never made by us."""
+
+    type_name: str
+    propagate: bool = False
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What is only ever added to an entity: what people put there stays."""
+
+    labels: frozenset[str] = frozenset()
+    classifications: frozenset[Classification] = frozenset()
+    custom: tuple[tuple[str, str], ...] = ()
+    """Custom attributes; a later value of one key replaces the earlier."""
+
+    def __bool__(self) -> bool:
+        """Whether there is anything."""
+        return bool(self.labels or self.classifications or self.custom)
+
+    def united(self, other: Marks) -> Marks:
+        """Both; of one custom attribute, that of ``other``."""
+        custom = {**dict(self.custom), **dict(other.custom)}
+        return Marks(
+            self.labels | other.labels, self.classifications | other.classifications, tuple(sorted(custom.items()))
+        )
+
+
+NO_MARKS = Marks()
+
+
 @dataclass(frozen=True)
 class Entity:
     """One entity to write. Every write may be repeated and may come in any order.
@@ -55,17 +87,34 @@ class Entity:
     Written unless the stored ``factsTime`` is later than `as_of`. Needs an own type.
     """
     as_of: int | None = None
-    """When `latest` was true, in epoch milliseconds; stored as ``factsTime``."""
+    """When `latest` was true, in epoch milliseconds; stored as ``factsTime``. Of data: when it was read or written."""
     relations: Mapping[str, Ref | tuple[Ref, ...]] = field(default_factory=dict)
     """Relationship attributes.
 
     A tuple replaces the whole list, so it must be complete; leave it out to keep what is stored.
     """
+    marks: Marks = NO_MARKS
+    """Labels, classifications and custom attributes."""
 
     @property
     def ref(self) -> Ref:
         """A reference to this entity."""
         return Ref(self.type_name, self.qualified_name)
+
+
+@dataclass(frozen=True, order=True)
+class Change:
+    """A dataset that a run dropped or renamed. What happened to it after ``time`` stays."""
+
+    kind: Literal["drop", "rename"]
+    ref: Ref
+    """What was dropped, or the old name."""
+    time: int
+    """When, in epoch milliseconds."""
+    to: Ref | None = None
+    """The new name."""
+    name: str = ""
+    """The new ``name``, which people see."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +123,7 @@ class Translation:
 
     entities: tuple[Entity, ...]
     warnings: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
 
 
 def ends_digest(inputs: Iterable[Ref], outputs: Iterable[Ref]) -> str:

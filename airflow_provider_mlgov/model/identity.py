@@ -165,6 +165,17 @@ class TaskProcess(QualifiedName):
     digest: str
 
 
+@dataclass(frozen=True)
+class TaskColumns(QualifiedName):
+    """Which columns a task makes one column of; ``digest`` fixes both sides."""
+
+    template = "dags/{dag}/tasks/{task}/columns/{digest}"
+    type_name = "mlgov_column_lineage"
+    dag: str
+    task: str
+    digest: str
+
+
 # Machine learning: the namespace is that of the catalogue.
 
 
@@ -302,6 +313,17 @@ class JobProcess(QualifiedName):
 
 
 @dataclass(frozen=True)
+class JobColumns(QualifiedName):
+    """Which columns a job makes one column of."""
+
+    template = "jobs/{job_namespace}/{job}/columns/{digest}"
+    type_name = "mlgov_column_lineage"
+    job_namespace: str
+    job: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class JobRun(QualifiedName):
     """One run of a job, named by OpenLineage's runId."""
 
@@ -310,6 +332,15 @@ class JobRun(QualifiedName):
     job_namespace: str
     job: str
     run: str
+
+
+@dataclass(frozen=True)
+class Quality(QualifiedName):
+    """What the newest tests of a dataset say; ``dataset`` is the token of its type and qualifiedName."""
+
+    template = "quality/{dataset}"
+    type_name = "mlgov_quality_result"
+    dataset: str
 
 
 # Data of platforms that Atlas has no types for: the namespace is that of the catalogue.

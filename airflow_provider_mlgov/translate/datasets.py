@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.model import ml
-from airflow_provider_mlgov.model.entity import Entity, Ref
-from airflow_provider_mlgov.model.identity import check_text
-from airflow_provider_mlgov.translate.events import each, facet, join_registers
-from airflow_provider_mlgov.translate.naming import Family, Field, name_entities, prefers
+from airflow_provider_mlgov.model.entity import Change, Entity, Ref
+from airflow_provider_mlgov.translate.events import datasets_of, facet, join_registers
+from airflow_provider_mlgov.translate.marks import dataset_marks
+from airflow_provider_mlgov.translate.names import Names, location
+from airflow_provider_mlgov.translate.naming import Family
 from airflow_provider_mlgov.translate.naming.ml import ENDPOINTS
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.texts import long, plain
 
 Json = Mapping[str, Any]
 
-_DEPTH = 20
-"""Levels of nested columns that are followed."""
+_MOST_PARTITIONS = 100
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class End:
     """Facets of the dataset as an input or an output of this run."""
     thing: ml.Thing | None = None
     """What it is, if it is one of ours."""
+    partitions: tuple[str, ...] = ()
+    """The partitions of it that were read or written."""
+    location: str = ""
+    """Where its files are, if another name counts."""
 
     @property
     def ref(self) -> Ref:
@@ -46,17 +50,21 @@ class End:
         split = plain(facet(self.role, "mlgov_io").get("split"), 100)
         return split.lower() if split else None
 
+    @property
+    def lifecycle(self) -> str:
+        """What was done to it as a whole: CREATE, DROP, OVERWRITE …, or an empty text."""
+        return (plain(facet(self.facets, "lifecycleStateChange").get("lifecycleStateChange"), 100) or "").upper()
 
-def read_ends(state: Json, direction: str, options: TranslateOptions, warnings: list[str]) -> list[End]:
+
+def read_ends(state: Json, direction: str, names: Names, warnings: list[str]) -> list[End]:
     """The datasets of one direction, each once, sorted by type and name.
 
-    What cannot be named is left out with a warning.
+    What cannot be named is left out with a warning, and so is what has no identity; what a rule ignores, without one.
     """
     ends: dict[Ref, End] = {}
-    for namespace, name, dataset in each(state[direction]):
-        facets, role = dataset["facets"], dataset["roleFacets"]
+    for namespace, name, dataset in datasets_of(state, direction):
         try:
-            family, entities = name_entities(*_identity(state, namespace, name), options)
+            named = names.of(namespace, name)
         except InvalidNameError as error:
             if not (namespace.startswith(f"{ml.SCHEME}://") and name.startswith(ENDPOINTS)):
                 warnings.append(f"a dataset among the {direction} is left out: {error}")
@@ -65,27 +73,36 @@ def read_ends(state: Json, direction: str, options: TranslateOptions, warnings: 
                     f"endpoint {name!r} among the {direction} is left out: no deployment says which build is behind it"
                 )
             continue
-        end = End(family, entities, facets, role)
+        if not named.entities:
+            if not named.left_out.startswith("rule"):
+                warnings.append(f"{namespace} {name} among the {direction} is left out: {named.left_out}")
+            continue
+        meant = names.meant(namespace, name)
+        end = End(
+            named.family,
+            named.entities,
+            dataset["facets"],
+            dataset["roleFacets"],
+            partitions=(named.partition,) if named.partition else (),
+            location=location(namespace, name) if meant != (namespace, name) else "",
+        )
         if (twin := ends.get(end.ref)) is not None:
-            end = replace(twin, facets=join_registers(twin.facets, facets), role=join_registers(twin.role, role))
+            end = _united(twin, end)
         if namespace.startswith(f"{ml.SCHEME}://"):
             end = replace(end, thing=ml.from_dataset(namespace, name, {ml.FACET: dict(facet(end.facets, ml.FACET))}))
         ends[end.ref] = end
     return [ends[ref] for ref in sorted(ends, key=lambda ref: (ref.type_name, ref.qualified_name))]
 
 
-def _identity(state: Json, namespace: str, name: str) -> tuple[str, str]:
-    """The name that says best what a dataset is.
-
-    Its table in a catalogue, if a symlink of any event of the run tells it.
-    """
-    aliases = state["aliases"].get(namespace, {}).get(name)
-    if aliases:
-        for other in sorted(aliases):
-            for table in sorted(aliases[other]):
-                if other and table and prefers(other, aliases[other][table]):
-                    return other, table
-    return namespace, name
+def _united(one: End, other: End) -> End:
+    """Two names of one dataset."""
+    return replace(
+        one,
+        facets=join_registers(one.facets, other.facets),
+        role=join_registers(one.role, other.role),
+        partitions=tuple(sorted({*one.partitions, *other.partitions}))[:_MOST_PARTITIONS],
+        location=max(one.location, other.location),
+    )
 
 
 def _is_deployed(datasets: Json, namespace: str, name: str) -> bool:
@@ -93,8 +110,35 @@ def _is_deployed(datasets: Json, namespace: str, name: str) -> bool:
     return any(f"/deployments/{place}/" in other for other in datasets[namespace])
 
 
-def data_entities(end: End) -> Iterator[Entity]:
-    """Parents and the dataset itself, with what its facets say.
+def without_dropped(outputs: Sequence[End], names: Names, time: int) -> tuple[list[End], list[Change]]:
+    """The outputs that are there after the run, and what it dropped and renamed, ``time`` being when."""
+    kept: list[End] = []
+    changes: list[Change] = []
+    for end in outputs:
+        if end.lifecycle == "DROP" and end.thing is None:
+            changes.append(Change("drop", end.ref, time))
+            continue
+        kept.append(end)
+        old = _previous(end, names) if end.lifecycle == "RENAME" else None
+        if old is not None and old != end.ref:
+            changes.append(Change("rename", old, time, end.ref, end.entities[-1].attributes["name"]))
+    return kept, changes
+
+
+def _previous(end: End, names: Names) -> Ref | None:
+    identifier = facet(end.facets, "lifecycleStateChange").get("previousIdentifier")
+    if not isinstance(identifier, dict):
+        return None
+    try:
+        named = names.of(str(identifier.get("namespace") or ""), str(identifier.get("name") or ""))
+    except InvalidNameError:
+        return None
+    found = named.entities[-1].ref if named.entities else None
+    return found if found is not None and found.type_name == end.ref.type_name else None
+
+
+def data_entities(end: End, told: int | None, options: TranslateOptions, warnings: list[str]) -> Iterator[Entity]:
+    """Parents and the dataset itself, with what its facets say; ``told`` is when it was read or written.
 
     Documentation and owner are written on creation only.
     """
@@ -103,51 +147,51 @@ def data_entities(end: End) -> Iterator[Entity]:
     attributes, create_only = dict(entity.attributes), dict(entity.create_only)
     if end.family.kind_attribute and (kind := plain(facet(end.facets, "datasetType").get("datasetType"), 100)):
         attributes[end.family.kind_attribute] = kind
-    if entity.type_name == "mlgov_dataset" and (uri := plain(facet(end.facets, "dataSource").get("uri"))):
-        attributes["sourceUri"] = uri
+    if "datasetKey" in attributes:
+        attributes |= _own_attributes(end)
     if description := long(facet(end.facets, "documentation").get("description")):
         create_only["description"] = description
     if owner := first_owner(facet(end.facets, "ownership")):
         create_only["owner"] = owner
-    yield replace(entity, attributes=attributes, create_only=create_only)
+    marks = dataset_marks(end.facets, options.rules, warnings)
+    yield replace(entity, attributes=attributes, create_only=create_only, as_of=told, marks=marks)
+    if end.location and entity.type_name == "hive_table":
+        yield _storage(entity, end.location)
+
+
+def _own_attributes(end: End) -> dict[str, Any]:
+    """What only our own types have an attribute for."""
+    storage, catalog = facet(end.facets, "storage"), facet(end.facets, "catalog")
+    found = {
+        "sourceUri": plain(facet(end.facets, "dataSource").get("uri")),
+        "storageLayer": plain(storage.get("storageLayer"), 100),
+        "fileFormat": plain(storage.get("fileFormat"), 100),
+        "catalogName": plain(catalog.get("name"), 1_000),
+        "owners": all_owners(facet(end.facets, "ownership")) or None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _storage(table: Entity, place: str) -> Entity:
+    """Where the files of a Hive table are, as the hook says it; what the hook knows better is kept."""
+    create_only = {"location": place, "compressed": False}
+    qualified = f"{table.qualified_name}_storage"
+    return Entity("hive_storagedesc", qualified, create_only=create_only, relations={"table": table.ref})
 
 
 def first_owner(ownership: Json) -> str | None:
     """Atlas has one owner: the first that is named (``***`` is what a masker left)."""
+    return next((name for name, _ in _owners(ownership)), None)
+
+
+def all_owners(ownership: Json) -> list[str]:
+    """All that are named, each with its kind: ``team:ml (MAINTAINER)``."""
+    return [f"{name} ({kind})" if kind else name for name, kind in _owners(ownership)]
+
+
+def _owners(ownership: Json) -> Iterator[tuple[str, str | None]]:
     owners = ownership.get("owners")
     for item in owners if isinstance(owners, list) else ():
         name = plain(item.get("name")) if isinstance(item, dict) else None
         if name and name.strip("*"):
-            return name
-    return None
-
-
-def column_entities(end: End, warnings: list[str]) -> Iterator[Entity]:
-    """The columns of the schema facet.
-
-    They are only ever added: an input's schema may hold just the columns that were read.
-    """
-    fields = facet(end.facets, "schema").get("fields")
-    if end.family.column is None or not isinstance(fields, list):
-        return
-    for field in _fields(fields):
-        try:
-            check_text(field.name, f"a column of {end.ref.qualified_name}")
-        except InvalidNameError as error:
-            warnings.append(f"the column is left out: {error}")
-            continue
-        yield end.family.column(end.entities[-1], field)
-
-
-def _fields(fields: list[Any], prefix: str = "", depth: int = 0) -> Iterator[Field]:
-    for index, item in enumerate(fields, start=1):
-        if not isinstance(item, dict):
-            continue
-        name = item.get("name")
-        position = item.get("ordinal_position")
-        name = f"{prefix}{name}" if isinstance(name, str) and name else ""
-        position = position if isinstance(position, int) and 0 < position < 2**31 else index
-        yield Field(name, plain(item.get("type")), long(item.get("description")), int(position))
-        inner = item.get("fields")
-        if name and isinstance(inner, list) and depth < _DEPTH:
-            yield from _fields(inner, f"{name}.", depth + 1)
+            yield name, plain(item.get("type"), 100)

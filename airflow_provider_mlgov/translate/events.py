@@ -1,4 +1,4 @@
-"""Reading OpenLineage events, and uniting those of one run.
+"""Uniting the OpenLineage events of one run, as `airflow_provider_mlgov.translate.reading` gives them.
 
 A run's state is a join: every event is lifted into a state of its own, and two states are joined key by key, each
 time taking the greater by one total order (event time, then terminal before others, then canonical JSON). So events
@@ -8,9 +8,9 @@ erases nothing.
 The state is plain JSON::
 
     {"v": 1, "kind": "run" | "job" | "dataset", "key": …,
-     "job": register, "started": µs | null, "first": µs, "since": µs,
+     "job": register, "started": µs | null, "first": µs, "last": µs, "since": µs,
      "run": {facet: register}, "jobFacets": {facet: register},
-     "inputs" | "outputs": {namespace: {name: {"facets": {facet: register}, "roleFacets": {facet: register}}}},
+     "inputs" | "outputs": {namespace: {name: {"facets": {facet: register}, "roleFacets": {facet: register}, "at": µs}}},
      "aliases": {namespace: {name: {namespace: {name: type}}}},
      "ends": {how it is known: register}, "outcomes": {"COMPLETE success reported": true}}
 
@@ -25,9 +25,9 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_mlgov.errors import InvalidEventError
 from airflow_provider_mlgov.model.identity import token
 from airflow_provider_mlgov.model.ml import FACET as ML_FACET
+from airflow_provider_mlgov.translate.reading import EMPTY
 from airflow_provider_mlgov.translate.texts import json_text
 from airflow_provider_mlgov.translate.times import microseconds
 
@@ -37,106 +37,7 @@ AIRFLOW_FACET = "mlgov_airflow"
 """Our run facet: what Airflow knows of the task run or DAG run."""
 KEYWISE = (AIRFLOW_FACET, ML_FACET)
 """Facets whose keys are facts of their own."""
-EVENT_TYPES = ("START", "RUNNING", "COMPLETE", "ABORT", "FAIL", "OTHER")
 TERMINAL = frozenset({"COMPLETE", "FAIL", "ABORT"})
-
-_EMPTY: tuple[object, ...] = (None, "", [], {})
-_FORM = "wanted an OpenLineage run event (run and job), job event (job) or dataset event (dataset)"
-
-
-# --- reading ---------------------------------------------------------------------------------------------------------
-
-
-def read_event(document: object) -> Json:
-    """An event in normal form: what it needs is there, and everything has the type that OpenLineage gives it.
-
-    Raises `InvalidEventError` where an event says neither when nor what. Facets and other parts of a wrong type are
-    left out; a dataset without namespace or name is kept as such, so that translation can warn. The document is not
-    changed; the result shares its facets.
-    """
-    if not isinstance(document, dict):
-        raise InvalidEventError(f"the event is {_found(document)}; {_FORM}: send a JSON object")
-    time = document.get("eventTime")
-    if microseconds(time) is None:
-        raise InvalidEventError(
-            f"eventTime is {_found(time)}; wanted a time such as '2026-01-31T12:00:00.000Z': let the producer set it"
-        )
-    event: Json = {"eventTime": time}
-    if document.get("dataset") is not None and document.get("job") is None and document.get("run") is None:
-        found = _required(document, "dataset", "namespace", "name")
-        event["dataset"] = {**found, "facets": _facets(document["dataset"].get("facets"))}
-        return event
-    if document.get("run") is not None:
-        event["eventType"] = _event_type(document.get("eventType"))
-        run = _required(document, "run", "runId")
-        event["run"] = {**run, "facets": _facets(document["run"].get("facets"))}
-    job = _required(document, "job", "namespace", "name")
-    event["job"] = {**job, "facets": _facets(document["job"].get("facets"))}
-    event["inputs"] = _datasets(document.get("inputs"), "inputFacets")
-    event["outputs"] = _datasets(document.get("outputs"), "outputFacets")
-    return event
-
-
-def _found(value: object) -> str:
-    """What was found, short enough for a message."""
-    if value is None:
-        return "missing"
-    if isinstance(value, (dict, list)):
-        return f"a JSON {'object' if isinstance(value, dict) else 'list'}"
-    return repr(value)[:100]
-
-
-def _event_type(value: object) -> str:
-    if value is None:
-        return "OTHER"
-    if isinstance(value, str) and value.upper() in EVENT_TYPES:
-        return value.upper()
-    raise InvalidEventError(
-        f"eventType is {_found(value)}; wanted one of {', '.join(EVENT_TYPES)}: let the producer set it"
-    )
-
-
-def _required(document: Mapping[str, Any], part: str, *names: str) -> dict[str, str]:
-    """The texts ``names`` of the object ``part``, none of them empty."""
-    found = document.get(part)
-    if not isinstance(found, dict):
-        raise InvalidEventError(
-            f"{part} is {_found(found)}; {_FORM}: send {part} as a JSON object with {' and '.join(names)}"
-        )
-    for name in names:
-        value = found.get(name)
-        if not isinstance(value, str) or not value.strip():
-            raise InvalidEventError(
-                f"{part}.{name} is {_found(value)}; wanted a text that is not empty: let the producer set it"
-            )
-    return {name: found[name] for name in names}
-
-
-def _facets(value: object) -> Json:
-    """The facets that are objects and say something; one that says ``_deleted`` says something."""
-    if not isinstance(value, dict):
-        return {}
-    return {
-        name: facet
-        for name, facet in value.items()
-        if isinstance(facet, dict)
-        and any(item not in _EMPTY for key, item in facet.items() if not str(key).startswith("_") or key == "_deleted")
-    }
-
-
-def _datasets(value: object, role: str) -> list[Json]:
-    datasets: list[Json] = []
-    for item in value if isinstance(value, list) else ():
-        found = item if isinstance(item, dict) else {}
-        dataset: Json = {
-            name: text if isinstance(text := found.get(name), str) else "" for name in ("namespace", "name")
-        }
-        if facets := _facets(found.get("facets")):
-            dataset["facets"] = facets
-        if facets := _facets(found.get(role)):
-            dataset[role] = facets
-        datasets.append(dataset)
-    return datasets
 
 
 def run_key(event: Mapping[str, Any]) -> str:
@@ -218,6 +119,11 @@ def is_terminal(state: Mapping[str, Any]) -> bool:
     return state["kind"] != "run" or bool(state["ends"])
 
 
+def is_streaming(state: Mapping[str, Any]) -> bool:
+    """Whether the job never ends by itself, so that what it did so far counts before its end."""
+    return bool(facet(state["jobFacets"], "jobType").get("processingType") == "STREAMING")
+
+
 def facet(registers: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The newest value of a facet, ``{}`` if it is not there or was deleted."""
     if name in KEYWISE:
@@ -228,6 +134,22 @@ def facet(registers: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         return {}
     value: Mapping[str, Any] = register[2]
     return value
+
+
+def datasets_of(state: Mapping[str, Any], direction: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """The datasets of one direction that count.
+
+    All that any event named; but of a producer whose events are complete pictures (``COMPLETE_SNAPSHOT``) those of its newest
+    event that shows any.
+    """
+    pattern = facet(state["jobFacets"], "jobType").get("emissionPattern")
+    if not isinstance(pattern, dict) or pattern.get("eventContentMode") != "COMPLETE_SNAPSHOT":
+        yield from each(state[direction])
+        return
+    newest = max((entry["at"] for side in ("inputs", "outputs") for _, _, entry in each(state[side])), default=0)
+    for namespace, name, entry in each(state[direction]):
+        if entry["at"] == newest:
+            yield namespace, name, entry
 
 
 def each(datasets: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -250,6 +172,7 @@ def _lift(event: Json) -> Json:
         "job": None,
         "started": time if event_type == "START" else None,
         "first": time,
+        "last": time,
         "run": _registers(run, time, rank),
         "jobFacets": {},
         "inputs": {},
@@ -280,7 +203,7 @@ def _registers(facets: Mapping[str, Any], time: int, rank: int) -> Json:
             registers |= {
                 f"{name}.{key}": [time, rank, item]
                 for key, item in value.items()
-                if item not in _EMPTY and not str(key).startswith("_")
+                if item not in EMPTY and not str(key).startswith("_")
             }
         elif name != "symlinks":
             registers[name] = [time, rank, value]
@@ -294,6 +217,7 @@ def _add(state: Json, direction: str, dataset: Json, role: str, time: int, rank:
     entry = {
         "facets": _registers(facets, time, rank),
         "roleFacets": _registers(dataset.get(role, {}), time, rank),
+        "at": time,
     }
     names = state[direction].setdefault(namespace, {})
     names[name] = _join_dataset(names[name], entry) if name in names else entry
@@ -336,6 +260,7 @@ def _join(left: Json, right: Json) -> Json:
         "job": right["job"] if left["job"] is None else _newer(left["job"], right["job"]),
         "started": min(started, default=None),
         "first": min(left["first"], right["first"]),
+        "last": max(left["last"], right["last"]),
         "run": join_registers(left["run"], right["run"]),
         "jobFacets": join_registers(left["jobFacets"], right["jobFacets"]),
         "inputs": _join_datasets(left["inputs"], right["inputs"]),
@@ -380,7 +305,8 @@ def _join_datasets(left: Json, right: Json) -> Json:
 
 
 def _join_dataset(left: Json, right: Json) -> Json:
-    return {role: join_registers(left[role], right[role]) for role in ("facets", "roleFacets")}
+    joined: Json = {role: join_registers(left[role], right[role]) for role in ("facets", "roleFacets")}
+    return {**joined, "at": max(left["at"], right["at"])}
 
 
 def _join_aliases(left: Json, right: Json) -> Json:

@@ -7,8 +7,9 @@ from typing import Any
 
 from airflow_provider_mlgov.model import identity
 from airflow_provider_mlgov.model.entity import Entity, Ref, ends_digest
-from airflow_provider_mlgov.translate.datasets import first_owner
+from airflow_provider_mlgov.translate.datasets import all_owners, first_owner
 from airflow_provider_mlgov.translate.events import facet
+from airflow_provider_mlgov.translate.facets import facts_of
 from airflow_provider_mlgov.translate.runs import Run, known
 from airflow_provider_mlgov.translate.texts import long, plain
 from airflow_provider_mlgov.translate.times import milliseconds
@@ -120,7 +121,9 @@ def _task_run(run: Run, name: identity.TaskRun, done: Done | None) -> list[Entit
             "taskId": name.task,
             "dagKey": keys["dagKey"],
             "taskKey": keys["taskKey"],
+            **_job_facts(run),
         },
+        marks=run.job_marks,
         create_only=known(owner=_owner(run)) | ({} if ended else what),
         latest=what | ended if ended else {},
         as_of=run.told,
@@ -143,7 +146,7 @@ def _task_run(run: Run, name: identity.TaskRun, done: Done | None) -> list[Entit
         ),
         **_of_run(run),
     }
-    task_run = Entity(name.type_name, str(name), attributes, latest=_ending(run, done), as_of=run.told)
+    task_run = Entity(name.type_name, str(name), attributes, latest=_ending(run, done), as_of=run.told, marks=run.marks)
     dag_run = identity.DagRun(name.namespace, name.dag, name.run)
     return [_dag(run, dag, None), task_entity, _dag_run(run, dag_run, own=False), task_run]
 
@@ -203,15 +206,19 @@ def _job(run: Run, job: identity.Job, last_run: str | None) -> Entity:
             integration=plain(kind.get("integration")),
             processingType=plain(kind.get("processingType")),
             jobType=plain(kind.get("jobType")),
+            owners=all_owners(facet(run.job, "ownership")) or None,
         ),
+        **_job_facts(run),
     }
     latest = {"lastRun": last_run, "lastState": run.state} if last_run and run.state else {}
-    return Entity(job.type_name, str(job), attributes, create_only=create_only, latest=latest, as_of=run.told)
+    return Entity(
+        job.type_name, str(job), attributes, create_only=create_only, latest=latest, as_of=run.told, marks=run.job_marks
+    )
 
 
 def _job_run(run: Run, name: identity.JobRun, job: identity.Job, done: Done | None) -> Entity:
     attributes = {"name": name.job, **_of_job(job), **_of_run(run)}
-    return Entity(name.type_name, str(name), attributes, latest=_ending(run, done), as_of=run.told)
+    return Entity(name.type_name, str(name), attributes, latest=_ending(run, done), as_of=run.told, marks=run.marks)
 
 
 def _of_job(job: identity.Job) -> dict[str, Any]:
@@ -225,19 +232,26 @@ def _of_run(run: Run) -> dict[str, Any]:
             startTime=run.start,
             hostname=plain(run.words.get("hostname")),
             errorMessage=run.error,
-            parentRunId=run.parent,
+            facts=facts_of("run", run.facets),
             **run.nominal,
             **run.code,
+            **run.engine,
+            **run.findings,
         ),
+        **run.family,
         "openLineageRunId": run.key,
     }
 
 
 def _ending(run: Run, done: Done | None) -> dict[str, Any]:
-    if run.state is None:
-        return {}
+    """How it ended, and what it did; a job that streams has done something before it ends."""
     latest = known(state=run.state, stateSource=run.source, endTime=run.end)
     return latest | ({"io": done.io, "processKey": done.process_key} if done else {})
+
+
+def _job_facts(run: Run) -> dict[str, Any]:
+    """What task and job have in common."""
+    return known(sourceCode=long(facet(run.job, "sourceCode").get("sourceCode")), facts=facts_of("job", run.job))
 
 
 def _owner(run: Run) -> str | None:

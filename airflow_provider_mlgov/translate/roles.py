@@ -17,13 +17,15 @@ ordinary process: the candidates among which a build was chosen, for instance, w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from airflow_provider_mlgov.model import identity, ml
 from airflow_provider_mlgov.model.entity import Ref
 from airflow_provider_mlgov.translate.datasets import End
+from airflow_provider_mlgov.translate.flows import Flow
 
 Role = Literal["training", "evaluating", "deploying", "scoring", "ordinary"]
 
@@ -62,10 +64,12 @@ def _is_made(end: End) -> bool:
     return isinstance(end.thing, (ml.Build, ml.Evaluation, ml.Deployment))
 
 
-def assign(inputs: Sequence[End], outputs: Sequence[End], at: str) -> list[Work]:
-    """The processes of one run; ``at`` is the namespace of the catalogue."""
+def assign(
+    inputs: Sequence[End], outputs: Sequence[End], at: str, flows: Mapping[Ref, Flow] = MappingProxyType({})
+) -> list[Work]:
+    """The processes of one run; ``at`` is the namespace of the catalogue, ``flows`` what is known of single outputs."""
     if not any(end.thing for end in (*inputs, *outputs)):
-        return [Work("ordinary", _refs(inputs), _refs(outputs))] if inputs or outputs else []
+        return _split("ordinary", _refs(inputs), _refs(outputs), flows) if inputs or outputs else []
     facts_only = updated(inputs, outputs)
     made = [end for end in outputs if end.ref not in facts_only]
     builds = [end for end in made if isinstance(end.thing, ml.Build)]
@@ -91,7 +95,34 @@ def assign(inputs: Sequence[End], outputs: Sequence[End], at: str) -> list[Work]
         end for end in inputs if isinstance(end.thing, (ml.Build, ml.Model, ml.Deployment)) and end.ref not in bases
     ]
     rest = [end for end in inputs if end.thing is None or end in models or end.ref not in taken]
-    return [*work, Work("scoring" if models and data else "ordinary", _refs(rest), _refs(products))]
+    role: Role = "scoring" if models and data else "ordinary"
+    return [*work, *_split(role, _refs(rest), _refs(products), flows, {end.ref for end in models})]
+
+
+def _split(
+    role: Role,
+    inputs: tuple[Ref, ...],
+    outputs: tuple[Ref, ...],
+    flows: Mapping[Ref, Flow],
+    common: Collection[Ref] = (),
+) -> list[Work]:
+    """One process per group of outputs that are made of the same inputs; ``common`` go into all of them.
+
+    Where it is not said what an output is made of, it is all inputs. The lineage of columns leaves out what only filters, in
+    older producers, so it counts only where there are outputs to tell apart. Inputs that feed nothing stay on a process of
+    their own.
+    """
+    groups: dict[tuple[Ref, ...], list[Ref]] = {}
+    for output in outputs:
+        flow = flows.get(output)
+        follows = flow is not None and (flow.is_certain or len(outputs) > 1)
+        taken = _sorted({*flow.inputs, *common}) if flow is not None and follows else inputs
+        groups.setdefault(taken, []).append(output)
+    if not groups:
+        return [Work(role, inputs, ())] if inputs else []
+    work = [Work(role, taken, _sorted(made)) for taken, made in groups.items()]
+    rest = set(inputs).difference(*groups)
+    return [*work, Work("ordinary", _sorted(rest), ())] if rest else work
 
 
 def _evaluating(

@@ -9,9 +9,12 @@ from typing import Any
 
 from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.model import identity
-from airflow_provider_mlgov.translate.events import AIRFLOW_FACET, facet
+from airflow_provider_mlgov.model.entity import NO_MARKS, Marks
+from airflow_provider_mlgov.model.identity import token
+from airflow_provider_mlgov.translate.events import AIRFLOW_FACET, facet, is_streaming
+from airflow_provider_mlgov.translate.marks import marks_of, tags_of
 from airflow_provider_mlgov.translate.options import TranslateOptions
-from airflow_provider_mlgov.translate.texts import MAX_ERROR, long, plain
+from airflow_provider_mlgov.translate.texts import MAX_ERROR, json_text, long, plain
 from airflow_provider_mlgov.translate.times import milliseconds
 
 Json = Mapping[str, Any]
@@ -45,6 +48,10 @@ class Run:
     """Who said so."""
     succeeded: bool = False
     """Whether it did what it says it read and wrote: only then are there edges."""
+    marks: Marks = NO_MARKS
+    """What the tags of the run come to."""
+    job_marks: Marks = NO_MARKS
+    """What the tags of its job come to."""
 
     @property
     def code(self) -> dict[str, Any]:
@@ -66,9 +73,49 @@ class Run:
         return long(facet(self.facets, "errorMessage").get("message"), MAX_ERROR)
 
     @property
-    def parent(self) -> str | None:
-        """The run id of its parent."""
-        return plain(mapping(facet(self.facets, "parent").get("run")).get("runId"))
+    def family(self) -> dict[str, Any]:
+        """Its own run id, that of its parent and that of the run that everything began with, each with its token."""
+        facts = facet(self.facets, "parent")
+        parent = plain(mapping(facts.get("run")).get("runId"), 500)
+        root = plain(mapping(mapping(facts.get("root")).get("run")).get("runId"), 500) or parent
+        return known(
+            runToken=token(self.key),
+            parentRunId=parent,
+            parentKey=token(parent) if parent else None,
+            rootRunId=root,
+            rootKey=token(root) if root else None,
+        )
+
+    @property
+    def engine(self) -> dict[str, Any]:
+        """What did the work, and how that calls it."""
+        engine, query = facet(self.facets, "processing_engine"), facet(self.facets, "externalQuery")
+        return known(
+            engine=plain(engine.get("name"), 500),
+            engineVersion=plain(engine.get("version"), 500),
+            externalQueryId=plain(query.get("externalQueryId"), 2_000),
+            externalQuerySource=plain(query.get("source"), 2_000),
+        )
+
+    @property
+    def findings(self) -> dict[str, Any]:
+        """What it could not read of its lineage, and what its tests say."""
+        errors, tests = facet(self.facets, "extractionError"), facet(self.facets, "test")
+        found: dict[str, Any] = {}
+        if errors:
+            told = [
+                known(task=plain(item.get("task"), 500), errorMessage=plain(item.get("errorMessage"), 2_000))
+                for item in _objects(errors.get("errors"))
+            ]
+            found |= {"lineageComplete": False, "lineageErrors": long(json_text(told))}
+        if tests:
+            rows = [
+                {name: text for name in _TEST if (text := plain(item.get(name), 1_000))}
+                for item in _objects(tests.get("tests"))
+            ]
+            failed = sum(row.get("status", "").lower() in ("fail", "failed", "error") for row in rows)
+            found |= {"tests": long(json_text(rows)), "testsFailed": failed}
+        return found
 
     @property
     def nominal(self) -> dict[str, Any]:
@@ -78,6 +125,13 @@ class Run:
             nominalStartTime=milliseconds(times.get("nominalStartTime")),
             nominalEndTime=milliseconds(times.get("nominalEndTime")),
         )
+
+
+_TEST = ("name", "status", "severity", "type", "description", "expected", "actual")
+
+
+def _objects(value: object) -> list[Json]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def known(**values: Any) -> dict[str, Any]:
@@ -113,6 +167,8 @@ def read_run(state: Json, options: TranslateOptions, warnings: list[str]) -> Run
         key=state["key"],
         start=start,
         first=state["first"] // 1000,
+        marks=marks_of(tags_of(state["run"]), state["run"], options.rules, warnings),
+        job_marks=marks_of(tags_of(state["jobFacets"]), state["jobFacets"], options.rules, warnings),
         **_ending(state),
     )
 
@@ -154,6 +210,7 @@ def _ending(state: Json) -> dict[str, Any]:
     ends, outcomes = state["ends"], state["outcomes"]
     if state["kind"] != "run":
         return {"told": state["first"] // 1000, "succeeded": True}
+    flows = is_streaming(state)
     for how in ("stated", "typed", "unknown"):
         if how in ends:
             time, _, end = ends[how]
@@ -164,9 +221,9 @@ def _ending(state: Json) -> dict[str, Any]:
                 "source": plain(end["source"], 100),
                 "told": told,
                 "end": milliseconds(end["endTime"]) or told,
-                "succeeded": _succeeded(outcomes),
+                "succeeded": flows or _succeeded(outcomes),
             }
-    return {}
+    return {"told": state["last"] // 1000, "succeeded": True} if flows else {}
 
 
 def _succeeded(outcomes: Json) -> bool:

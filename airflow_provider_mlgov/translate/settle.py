@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from airflow_provider_mlgov.model.entity import Entity, Ref
+from airflow_provider_mlgov.model.entity import Entity, Marks, Ref
 from airflow_provider_mlgov.translate.texts import json_text
 
 Json = dict[str, Any]
@@ -29,6 +29,7 @@ _MAKINGS = frozenset({"mlgov_train_process", "mlgov_evaluate_process", "mlgov_de
 _REQUIRED = {
     "aws_s3_v2_directory": ("objectPrefix",),
     "hive_column": ("type",),
+    "hive_storagedesc": ("compressed",),
     "mlgov_model_build": ("version",),
     DEPLOYMENT: ("createTime", "deployedTime", "status", "cpuMillicores"),
 }
@@ -102,7 +103,8 @@ def settle(entities: Iterable[Entity], stored: Stored) -> Settled:
             entity = replace(
                 entity, attributes={"name": entity.attributes["name"], **_kept(entity, known)}, relations={}
             )
-        settled.append(_final(entity, known))
+        final = _final(entity, known)
+        settled.append(replace(final, marks=_missing(entity.marks, stored.get(entity.ref))) if entity.marks else final)
     return Settled(tuple(settled), tuple(updates), tuple(warnings))
 
 
@@ -110,6 +112,7 @@ def _needs_stored(entity: Entity) -> bool:
     return bool(
         entity.create_only
         or entity.latest
+        or entity.marks
         or entity.type_name in _MAKINGS
         or (entity.type_name == MODEL and "aliases" in entity.attributes)
     )
@@ -130,6 +133,7 @@ def _merged(left: Entity, right: Entity) -> Entity:
         latest=newest.latest,
         as_of=newest.as_of,
         relations={**left.relations, **right.relations},
+        marks=left.marks.united(right.marks) if right.marks else left.marks,
     )
 
 
@@ -172,6 +176,20 @@ def _final(entity: Entity, known: Mapping[str, Any] | None) -> Entity:
             value = known.get(name)
             attributes[name] = value if value is not None else entity.create_only.get(name, entity.latest.get(name))
     return Entity(entity.type_name, entity.qualified_name, attributes, relations=entity.relations)
+
+
+def _missing(marks: Marks, stored: Mapping[str, Any] | None) -> Marks:
+    """The marks that are not there yet. Custom attributes are written as a whole, so those that are there come along."""
+    if stored is None:
+        return marks
+    known = stored.get("customAttributes") or {}
+    custom = {**known, **dict(marks.custom)}
+    named = {item.get("typeName") for item in stored.get("classifications") or ()}
+    return Marks(
+        marks.labels - set(stored.get("labels") or ()),
+        frozenset(item for item in marks.classifications if item.type_name not in named),
+        tuple(sorted(custom.items())) if custom != known else (),
+    )
 
 
 def _aliases(left: Mapping[str, Any], right: Mapping[str, Any]) -> Json:

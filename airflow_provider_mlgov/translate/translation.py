@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from airflow_provider_mlgov.model import identity, ml
-from airflow_provider_mlgov.model.entity import Entity, Translation
-from airflow_provider_mlgov.translate.datasets import End, column_entities, data_entities, read_ends
-from airflow_provider_mlgov.translate.events import facet
-from airflow_provider_mlgov.translate.jobs import Done, process_entity, run_entities
+from airflow_provider_mlgov.model.entity import Entity, Ref, Translation
+from airflow_provider_mlgov.translate.columns import ColumnLineage, column_entities
+from airflow_provider_mlgov.translate.datasets import End, data_entities, read_ends, without_dropped
+from airflow_provider_mlgov.translate.flows import Flow, read_flows
+from airflow_provider_mlgov.translate.io import done
+from airflow_provider_mlgov.translate.jobs import process_entity, run_entities
 from airflow_provider_mlgov.translate.ml import making_entity, thing_entities
+from airflow_provider_mlgov.translate.names import Names
 from airflow_provider_mlgov.translate.options import TranslateOptions
+from airflow_provider_mlgov.translate.quality import quality_entity
 from airflow_provider_mlgov.translate.roles import Work, assign, updated, without_families
 from airflow_provider_mlgov.translate.runs import Run, read_run
 from airflow_provider_mlgov.translate.settle import merge
-from airflow_provider_mlgov.translate.texts import json_text, plain
-
-IO_VERSION = 1
-"""Version of the ``io`` text on a run."""
 
 
 def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translation:
@@ -30,36 +30,56 @@ def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translatio
     """
     warnings: list[str] = []
     run = read_run(state, options, warnings)
-    at = options.catalog_namespace
     if isinstance(run.name, (identity.TaskRun, identity.DagRun)) and run.name.namespace != options.airflow_namespace:
         options = replace(options, airflow_namespace=run.name.namespace)
     if run.told is None:
         return Translation(tuple(run_entities(run, None)), tuple(warnings))
-    inputs = without_families(read_ends(state, "inputs", options, warnings))
-    outputs = without_families(read_ends(state, "outputs", options, warnings))
+    names = Names(state, options)
+    inputs = without_families(read_ends(state, "inputs", names, warnings))
+    outputs = without_families(read_ends(state, "outputs", names, warnings))
     if not run.succeeded:
-        return Translation(tuple(run_entities(run, _done(inputs, outputs, None))), tuple(warnings))
-    made = assign(inputs, outputs, at) if run.name is not None else []
-    work = [(item, entity) for item in made if (entity := _process(item, run, at)) is not None]
-    entities = _data(inputs, outputs, run)
+        return Translation(tuple(run_entities(run, done(inputs, outputs, None))), tuple(warnings))
+    outputs, changes = without_dropped(outputs, names, run.told)
+    known = {end.ref: end for end in (*inputs, *outputs)}
+    ends = dict(known)
+    flows = read_flows(run.job, outputs, names, ends, warnings) if run.name is not None else {}
+    work = _work(inputs, outputs, flows, run, options)
+    entities = [*_data(inputs, outputs, run, options, warnings)]
+    entities += [entity for ref, end in ends.items() if ref not in known for entity in end.entities]
     for end in (*inputs, *outputs):
-        entities += column_entities(end, warnings)
+        entities += column_entities(end, options, warnings)
     entities += [entity for _, entity in work]
-    entities += run_entities(run, _done(inputs, outputs, work))
-    return Translation(merge(entities), tuple(dict.fromkeys(warnings)))
+    entities += _column_lineage(work, flows, run, ends, warnings)
+    for end in (*inputs, *outputs):
+        if end.thing is None and (quality := quality_entity(end, run, options.catalog_namespace)) is not None:
+            entities.append(quality)
+    entities += run_entities(run, done(inputs, outputs, work, changes))
+    return Translation(merge(entities), tuple(dict.fromkeys(warnings)), tuple(changes))
 
 
-def _data(inputs: Sequence[End], outputs: Sequence[End], run: Run) -> list[Entity]:
-    entities: list[Entity] = []
+def _work(
+    inputs: Sequence[End], outputs: Sequence[End], flows: Mapping[Ref, Flow], run: Run, options: TranslateOptions
+) -> list[tuple[Work, Entity]]:
+    """What the run did, each with its process."""
+    at = options.catalog_namespace
+    made = assign(inputs, outputs, at, flows) if run.name is not None else []
+    return [(item, entity) for item in made if (entity := _process(item, run, at)) is not None]
+
+
+def _data(
+    inputs: Sequence[End], outputs: Sequence[End], run: Run, options: TranslateOptions, warnings: list[str]
+) -> Iterator[Entity]:
     facts_only = updated(inputs, outputs)
     for end in inputs:
-        entities += data_entities(end) if end.thing is None else thing_entities(end, run, written=False, made=False)
+        if end.thing is None:
+            yield from data_entities(end, run.told, options, warnings)
+        else:
+            yield from thing_entities(end, run, written=False, made=False)
     for end in outputs:
         if end.thing is None:
-            entities += data_entities(end)
+            yield from data_entities(end, run.told, options, warnings)
         else:
-            entities += thing_entities(end, run, written=True, made=end.ref not in facts_only)
-    return entities
+            yield from thing_entities(end, run, written=True, made=end.ref not in facts_only)
 
 
 def _process(item: Work, run: Run, at: str) -> Entity | None:
@@ -68,68 +88,15 @@ def _process(item: Work, run: Run, at: str) -> Entity | None:
     return process_entity(run, item.role, item.inputs, item.outputs)
 
 
-def _done(inputs: Sequence[End], outputs: Sequence[End], work: Sequence[tuple[Work, Entity]] | None) -> Done:
-    """What was read and written, as JSON.
-
-    A run that did not succeed wrote nothing; what it was going to write is ``declared``.
-    """
-    ends = {end.ref: end for end in (*inputs, *outputs)}
-    place = {ref: index for index, ref in enumerate(ends)}
-    reads = {end.ref: end for end in inputs}
-    writes = {end.ref: end for end in outputs}
-    io: dict[str, Any] = {
-        "v": IO_VERSION,
-        "datasets": [_dataset(end, reads.get(ref), writes.get(ref)) for ref, end in ends.items()],
-        "inputs": [place[ref] for ref in reads],
-        "outputs": [],
-        "processes": [],
-    }
-    if work is None:
-        io["declared"] = [place[ref] for ref in writes]
-        return Done(json_text(io), "")
-    io["outputs"] = [place[ref] for ref in writes]
-    for item, entity in work:
-        for ref in (*item.inputs, *item.outputs):
-            if ref not in place:  # the build that an evaluation or deployment names, though nobody declared it
-                place[ref] = len(io["datasets"])
-                io["datasets"].append(
-                    {"typeName": ref.type_name, "qualifiedName": ref.qualified_name, "name": _build(ref)}
-                )
-        io["processes"].append(
-            {
-                "typeName": entity.type_name,
-                "qualifiedName": entity.qualified_name,
-                "inputs": [place[ref] for ref in item.inputs],
-                "outputs": [place[ref] for ref in item.outputs],
-            }
-        )
-    keys = [identity.token(entity.qualified_name) for _, entity in work]
-    return Done(json_text(io), " ".join(keys))
-
-
-def _build(ref: Any) -> str:
-    name = identity.Build.parse(ref.qualified_name)
-    return f"{name.model} {name.build}"
-
-
-def _dataset(end: End, read: End | None, written: End | None) -> dict[str, Any]:
-    """One dataset of ``io``: what was written of it counts before what was read."""
-    entity = end.entities[-1]
-    facts: dict[str, Any] = {
-        "typeName": entity.type_name,
-        "qualifiedName": entity.qualified_name,
-        "name": entity.attributes["name"],
-    }
-    for told, statistics in ((read, "inputStatistics"), (written, "outputStatistics")):
-        if told is None:
-            continue
-        if version := plain(facet(told.facets, "version").get("datasetVersion"), 500):
-            facts["version"] = version
-        counts = facet(told.role, statistics)
-        for name in ("rowCount", "size", "fileCount"):
-            value = counts.get(name)
-            if isinstance(value, int) and not isinstance(value, bool):
-                facts[name] = value
-        if told.split:
-            facts["split"] = told.split
-    return facts
+def _column_lineage(
+    work: Sequence[tuple[Work, Entity]],
+    flows: Mapping[Ref, Flow],
+    run: Run,
+    ends: Mapping[Ref, End],
+    warnings: list[str],
+) -> Iterator[Entity]:
+    lineage = ColumnLineage(run, ends, warnings)
+    for item, process in work:
+        for output in item.outputs:
+            if output in flows and flows[output].columns:
+                yield from lineage.entities(output, flows[output], process)

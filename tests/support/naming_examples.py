@@ -172,7 +172,7 @@ EXAMPLES = [
         [
             "rdbms_instance snowflake://loc.eu-west-1.aws@plat",
             "rdbms_db snowflake://loc.eu-west-1.aws/DB@plat",
-            "rdbms_table snowflake://loc.eu-west-1.aws/DB.S.a.b@plat",
+            "rdbms_table snowflake://loc.eu-west-1.aws/DB.S.A.B@plat",
         ],
     ),
     ("snowflake://org-acc", "S.T", ["mlgov_dataset snowflake:%2F%2Forg-acc/S.T@cat"]),
@@ -282,8 +282,136 @@ EXAMPLES = [
             "mlgov_model_build ml/shop/models/churn/builds/b%2F1@cat",
         ],
     ),
-    # fallback
-    ("bigquery", "proj.set.t", ["mlgov_dataset bigquery/proj.set.t@cat"]),
+    # platforms that Atlas has no types for
+    (
+        "trino://Host:8080",
+        "Cat.Sch.T",
+        [
+            "mlgov_container trino://host:8080@plat",
+            "mlgov_container trino://host:8080/cat@plat",
+            "mlgov_container trino://host:8080/cat.sch@plat",
+            "mlgov_trino_table trino://host:8080/cat.sch.t@plat",
+        ],
+    ),
+    (
+        "presto://p:8080",
+        "hive.s.t",
+        [
+            "mlgov_container presto://p:8080@plat",
+            "mlgov_container presto://p:8080/hive@plat",
+            "mlgov_container presto://p:8080/hive.s@plat",
+            "mlgov_trino_table presto://p:8080/hive.s.t@plat",
+        ],
+    ),
+    ("trino://host:8080", "sch.t", ["mlgov_dataset trino:%2F%2Fhost:8080/sch.t@cat"]),
+    (
+        "awsathena://athena.eu-west-1.amazonaws.com",
+        "AwsDataCatalog.shop.Orders",
+        [
+            "mlgov_container awsathena://athena.eu-west-1.amazonaws.com@plat",
+            "mlgov_container awsathena://athena.eu-west-1.amazonaws.com/awsdatacatalog@plat",
+            "mlgov_container awsathena://athena.eu-west-1.amazonaws.com/awsdatacatalog.shop@plat",
+            "mlgov_athena_table awsathena://athena.eu-west-1.amazonaws.com/awsdatacatalog.shop.orders@plat",
+        ],
+    ),
+    (
+        "unitycatalog://uc:443",
+        "main.shop.orders",
+        [
+            "mlgov_container unitycatalog://uc:443@plat",
+            "mlgov_container unitycatalog://uc:443/main@plat",
+            "mlgov_container unitycatalog://uc:443/main.shop@plat",
+            "mlgov_unity_table unitycatalog://uc:443/main.shop.orders@plat",
+        ],
+    ),
+    (
+        "milvus://m:19530",
+        "default.vectors",
+        [
+            "mlgov_container milvus://m:19530@plat",
+            "mlgov_container milvus://m:19530/default@plat",
+            "mlgov_milvus_collection milvus://m:19530/default.vectors@plat",
+        ],
+    ),
+    (
+        "bigtable://proj:inst",
+        "events",
+        ["mlgov_container bigtable://proj:inst@plat", "mlgov_bigtable_table bigtable://proj:inst/events@plat"],
+    ),
+    (
+        "bigquery",
+        "proj.set.T",
+        [
+            "mlgov_container bigquery/proj@plat",
+            "mlgov_container bigquery/proj.set@plat",
+            "mlgov_bigquery_table bigquery/proj.set.T@plat",
+        ],
+    ),
+    (
+        "bigquery",
+        "example.com:proj.set.t$20260131",
+        [
+            "mlgov_container bigquery/example.com:proj@plat",
+            "mlgov_container bigquery/example.com:proj.set@plat",
+            "mlgov_bigquery_table bigquery/example.com:proj.set.t@plat",
+        ],
+    ),
     (" bigquery ", " t ", ["mlgov_dataset bigquery/t@cat"]),
+    (
+        "gs://Bucket",
+        "Raw/a.csv",
+        [
+            "mlgov_gcs_bucket gs://bucket@plat",
+            "mlgov_gcs_directory gs://bucket/Raw/@plat",
+            "mlgov_gcs_directory gs://bucket/Raw/a.csv/@plat",
+        ],
+    ),
+    ("gs://bucket", "/", ["mlgov_gcs_bucket gs://bucket@plat"]),
+    ("gs", "bucket/a", ["mlgov_dataset gs/bucket%2Fa@cat"]),
+    (
+        "pubsub",
+        "topic:proj:clicks",
+        ["mlgov_container pubsub/proj@plat", "mlgov_pubsub_topic pubsub/topic:proj:clicks@plat"],
+    ),
+    (
+        "pubsub",
+        "subscription:example.com:proj:s",
+        [
+            "mlgov_container pubsub/example.com:proj@plat",
+            "mlgov_pubsub_subscription pubsub/subscription:example.com:proj:s@plat",
+        ],
+    ),
+    ("pubsub", "clicks", ["mlgov_dataset pubsub/clicks@cat"]),
+    # names as a platform folds them
+    (
+        "snowflake://org-acc",
+        "db.s.orders",
+        [
+            "rdbms_instance snowflake://org-acc@plat",
+            "rdbms_db snowflake://org-acc/DB@plat",
+            "rdbms_table snowflake://org-acc/DB.S.ORDERS@plat",
+        ],
+    ),
+    # partitions, and tables that are not ready yet
+    (
+        "s3://lake",
+        "sales/dt=2026-01-31/hour=3/part-0.parquet",
+        ["aws_s3_v2_bucket s3a://lake@plat", "aws_s3_v2_directory s3a://lake/sales/@plat"],
+    ),
+    (
+        "s3://lake",
+        "dt=2026-01-31/a",
+        [
+            "aws_s3_v2_bucket s3a://lake@plat",
+            "aws_s3_v2_directory s3a://lake/dt=2026-01-31/@plat",
+            "aws_s3_v2_directory s3a://lake/dt=2026-01-31/a/@plat",
+        ],
+    ),
+    (
+        "postgres://db:5432",
+        "shop.public.orders__dbt_tmp",
+        ["rdbms_instance db:5432@plat", "rdbms_db db:5432/shop@plat", "rdbms_table db:5432/shop.public.orders@plat"],
+    ),
+    # fallback
     ("jdbc", QUERY.strip(), [f"mlgov_dataset jdbc/{QUERY.strip()[:2000]}~{identity.token(QUERY.strip())}@cat"]),
 ]

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from airflow_provider_mlgov.model import ml
-from airflow_provider_mlgov.model.entity import Entity, Ref, Translation
-from airflow_provider_mlgov.translate.events import read_event, unite
+from airflow_provider_mlgov.model.entity import Entity, Marks, Ref, Translation
+from airflow_provider_mlgov.translate.events import unite
 from airflow_provider_mlgov.translate.options import TranslateOptions
+from airflow_provider_mlgov.translate.reading import read_event
 from airflow_provider_mlgov.translate.translation import translate
 
 Json = dict[str, Any]
@@ -164,10 +165,19 @@ def as_json(translation: Translation) -> Json:
                     if entity.relations
                     else {}
                 ),
+                **({"marks": _marks(entity.marks)} if entity.marks else {}),
             }
             for entity in translation.entities
         ],
         "warnings": list(translation.warnings),
+    }
+
+
+def _marks(marks: Marks) -> Json:
+    return {
+        "labels": sorted(marks.labels),
+        "classifications": [[item.type_name, item.propagate] for item in sorted(marks.classifications)],
+        "custom": dict(marks.custom),
     }
 
 

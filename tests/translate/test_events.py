@@ -7,7 +7,8 @@ import copy
 import pytest
 
 from airflow_provider_mlgov.errors import InvalidEventError
-from airflow_provider_mlgov.translate.events import is_terminal, read_event, run_key
+from airflow_provider_mlgov.translate.events import is_terminal, run_key
+from airflow_provider_mlgov.translate.reading import read_event
 from translate_events import BUILD, at, state_of, table, task_event, translated
 
 RUN = {"eventTime": at(1), "run": {"runId": "1"}, "job": {"namespace": "n", "name": "j"}}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_mlgov.catalog.types.definitions import our_types
 from airflow_provider_mlgov.errors import InvalidEventError
-from airflow_provider_mlgov.translate.events import read_event, unite
+from airflow_provider_mlgov.translate.events import unite
+from airflow_provider_mlgov.translate.reading import read_event
 from airflow_provider_mlgov.translate.translation import translate
 from translate_events import BUILD, DEPLOYMENT, OPTIONS, as_json, at, state_of, table, task_event, translated
 

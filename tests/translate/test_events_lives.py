@@ -7,7 +7,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_mlgov.translate.events import is_terminal, live, read_event, run_key, unite
+from airflow_provider_mlgov.translate.events import is_terminal, live, run_key, unite
+from airflow_provider_mlgov.translate.reading import read_event
 
 
 def airflow_event(event_type, second, run="r1", *, words=(), **facets):

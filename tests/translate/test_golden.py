@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_mlgov.catalog.types.definitions import our_types
-from airflow_provider_mlgov.translate.events import read_event, run_key, unite
+from airflow_provider_mlgov.translate.events import run_key, unite
 from airflow_provider_mlgov.translate.options import TranslateOptions
+from airflow_provider_mlgov.translate.reading import read_event
 from airflow_provider_mlgov.translate.translation import translate
 from translate_events import BUILD, DEPLOYMENT, EVALUATION, OTHER, as_json, at, run_id, table, task_event, translated
 
@@ -29,7 +30,20 @@ DATASETS = [
     },
     {"namespace": "mysql://my:3306", "name": "crm.people"},
     {"namespace": "sqlite:///data/shop.db", "name": "orders", "facets": {"datasetType": {"datasetType": "TABLE"}}},
-    {"namespace": "kafka://k1:9092", "name": "Clicks"},
+    {
+        "namespace": "kafka://k1:9092",
+        "name": "Clicks",
+        "facets": {"schema": {"fields": [{"name": "at", "type": "long"}]}},
+    },
+    {"namespace": "trino://t:8080", "name": "c.s.t"},
+    {"namespace": "awsathena://athena.eu-west-1.amazonaws.com", "name": "c.s.t"},
+    {"namespace": "unitycatalog://u", "name": "c.s.t"},
+    {"namespace": "bigtable://p:i", "name": "t"},
+    {"namespace": "milvus://m:19530", "name": "d.c"},
+    {"namespace": "gs://bucket", "name": "raw/d"},
+    {"namespace": "pubsub", "name": "topic:p:t"},
+    {"namespace": "pubsub", "name": "subscription:p:s"},
+    {"namespace": "box://x", "name": "other", "facets": {"schema": {"fields": [{"name": "a"}]}}},
     {
         "namespace": "bigquery",
         "name": "proj.set.t",
@@ -75,6 +89,133 @@ SPARK = {
     "job": {"namespace": "spark", "name": "app.insert", "facets": JOB},
     "inputs": [table("orders")],
     "outputs": [table("features", "id", rows=3, version="v2")],
+}
+
+ORDERS = {"namespace": "postgres://db:5432", "name": "shop.public.orders"}
+COLUMNS = {
+    "eventTime": at(20),
+    "eventType": "COMPLETE",
+    "run": {"runId": run_id("columns")},
+    "job": {"namespace": "spark", "name": "app.ctas"},
+    "inputs": [table("orders", "id", "mail", "total"), table("people", "id")],
+    "outputs": [
+        {
+            "namespace": "s3://lake",
+            "name": "warehouse/t1",
+            "facets": {
+                "symlinks": {"identifiers": [{"namespace": "hive://m:9083", "name": "default.t1", "type": "TABLE"}]},
+                "schema": {"fields": [{"name": "Id", "type": "int"}, {"name": "hash", "type": "string"}]},
+                "lifecycleStateChange": {"lifecycleStateChange": "CREATE"},
+                "storage": {"storageLayer": "hive", "fileFormat": "parquet"},
+                "columnLineage": {
+                    "fields": {
+                        "id": {
+                            "inputFields": [
+                                {
+                                    **ORDERS,
+                                    "field": "id",
+                                    "transformations": [{"type": "DIRECT", "subtype": "IDENTITY", "masking": False}],
+                                },
+                                {
+                                    **ORDERS,
+                                    "field": "total",
+                                    "transformations": [{"type": "INDIRECT", "subtype": "FILTER"}],
+                                },
+                            ]
+                        },
+                        "hash": {
+                            "inputFields": [
+                                {
+                                    **ORDERS,
+                                    "field": "mail",
+                                    "transformations": [
+                                        {
+                                            "type": "DIRECT",
+                                            "subtype": "TRANSFORMATION",
+                                            "description": "sha2(mail)",
+                                            "masking": True,
+                                        }
+                                    ],
+                                }
+                            ]
+                        },
+                    }
+                },
+            },
+        }
+    ],
+}
+
+FACTS = {
+    "eventTime": at(20),
+    "eventType": "COMPLETE",
+    "run": {
+        "runId": run_id("facts"),
+        "facets": {
+            "parent": {
+                "run": {"runId": run_id("app")},
+                "job": {"namespace": "spark", "name": "app"},
+                "root": {"run": {"runId": run_id("dag")}, "job": {"namespace": "air", "name": "shop"}},
+            },
+            "processing_engine": {"name": "spark", "version": "3.5.3", "openlineageAdapterVersion": "1.40.0"},
+            "externalQuery": {"externalQueryId": "q1", "source": "postgres://db:5432"},
+            "extractionError": {
+                "totalTasks": 2,
+                "failedTasks": 1,
+                "errors": [{"errorMessage": "cannot parse", "task": "SELECT", "taskNumber": 1, "stackTrace": "long"}],
+            },
+            "test": {"tests": [{"name": "not_null", "status": "pass"}, {"name": "unique", "status": "fail"}]},
+            "jobDependencies": {
+                "upstream": [{"job": {"namespace": "air", "name": "before"}}],
+                "trigger_rule": "all_done",
+            },
+            "spark_applicationDetails": {"master": "local[2]", "applicationId": "local-1"},
+            "executionParameters": {"parameters": [{"key": "k1", "name": "limit", "value": "10"}]},
+            "tags": {"tags": [{"key": "nightly", "value": "true"}, {"key": "cost", "value": "low"}]},
+        },
+    },
+    "job": {
+        "namespace": "spark",
+        "name": "app.facts",
+        "facets": {"sourceCode": {"language": "python", "sourceCode": "1 + 1"}},
+    },
+    "inputs": [
+        {
+            **table("orders", "id"),
+            "facets": {
+                "tags": {"tags": [{"key": "pii", "value": "yes", "field": "id"}, {"key": "zone", "value": "a b"}]},
+                "dataQualityAssertions": {
+                    "assertions": [
+                        {"assertion": "not_null", "success": True, "column": "id"},
+                        {"assertion": "unique", "success": False, "column": "id", "severity": "error"},
+                    ]
+                },
+                "schema": {"fields": [{"name": "id", "type": "int"}]},
+            },
+            "inputFacets": {
+                "dataQualityMetrics": {"rowCount": 5, "bytes": 50, "columnMetrics": {"id": {"nullCount": 0}}},
+                "subset": {"inputCondition": {"type": "location", "locations": ["a"]}},
+                "icebergScanReport": {"snapshotId": 7, "tableName": "orders"},
+            },
+        }
+    ],
+    "outputs": [
+        {"namespace": "s3://lake", "name": "t/dt=2026-01-31/a.parquet"},
+        {"namespace": "s3://lake", "name": "t/dt=2026-02-01"},
+    ],
+}
+
+STREAM = {
+    "eventTime": at(30),
+    "eventType": "RUNNING",
+    "run": {"runId": run_id("stream")},
+    "job": {
+        "namespace": "flink",
+        "name": "clicks",
+        "facets": {"jobType": {"processingType": "STREAMING", "integration": "FLINK"}},
+    },
+    "inputs": [{"namespace": "kafka://k:9092", "name": "clicks"}],
+    "outputs": [table("clicks")],
 }
 
 DAG_RUN = {
@@ -138,6 +279,9 @@ CASES = {
     "job_run": [SPARK],
     "job": [{"eventTime": at(1), "job": SPARK["job"], "inputs": [table("orders")], "outputs": [table("features")]}],
     "dataset": [{"eventTime": at(1), "dataset": DATASETS[-1]}],
+    "columns": [COLUMNS],
+    "facts": [FACTS],
+    "streaming": [STREAM],
     "families": [task_event(inputs=DATASETS)],
 }
 

@@ -209,6 +209,12 @@ class EmbeddedCatalog:
         with self.writing() as work:
             tags.remove(work, work.by_guid(guid), classification)
 
+    def add_labels(self, guid: str, labels: Sequence[str]) -> None:
+        """Add labels to those that are there."""
+        with self.writing() as work:
+            row = work.by_guid(guid)
+            extras.set_labels(work, row, [*row.labels, *labels])
+
     def set_business_metadata(
         self, guid: str, attributes: Mapping[str, Mapping[str, Any]], *, overwrite: bool = False
     ) -> None:

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_mlgov.delivery.batch import batches, to_atlas, without_dependents
+from airflow_provider_mlgov.delivery.batch import batches
 from airflow_provider_mlgov.delivery.deadline import Deadline
+from airflow_provider_mlgov.delivery.history import History
 from airflow_provider_mlgov.delivery.readback import never_shrink
+from airflow_provider_mlgov.delivery.sinks.catalog_work import TRIES, UnansweredError, Work
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel, RunShare
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import (
@@ -33,14 +35,11 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 T = TypeVar("T")
 
-_TRIES = 3
 _PAUSE, _LONGEST_PAUSE = 0.2, 5.0
-_STUCK_LIMIT = 3
 _ANY_TYPE = "Referenceable"
 _SEARCH_PAGE, _SEARCH_LIMIT = 500, 5_000
 _LEAST_SECONDS = 0.5
 """With less time left no write is begun: one that is cut off blocks the next sender for a minute."""
-_UNKNOWN_TYPE = "ATLAS-400-00-014"
 _TYPES_FACT, _SIZE_FACT, _SUSPECT_FACT = "types", "batch size", "suspect"
 _RUN_TYPES = {"mlgov_task_run": "taskKey", "mlgov_job_run": "jobKey"}
 
@@ -80,8 +79,10 @@ class CatalogSink:
         with self._bounded(deadline):
             self._await_open_call(deadline)
             self._ensure_types(deadline)
+            history = History(self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline))
+            history.rename(parcel)
             settled, stored = self._settled(parcel, deadline)
-            work = _Work(self, deadline)
+            work = Work(self, deadline)
             work.delivered.warnings += settled.warnings
             work.delivered.refused |= self._suspects(settled.entities)
             for batch in batches(settled.entities, self._size()):
@@ -89,7 +90,9 @@ class CatalogSink:
             work.finish()
             for update in settled.updates:
                 self._update(update.type_name, update.qualified_name, update.attributes, work)
-            self._remember(work, stored)
+            work.mark()
+            self._remember(work, stored, parcel)
+            history.drop(parcel)
             for share in parcel.runs:
                 if not share.processes & work.delivered.refused.keys():
                     for process in sorted(share.given_up):
@@ -142,9 +145,10 @@ class CatalogSink:
     def _settled(self, parcel: Parcel, deadline: Deadline) -> tuple[Settled, dict[Ref, Json]]:
         new = {share.run for share in parcel.runs if share.new}
         stored: dict[Ref, Json] = {}
+        marked = {entity.ref for entity in parcel.entities if entity.marks}
         wanted = set(lookups(parcel.entities)) - new
         while wanted:
-            found = self._stored(wanted, deadline)
+            found = self._stored(wanted, deadline, marked)
             stored |= found
             wanted = set(lookups(parcel.entities, stored)) - new if found else set()
         settled = settle(parcel.entities, stored)
@@ -156,9 +160,12 @@ class CatalogSink:
                 settled = replace(settled, entities=tuple(kept))
         return settled, stored
 
-    def _stored(self, wanted: set[Ref], deadline: Deadline) -> dict[Ref, Json]:
-        """What the catalogue has of these, asked for where it was not seen or written lately."""
-        found = self._state.known(self._name, (ref for ref in wanted if _keeps(ref)))
+    def _stored(self, wanted: set[Ref], deadline: Deadline, marked: set[Ref]) -> dict[Ref, Json]:
+        """What the catalogue has of these, asked for where it was not seen or written lately.
+
+        Those that are ``marked`` are always asked for: people put marks there too.
+        """
+        found = self._state.known(self._name, (ref for ref in wanted - marked if _keeps(ref)))
         missing = sorted(wanted - found.keys())
         if len({ref.type_name for ref in missing}) > 1:
             # One call for all types. Where another type has the same name, that answer says nothing, and the type is asked for.
@@ -215,7 +222,7 @@ class CatalogSink:
         """The catalogue does not know a type: somebody may have emptied it."""
         self._ensure_types(deadline, again=True)
 
-    def patiently(self, call: Callable[[], T], deadline: Deadline, *, tries: int = _TRIES) -> T:
+    def patiently(self, call: Callable[[], T], deadline: Deadline, *, tries: int = TRIES) -> T:
         """``call``, tried again with full jitter while the catalogue is busy and time is left."""
         for attempt in range(1, tries + 1):
             deadline.check(_LEAST_SECONDS)
@@ -236,7 +243,7 @@ class CatalogSink:
     def _size(self) -> int:
         return min(self._batch_size, int(self._state.fact(self._name, _SIZE_FACT) or self._batch_size))
 
-    def _update(self, type_name: str, qualified_name: str, attributes: Mapping[str, Any], work: _Work) -> None:
+    def _update(self, type_name: str, qualified_name: str, attributes: Mapping[str, Any], work: Work) -> None:
         try:
             self.patiently(lambda: self.catalog.update(type_name, qualified_name, attributes), work.deadline)
         except EntityNotFoundError:
@@ -244,12 +251,13 @@ class CatalogSink:
         except CatalogRefusedError as error:
             work.delivered.refused[Ref(type_name, qualified_name)] = str(error)
 
-    def _remember(self, work: _Work, stored: Mapping[Ref, Json]) -> None:
-        known = {}
+    def _remember(self, work: Work, stored: Mapping[Ref, Json], parcel: Parcel) -> None:
+        known: dict[Ref, Json] = {}
+        told = {entity.ref: entity.as_of for entity in parcel.entities}
         for entity in work.written:
             if _keeps(entity.ref):
                 before = stored.get(entity.ref, {}).get("attributes", {})
-                known[entity.ref] = {"attributes": {**before, **entity.attributes}}
+                known[entity.ref] = {"attributes": {**before, **entity.attributes}, "told": told.get(entity.ref)}
         with self._state.transaction():
             self._state.remember(self._name, known)
         for name in (_SIZE_FACT, _SUSPECT_FACT):
@@ -270,6 +278,8 @@ class CatalogSink:
 
     def _done_by_another(self, attributes: Mapping[str, Any], run: Ref, deadline: Deadline) -> bool:
         """Whether the catalogue has another run that did this process; True where that cannot be found out."""
+        if "firstRun" in attributes:
+            return {attributes["firstRun"], attributes.get("lastRun")} != {run.qualified_name}
         key = _RUN_TYPES.get(run.type_name)
         process_key = attributes.get("processKey")
         if key is None or not attributes.get(key) or not process_key:
@@ -295,87 +305,6 @@ class CatalogSink:
             if len(page) < _SEARCH_PAGE:
                 return False
         return True
-
-
-class UnansweredError(CatalogBusyError):
-    """A write was cut off before its answer: nothing may be written until it is certainly over."""
-
-
-class _Work:
-    """The writing of one parcel: what was written, what was refused, what the catalogue could not answer."""
-
-    def __init__(self, sink: CatalogSink, deadline: Deadline) -> None:
-        self.deadline = deadline
-        self.delivered = Delivered()
-        self.written: list[Entity] = []
-        self._sink = sink
-        self._guids: dict[Ref, str] = {}
-        self._stuck: dict[Ref, CatalogBusyError] = {}
-        self._forbidden: CatalogRefusedError | None = None
-
-    def write(self, batch: Sequence[Entity], *, tries: int = _TRIES) -> None:
-        """Write ``batch``; halve it where it fails, until the culprit is alone."""
-        without = {**self.delivered.refused, **{ref: str(error) for ref, error in self._stuck.items()}}
-        kept, left_out = without_dependents(batch, without)
-        self.delivered.refused |= left_out
-        if not kept:
-            return
-        try:
-            self._send(kept, tries)
-        except UnansweredError:
-            if len(kept) == 1 and self.written:
-                self._sink.suspect(kept[0].ref)
-            raise
-        except CatalogRefusedError as error:
-            if len(kept) == 1:
-                self.delivered.refused[kept[0].ref] = str(error)
-                self._forbidden = error if error.status == 403 else self._forbidden
-                return
-            self._halve(kept, tries)
-        except CatalogBusyError as error:
-            if len(kept) == 1:
-                self._stuck[kept[0].ref] = error
-                if len(self._stuck) >= _STUCK_LIMIT and not self.written:
-                    raise
-                return
-            self._halve(kept, 2)
-
-    def finish(self) -> None:
-        """Decide about what could not be answered: culprits if others were written, else the catalogue as a whole."""
-        if not self.written:
-            if self._stuck:
-                raise next(iter(self._stuck.values()))
-            if self._forbidden is not None:
-                raise CatalogUnavailableError(
-                    f"the catalogue forbids everything: {self._forbidden}"
-                ) from self._forbidden
-        for ref, error in self._stuck.items():
-            self.delivered.refused[ref] = f"the catalogue takes the others but not this one: {error}"
-
-    def _halve(self, batch: list[Entity], tries: int) -> None:
-        middle = len(batch) // 2
-        self.write(batch[:middle], tries=tries)
-        self.write(batch[middle:], tries=tries)
-
-    def _send(self, batch: list[Entity], tries: int) -> None:
-        try:
-            answer = self._call(batch, tries)
-        except CatalogRefusedError as error:
-            if error.error_code != _UNKNOWN_TYPE or self.delivered.warnings:
-                raise
-            self.delivered.warnings.append(f"types were missing in the catalogue and applied again: {error}")
-            self._sink.types_again(self.deadline)
-            answer = self._call(batch, tries)
-        self.written += batch
-        self.delivered.written += len(batch)
-        assigned = answer.get("guidAssignments") or {}
-        for number, entity in enumerate(batch, 1):
-            if isinstance(guid := assigned.get(f"-{number}"), str):
-                self._guids[entity.ref] = guid
-
-    def _call(self, batch: list[Entity], tries: int) -> Json:
-        documents, refs = to_atlas(batch, self._guids), [entity.ref for entity in batch]
-        return self._sink.patiently(lambda: self._sink.write(documents, refs), self.deadline, tries=tries)
 
 
 _ASKED_FOR = frozenset({"mlgov_endpoint", "mlgov_job_run", "mlgov_model", "mlgov_model_deployment", "mlgov_task_run"})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from airflow_provider_mlgov.delivery.deadline import Deadline
-from airflow_provider_mlgov.model.entity import Entity, Ref
+from airflow_provider_mlgov.model.entity import Change, Entity, Ref
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Parcel:
 
     entities: tuple[Entity, ...]
     runs: tuple[RunShare, ...] = ()
+    changes: tuple[Change, ...] = ()
+    """Datasets that were dropped or renamed, oldest first."""
 
 
 @dataclass

@@ -32,4 +32,4 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Enti
     return tuple(chain)
 
 
-FAMILY = Family(schemes=("abfss", "abfs", "wasbs", "wasb"), entities=entities)
+FAMILY = Family(schemes=("abfss", "abfs", "wasbs", "wasb"), entities=entities, has_paths=True)

@@ -11,11 +11,11 @@ from airflow_provider_mlgov.translate.options import TranslateOptions
 def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Entity, ...] | None:
     """Account, database and collection."""
     server, _, database = namespace.partition("/dbs/")
-    instance = account(server, "azurecosmos", options.platform_namespace)
+    instance = account(server, "azurecosmos", options)
     collection = name.removeprefix("colls/")
     if instance is None or not database or "/" in database or not collection:
         return None
-    return table(instance, database, "", collection)
+    return table(instance, database, "", collection, options)
 
 
 FAMILY = Family(schemes=("azurecosmos",), entities=entities, column=column, kind_attribute="type")

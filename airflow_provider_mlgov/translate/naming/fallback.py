@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from airflow_provider_mlgov.model import identity
 from airflow_provider_mlgov.model.entity import Entity
-from airflow_provider_mlgov.translate.naming.family import Family, Field
+from airflow_provider_mlgov.translate.naming.family import Family
+from airflow_provider_mlgov.translate.naming.fields import Field, attributes_of
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.texts import shorten
 
@@ -33,12 +32,8 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Enti
 def column(dataset: Entity, field: Field) -> Entity:
     """A column, which belongs to its dataset."""
     head, _, at = dataset.qualified_name.rpartition("@")
-    attributes: dict[str, Any] = {"name": field.name, "position": field.position}
-    if field.type:
-        attributes["dataType"] = field.type
-    if field.description:
-        attributes["comment"] = field.description
     qualified = f"{head}/columns/{identity.encode_part(field.name)}@{at}"
+    attributes = attributes_of(field, "dataType")
     return Entity(identity.Column.type_name, qualified, attributes, relations={"dataset": dataset.ref})
 
 

@@ -6,18 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_provider_mlgov.model.entity import Entity
+from airflow_provider_mlgov.translate.naming import fields
+from airflow_provider_mlgov.translate.naming.fields import Field
 from airflow_provider_mlgov.translate.options import TranslateOptions
+from airflow_provider_mlgov.translate.rules import Case
 
-
-@dataclass(frozen=True)
-class Field:
-    """A column as the schema facet tells it; a nested field has its path as name (``address.city``)."""
-
-    name: str
-    type: str | None
-    description: str | None
-    position: int
-    """From 1."""
+Chain = tuple[Entity, ...]
+"""Parents first, the dataset itself last."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +21,25 @@ class Family:
 
     schemes: tuple[str, ...]
     """Schemes of OpenLineage namespaces (``s3`` of ``s3://bucket``, or the whole namespace: ``bigquery``)."""
-    entities: Callable[[str, str, TranslateOptions], tuple[Entity, ...] | None]
-    """Namespace and name to entities: parents first, the dataset itself last. It must be a DataSet of Atlas's, since it
-    becomes the end of processes. None where the name has another form: the fallback takes it."""
-    column: Callable[[Entity, Field], Entity] | None = None
-    """A column of the dataset, with the reference to it; None where Atlas has no columns for the family."""
+    entities: Callable[[str, str, TranslateOptions], Chain | None]
+    """Namespace and name to entities. The last must be a DataSet of Atlas's, since it becomes the end of processes.
+    None where the name has another form: the fallback takes it."""
+    column: Callable[[Entity, Field], Entity] | None = fields.column
+    """A column of the dataset, with the reference to it; None where it has none."""
     kind_attribute: str | None = None
     """The attribute that takes OpenLineage's datasetType (TABLE, VIEW …)."""
     is_catalog: bool = False
     """A TABLE symlink into this family is preferred to a physical path."""
+    levels: int = 0
+    """How many parts a name has, where they may come from a hierarchy facet: database, schema and table are 3."""
+    parts: Callable[[str, tuple[str, ...], TranslateOptions], Chain | None] | None = None
+    """As `entities`, from the ``levels`` parts of the name."""
+    case: Case = "keep"
+    """How the platform folds names that are not quoted."""
+    has_paths: bool = False
+    """Names are paths, in which ``key=value`` begins a partition."""
+    is_durable: bool = True
+    """The data outlives the run that made it."""
 
 
 def authority(namespace: str) -> str | None:
@@ -50,3 +55,8 @@ def authority(namespace: str) -> str | None:
 def segments(path: str) -> list[str]:
     """The parts of a path, without empty ones and ``.``."""
     return [part for part in path.split("/") if part not in ("", ".")]
+
+
+def fold(text: str, case: Case) -> str:
+    """``text`` as a platform of this case would have it."""
+    return text if case == "keep" else text.lower() if case == "lower" else text.upper()

@@ -29,4 +29,4 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Enti
     return (Entity("fs_path", qualified, {"name": parts[-1] if parts else "/", "path": path or "/"}),)
 
 
-FAMILY = Family(schemes=("file", "sftp", "ftp", "dbfs"), entities=entities)
+FAMILY = Family(schemes=("file", "sftp", "ftp", "dbfs"), entities=entities, has_paths=True)

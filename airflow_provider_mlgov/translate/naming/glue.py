@@ -1,6 +1,7 @@
 """AWS Glue: ``arn:aws:glue:region:account`` ⟂ ``table/db/table`` → ``hive_db`` → ``hive_table``.
 
-The Glue catalogue of an account and region is one metastore, with its own namespace: ``glue-<region>-<account>``.
+The Glue catalogue of an account and region is one metastore, with its own namespace, ``glue-<region>-<account>`` if no rule
+says under which name a hooked Hive writes the same tables.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Enti
     parts = name.split("/")
     if len(arn) != 5 or arn[2] != "glue" or not all(arn) or len(parts) != 3 or parts[0] != "table":
         return None
-    at = f"glue-{arn[3]}-{arn[4]}"
+    at = options.cluster_namespace or f"glue-{arn[3]}-{arn[4]}"
     return hive.entities(namespace, ".".join(parts[1:]), replace(options, platform_namespace=at))
 
 
-FAMILY = Family(schemes=("arn",), entities=entities, column=hive.column, kind_attribute="tableType", is_catalog=True)
+FAMILY = Family(("arn",), entities, hive.column, "tableType", is_catalog=True, case="lower")

@@ -18,4 +18,4 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Enti
     return (Entity("hdfs_path", f"{uri}@{options.platform_namespace}", attributes),)
 
 
-FAMILY = Family(schemes=("hdfs",), entities=entities)
+FAMILY = Family(schemes=("hdfs",), entities=entities, has_paths=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_mlgov.model.entity import Entity, Ref
-from airflow_provider_mlgov.translate.naming.family import Family, Field
+from airflow_provider_mlgov.translate.naming.family import Family
+from airflow_provider_mlgov.translate.naming.fields import Field
 from airflow_provider_mlgov.translate.options import TranslateOptions
 
 
@@ -32,7 +33,9 @@ def column(table: Entity, field: Field) -> Entity:
     """
     head, _, at = table.qualified_name.rpartition("@")
     name = field.name.lower()
-    attributes: dict[str, Any] = {"name": name, "position": field.position - 1}
+    attributes: dict[str, Any] = {"name": name}
+    if field.position is not None:
+        attributes["position"] = field.position - 1
     if field.description:
         attributes["comment"] = field.description
     if field.type:
@@ -46,4 +49,4 @@ def column(table: Entity, field: Field) -> Entity:
     )
 
 
-FAMILY = Family(schemes=("hive",), entities=entities, column=column, kind_attribute="tableType", is_catalog=True)
+FAMILY = Family(("hive",), entities, column, "tableType", is_catalog=True, case="lower")

@@ -87,4 +87,4 @@ def _ref(name: identity.QualifiedName) -> Ref:
     return Ref(name.type_name, str(name))
 
 
-FAMILY = Family(schemes=(ml.SCHEME,), entities=entities)
+FAMILY = Family(schemes=(ml.SCHEME,), entities=entities, column=None)

@@ -38,4 +38,4 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Enti
     return tuple(chain)
 
 
-FAMILY = Family(schemes=("ofs", "o3fs"), entities=entities)
+FAMILY = Family(schemes=("ofs", "o3fs"), entities=entities, has_paths=True)

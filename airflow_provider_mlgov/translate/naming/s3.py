@@ -36,4 +36,4 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Enti
     return tuple(chain)
 
 
-FAMILY = Family(schemes=("s3", "s3a", "s3n"), entities=entities)
+FAMILY = Family(schemes=("s3", "s3a", "s3n"), entities=entities, has_paths=True)

@@ -24,7 +24,7 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Enti
     if host:
         attributes["hostname"] = host
     instance = Entity("rdbms_instance", f"sqlite://{host}{file}@{options.airflow_namespace}", attributes)
-    return table(instance, schema, "", inner)
+    return table(instance, schema, "", inner, options)
 
 
 FAMILY = Family(schemes=("sqlite",), entities=entities, column=column, kind_attribute="type")

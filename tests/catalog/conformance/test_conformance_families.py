@@ -19,10 +19,10 @@ def entities() -> list[Entity]:
     for namespace, name, _ in EXAMPLES:
         if namespace.startswith("mlgov:"):
             continue  # their required attributes come from facts
-        family, chain = name_entities(namespace, name, OPTIONS)
-        found += chain
-        if family.column is not None:
-            found.append(family.column(chain[-1], Field("id", "int", "key", 1)))
+        named = name_entities(namespace, name, OPTIONS)
+        found += named.entities
+        if named.family.column is not None:
+            found.append(named.family.column(named.entities[-1], Field("id", "int", "key", 1)))
     return found
 
 

@@ -1,0 +1,125 @@
+"""The writing of one parcel to a catalogue: batches are halved where they fail, until the culprit is alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlgov.delivery.batch import to_atlas, without_dependents
+from airflow_provider_mlgov.delivery.deadline import Deadline
+from airflow_provider_mlgov.delivery.sinks.sink import Delivered
+from airflow_provider_mlgov.errors import CatalogBusyError, CatalogRefusedError, CatalogUnavailableError
+from airflow_provider_mlgov.model.entity import Entity, Ref
+
+if TYPE_CHECKING:
+    from airflow_provider_mlgov.delivery.sinks.catalog import CatalogSink
+
+Json = dict[str, Any]
+
+TRIES = 3
+"""How often a call is made, where that may help."""
+_STUCK_LIMIT = 3
+_UNKNOWN_TYPE = "ATLAS-400-00-014"
+_ALREADY_CLASSIFIED = "ATLAS-400-00-01A"
+
+
+class UnansweredError(CatalogBusyError):
+    """A write was cut off before its answer: nothing may be written until it is certainly over."""
+
+
+class Work:
+    """The writing of one parcel: what was written, what was refused, what the catalogue could not answer."""
+
+    def __init__(self, sink: CatalogSink, deadline: Deadline) -> None:
+        self.deadline = deadline
+        self.delivered = Delivered()
+        self.written: list[Entity] = []
+        self._sink = sink
+        self._guids: dict[Ref, str] = {}
+        self._stuck: dict[Ref, CatalogBusyError] = {}
+        self._forbidden: CatalogRefusedError | None = None
+
+    def write(self, batch: Sequence[Entity], *, tries: int = TRIES) -> None:
+        """Write ``batch``; halve it where it fails, until the culprit is alone."""
+        without = {**self.delivered.refused, **{ref: str(error) for ref, error in self._stuck.items()}}
+        kept, left_out = without_dependents(batch, without)
+        self.delivered.refused |= left_out
+        if not kept:
+            return
+        try:
+            self._send(kept, tries)
+        except UnansweredError:
+            if len(kept) == 1 and self.written:
+                self._sink.suspect(kept[0].ref)
+            raise
+        except CatalogRefusedError as error:
+            if len(kept) == 1:
+                self.delivered.refused[kept[0].ref] = str(error)
+                self._forbidden = error if error.status == 403 else self._forbidden
+                return
+            self._halve(kept, tries)
+        except CatalogBusyError as error:
+            if len(kept) == 1:
+                self._stuck[kept[0].ref] = error
+                if len(self._stuck) >= _STUCK_LIMIT and not self.written:
+                    raise
+                return
+            self._halve(kept, 2)
+
+    def mark(self) -> None:
+        """Add labels and classifications. What the catalogue does not know is said, and costs nothing else."""
+        catalog = self._sink.catalog
+        for entity in self.written:
+            guid, marks = self._guids.get(entity.ref), entity.marks
+            if guid is None or not (marks.labels or marks.classifications):
+                continue
+            if marks.labels:
+                self._mark(entity, partial(catalog.add_labels, guid, sorted(marks.labels)))
+            for item in sorted(marks.classifications):
+                classification = {"typeName": item.type_name, "propagate": item.propagate}
+                self._mark(entity, partial(catalog.classify, guid, [classification]))
+
+    def _mark(self, entity: Entity, call: Callable[[], None]) -> None:
+        try:
+            self._sink.patiently(call, self.deadline)
+        except CatalogRefusedError as error:
+            if error.error_code != _ALREADY_CLASSIFIED:
+                self.delivered.warnings.append(f"a mark of {entity.qualified_name} was refused: {error}")
+
+    def finish(self) -> None:
+        """Decide about what could not be answered: culprits if others were written, else the catalogue as a whole."""
+        if not self.written:
+            if self._stuck:
+                raise next(iter(self._stuck.values()))
+            if self._forbidden is not None:
+                raise CatalogUnavailableError(
+                    f"the catalogue forbids everything: {self._forbidden}"
+                ) from self._forbidden
+        for ref, error in self._stuck.items():
+            self.delivered.refused[ref] = f"the catalogue takes the others but not this one: {error}"
+
+    def _halve(self, batch: list[Entity], tries: int) -> None:
+        middle = len(batch) // 2
+        self.write(batch[:middle], tries=tries)
+        self.write(batch[middle:], tries=tries)
+
+    def _send(self, batch: list[Entity], tries: int) -> None:
+        try:
+            answer = self._call(batch, tries)
+        except CatalogRefusedError as error:
+            if error.error_code != _UNKNOWN_TYPE or self.delivered.warnings:
+                raise
+            self.delivered.warnings.append(f"types were missing in the catalogue and applied again: {error}")
+            self._sink.types_again(self.deadline)
+            answer = self._call(batch, tries)
+        self.written += batch
+        self.delivered.written += len(batch)
+        assigned = answer.get("guidAssignments") or {}
+        for number, entity in enumerate(batch, 1):
+            if isinstance(guid := assigned.get(f"-{number}"), str):
+                self._guids[entity.ref] = guid
+
+    def _call(self, batch: list[Entity], tries: int) -> Json:
+        documents, refs = to_atlas(batch, self._guids), [entity.ref for entity in batch]
+        return self._sink.patiently(lambda: self._sink.write(documents, refs), self.deadline, tries=tries)

@@ -1,0 +1,197 @@
+"""The file of mapping rules (``[mlgov] mapping_rules``): TOML or YAML, checked against ``mapping_rules.schema.json``.
+
+What the rules mean is in `airflow_provider_mlgov.translate.rules`. An error names the file, the line and what was wanted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlgov.errors import ConfigurationError
+from airflow_provider_mlgov.translate.rules import NO_RULES, FacetRule, NamespaceRule, Rules, TagRule
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+Json = dict[str, Any]
+Lines = dict[tuple[str | int, ...], int]
+"""Where each part of a document begins: its path to the line."""
+
+_HEADER = re.compile(r"\s*\[\[\s*([\w-]+)\s*\]\]")
+_KEY = re.compile(r"\s*(?:\"([^\"]+)\"|'([^']+)'|([\w-]+))\s*=")
+
+
+def read_rules(path: Path) -> Rules:
+    """The rules of a file; none for an empty path. `ConfigurationError` that names the line.
+
+    A file that did not change is read once per process.
+    """
+    if path == Path():
+        return NO_RULES
+    try:
+        status = path.stat()
+        return _read(path, status.st_mtime_ns, status.st_size)
+    except OSError as error:
+        raise ConfigurationError(
+            f"[mlgov] mapping_rules is {path}, which cannot be read: {error.strerror}; wanted a TOML or YAML file"
+        ) from None
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, time: int, size: int) -> Rules:  # noqa: ARG001 - they tell one state of the file from another
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is no UTF-8 text: {error}; save it as UTF-8") from None
+    document, lines = _parsed(path, text)
+    check(document, lines, path)
+    return _rules(document, lines, str(path))
+
+
+def schema() -> Json:
+    """The published JSON schema."""
+    text = resources.files(__package__).joinpath("mapping_rules.schema.json").read_text(encoding="utf-8")
+    found: Json = json.loads(text)
+    return found
+
+
+def check(document: Json, lines: Lines, path: Path) -> None:
+    """Raise `ConfigurationError` with all that is wrong in ``document``, a line each."""
+    from jsonschema import Draft202012Validator, FormatChecker
+
+    validator = Draft202012Validator(schema(), format_checker=FormatChecker(("regex",)))
+    wrong = [(_line(lines, _place(error)), _said(error)) for error in validator.iter_errors(document)] or _unknown(
+        document, lines
+    )
+    if wrong:
+        told = [f"{path}, line {line}: {text}" for line, text in sorted(set(wrong))]
+        raise ConfigurationError("; ".join(told) + "; `mlgov rules check` checks the file again")
+
+
+def _place(error: ValidationError) -> list[str | int]:
+    """Where the error is: a key that is not known, or what is wrong."""
+    place = list(error.absolute_path)
+    if error.validator == "additionalProperties":
+        place += sorted(error.instance.keys() - error.schema["properties"].keys())[:1]
+    return place
+
+
+def _said(error: ValidationError) -> str:
+    place = ".".join(str(part) for part in error.absolute_path) or "the file"
+    if error.validator in ("anyOf", "minProperties"):
+        return f"{place} says nothing; wanted match, regex or name, and what to do with it"
+    return f"{place}: {error.message[:300]}"
+
+
+def _unknown(document: Json, lines: Lines) -> list[tuple[int, str]]:
+    """What a schema cannot tell: families and regular expressions that are none."""
+    from airflow_provider_mlgov.translate.naming import FAMILIES
+
+    wrong = []
+    for index, item in enumerate(document.get("namespaces", ())):
+        family = item.get("family")
+        if family is not None and family not in FAMILIES:
+            text = f"namespaces.{index}.family is {family!r}; wanted one of {', '.join(FAMILIES)}"
+            wrong.append((_line(lines, ["namespaces", index, "family"]), text))
+        try:
+            re.sub(item.get("regex", ""), item.get("alias", ""), "") if "regex" in item else None
+        except re.error as error:
+            wrong.append((_line(lines, ["namespaces", index, "alias"]), f"namespaces.{index}.alias: {error}"))
+    return wrong
+
+
+def _line(lines: Lines, path: Sequence[str | int]) -> int:
+    """Where a part is, or else the nearest that it is in."""
+    for length in range(len(path), 0, -1):
+        if (line := lines.get(tuple(path[:length]))) is not None:
+            return line
+    return 1
+
+
+def _rules(document: Json, lines: Lines, source: str) -> Rules:
+    def rules(section: str, kind: Any) -> tuple[Any, ...]:
+        return tuple(
+            kind(line=_line(lines, [section, index]), **item) for index, item in enumerate(document.get(section, ()))
+        )
+
+    return Rules(
+        source,
+        rules("namespaces", NamespaceRule),
+        tuple(document.get("temporary", ())),
+        rules("tags", TagRule),
+        rules("facets", FacetRule),
+    )
+
+
+# --- files with line numbers -----------------------------------------------------------------------------------------
+
+
+def _parsed(path: Path, text: str) -> tuple[Json, Lines]:
+    if path.suffix.lower() == ".toml":
+        document, lines = _toml(path, text), _toml_lines(text)
+    elif path.suffix.lower() in (".yaml", ".yml"):
+        document, lines = _yaml(path, text)
+    else:
+        raise ConfigurationError(f"{path} is neither TOML nor YAML; name it .toml, .yaml or .yml")
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{path}, line 1: found no mapping; wanted namespaces, temporary, tags or facets")
+    return document, lines
+
+
+def _toml(path: Path, text: str) -> Any:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is no TOML: {error}") from None
+
+
+def _toml_lines(text: str) -> Lines:
+    """Lines of tables and keys. The parser tells none; where one is written in another way, that of its section counts."""
+    lines: Lines = {}
+    counts: dict[str, int] = {}
+    at: tuple[str | int, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            section = header[1]
+            at = (section, counts.get(section, 0))
+            counts[section] = counts.get(section, 0) + 1
+            lines.setdefault((section,), number)
+            lines[at] = number
+        elif key := _KEY.match(line):
+            lines.setdefault((*at, key[1] or key[2] or key[3]), number)
+    return lines
+
+
+def _yaml(path: Path, text: str) -> tuple[Any, Lines]:
+    import yaml
+
+    lines: Lines = {}
+    try:
+        document, node = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    stack: list[tuple[tuple[str | int, ...], Any]] = [((), node)]
+    while stack:
+        place, node = stack.pop()
+        if len(place) > 3:  # rules are no deeper; an alias of YAML may be endless
+            continue
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                lines[(*place, str(key.value))] = key.start_mark.line + 1
+                stack.append(((*place, str(key.value)), value))
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                lines[(*place, index)] = value.start_mark.line + 1
+                stack.append(((*place, index), value))
+    return document if document is not None else {}, lines

@@ -1,0 +1,95 @@
+"""Which of several names of a dataset counts, over all events of a run.
+
+OpenLineage names one dataset in several ways: Spark calls a Hive table by its path and says the table in a symlink, in one event of
+the run or in another. A table in a catalogue says better what data is than the path where it lies, so that name counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_mlgov.translate.events import each, facet, join_registers
+from airflow_provider_mlgov.translate.naming import Hints, Named, is_catalog, name_entities
+from airflow_provider_mlgov.translate.options import TranslateOptions
+
+Json = Mapping[str, Any]
+Name = tuple[str, str]
+"""Namespace and name as OpenLineage has them."""
+
+_METASTORES = ("hive", "thrift")
+_JDBC_DATABASE = re.compile(r"[;?&](?:database|databaseName|dbname)=([^;&]+)", re.IGNORECASE)
+
+
+class Names:
+    """The names of one state's datasets, and what they are in Atlas."""
+
+    def __init__(self, state: Json, options: TranslateOptions) -> None:
+        self._options = options
+        self._aliases: Json = state["aliases"]
+        self._facets: dict[Name, dict[str, Any]] = {}
+        for direction in ("inputs", "outputs"):
+            for namespace, name, dataset in each(state[direction]):
+                known = self._facets.get((namespace, name))
+                facets = dataset["facets"]
+                self._facets[namespace, name] = facets if known is None else join_registers(known, facets)
+
+    def of(self, namespace: str, name: str) -> Named:
+        """What is called so in Atlas; `InvalidNameError` if it has no name."""
+        facets = self._facets.get((namespace, name), {})
+        return name_entities(*self.meant(namespace, name), self._options, hints(facets))
+
+    def meant(self, namespace: str, name: str) -> Name:
+        """The name that counts: the table in a catalogue, if a symlink of any event of the run tells it."""
+        aliases = self._aliases.get(namespace, {}).get(name)
+        if not aliases or is_catalog(namespace, self._options):
+            return namespace, name
+        tables = sorted(
+            (other, table) for other in aliases for table, kind in aliases[other].items() if table and kind == "TABLE"
+        )
+        for other, table in tables:
+            if other and is_catalog(other, self._options):
+                return other, table
+        metastore = _metastore(facet(self._facets.get((namespace, name), {}), "catalog"))
+        return (metastore, tables[0][1]) if tables and metastore else (namespace, name)
+
+
+def location(namespace: str, name: str) -> str:
+    """The URI of data that is named by its place."""
+    if name.startswith(("/", "\\")) or "://" in namespace:
+        return f"{namespace.rstrip('/') if '://' in namespace else namespace + ':'}/{name.lstrip('/')}"
+    return f"{namespace}:{name}"
+
+
+def hints(facets: Json) -> Hints:
+    """What the facets ``hierarchy`` and ``dataSource`` tell of a name."""
+    levels = facet(facets, "hierarchy").get("hierarchy")
+    levels = levels if isinstance(levels, list) else []
+    names = [level.get("name") for level in levels if isinstance(level, dict)]
+    uri = facet(facets, "dataSource").get("uri")
+    hierarchy = tuple(name for name in names if isinstance(name, str) and name)
+    return Hints(hierarchy if len(hierarchy) == len(levels) else (), _database(uri) if isinstance(uri, str) else "")
+
+
+def _database(uri: str) -> str:
+    """The database that a connection URI names, or an empty text."""
+    if found := _JDBC_DATABASE.search(uri):
+        return found[1]
+    try:
+        path = urlsplit(uri.removeprefix("jdbc:")).path
+    except ValueError:
+        return ""
+    database = path.strip("/")
+    return database if database and "/" not in database else ""
+
+
+def _metastore(catalog: Json) -> str:
+    """The OpenLineage namespace of the metastore that a ``catalog`` facet names, or an empty text."""
+    uri = catalog.get("metadataUri")
+    if str(catalog.get("type")).lower() != "hive" or not isinstance(uri, str):
+        return ""
+    first = uri.split(",")[0]
+    scheme, _, host = first.partition("://")
+    return f"hive://{host}" if scheme.lower() in _METASTORES and host else ""

@@ -1,0 +1,145 @@
+"""From a name to entities: the user's rules, then hints of the event's facets, then the family's own convention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from airflow_provider_mlgov.model.entity import Entity
+from airflow_provider_mlgov.model.identity import check_text
+from airflow_provider_mlgov.translate.naming import fallback, partitions, temporary
+from airflow_provider_mlgov.translate.naming.families import FAMILIES, family_of
+from airflow_provider_mlgov.translate.naming.family import Family, fold
+from airflow_provider_mlgov.translate.options import TranslateOptions
+from airflow_provider_mlgov.translate.rules import Decided
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What facets tell of a name."""
+
+    hierarchy: tuple[str, ...] = ()
+    """The parts of the name, from the outermost (facet ``hierarchy``): better than splitting at dots."""
+    database: str = ""
+    """The database (facet ``dataSource``), for names that begin at the schema."""
+
+
+NO_HINTS = Hints()
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a name comes to."""
+
+    family: Family
+    entities: tuple[Entity, ...] = ()
+    """Parents first, the dataset itself last; empty where it is `left_out`."""
+    partition: str = ""
+    """The partition that was folded into the dataset."""
+    left_out: str = ""
+    """Why there is nothing of it in the catalogue; empty where there is."""
+    why: tuple[str, ...] = ()
+    """Each decision that was made, in words."""
+
+
+def is_catalog(namespace: str, options: TranslateOptions) -> bool:
+    """Whether tables of this namespace are kept in a catalogue, which says better what data is than a physical path."""
+    decided = options.rules.decisions((namespace,), "").get("family")
+    return FAMILIES[decided.value if decided else family_of(namespace)].is_catalog
+
+
+@lru_cache(maxsize=8192)
+def name_entities(namespace: str, name: str, options: TranslateOptions, hints: Hints = NO_HINTS) -> Named:
+    """What a dataset is in Atlas.
+
+    Raises `InvalidNameError` for an empty name, a control character, or one of our own names in a wrong form.
+    """
+    namespace, name = namespace.strip(), name.strip()
+    check_text(namespace, "namespace of a dataset")
+    check_text(name, "name of a dataset")
+    meant, aliases = options.rules.meant(namespace, name)
+    names = tuple(dict.fromkeys((namespace, meant)))
+    decided = options.rules.decisions(names, name)
+    why = [f"{names[0]} means {meant}: {_place(rule, options)}" for rule in aliases[-1:]]
+    key = decided["family"].value if "family" in decided else family_of(meant)
+    family = FAMILIES[key]
+    why.append(f"family {key}: {_reason(decided.get('family'), options, _built_in(key, meant))}")
+    if ignored := decided.get("ignore"):
+        if ignored.value:
+            return Named(family, left_out=_reason(ignored, options, "ignored"), why=tuple(why))
+    elif reason := _no_identity(family, key, name, options):
+        return Named(family, left_out=reason, why=tuple(why))
+    if "case" in decided:
+        family = replace(family, case=decided["case"].value)
+    if family.case != "keep":
+        why.append(f"{family.case} case: {_reason(decided.get('case'), options, 'as the platform folds names')}")
+    folds = decided["partitions"].value if "partitions" in decided else True
+    kept, partition = partitions.fold(key, name, has_paths=family.has_paths) if folds else (name, "")
+    if partition:
+        why.append(f"partition {partition} is folded into {kept}: built in; a rule with partitions = false keeps it")
+    elif not folds:
+        why.append(f"partitions are kept: {_reason(decided['partitions'], options, '')}")
+    kept = temporary.settled(kept)
+    told = _options(options, decided, why)
+    entities = _entities(family, meant, kept, told, hints, why)
+    if entities is None:
+        why.append(f"family other: {kept!r} has no form that family {key} knows")
+        family = replace(FAMILIES["other"], case=family.case)
+        entities = fallback.entities(meant, kept, told)
+    if "type" in decided:
+        entities = (*entities[:-1], replace(entities[-1], type_name=decided["type"].value))
+        why.append(f"type {decided['type'].value}: {_reason(decided['type'], options, '')}")
+    return Named(family, entities, partition, why=tuple(why))
+
+
+def _no_identity(family: Family, key: str, name: str, options: TranslateOptions) -> str:
+    if not family.is_durable:
+        return "data in memory means nothing outside its run"
+    if options.rules.is_temporary(name):
+        return f"a temporary table, by a rule of {options.rules.source}"
+    return "a temporary table" if temporary.is_temporary(key, name) else ""
+
+
+def _options(options: TranslateOptions, decided: dict[str, Decided], why: list[str]) -> TranslateOptions:
+    """The options as the rules change them for one dataset."""
+    changed: dict[str, Any] = {}
+    if place := decided.get("atlas_namespace"):
+        named = ("airflow_namespace", "catalog_namespace", "platform_namespace", "cluster_namespace")
+        changed |= dict.fromkeys(named, place.value)
+        why.append(f"@{place.value}: {_reason(place, options, '')}")
+    for option, name in (("scheme", "s3_scheme"), ("rdbms_names", "rdbms_names")):
+        if found := decided.get(option):
+            changed[name] = found.value
+            why.append(f"{option} {found.value}: {_reason(found, options, '')}")
+    return replace(options, **changed) if changed else options
+
+
+def _entities(
+    family: Family, namespace: str, name: str, options: TranslateOptions, hints: Hints, why: list[str]
+) -> tuple[Entity, ...] | None:
+    folded = fold(name, family.case)
+    if family.parts is not None:
+        parts = tuple(fold(part, family.case) for part in hints.hierarchy[-family.levels :])
+        if len(parts) == family.levels and ".".join(parts).endswith(folded):
+            entities = family.parts(namespace, parts, options)
+            if entities is not None:
+                why.append(f"parts {' / '.join(parts)}: facet hierarchy")
+                return entities
+    entities = family.entities(namespace, folded, options)
+    if entities is None and hints.database and family.levels == folded.count(".") + 2:
+        why.append(f"database {hints.database}: facet dataSource")
+        return family.entities(namespace, f"{fold(hints.database, family.case)}.{folded}", options)
+    return entities
+
+
+def _built_in(key: str, namespace: str) -> str:
+    return "no family has its scheme" if key == "other" else f"by the scheme of {namespace}"
+
+
+def _reason(decided: Decided | None, options: TranslateOptions, built_in: str) -> str:
+    return f"built in, {built_in}" if decided is None else _place(decided.rule, options)
+
+
+def _place(rule: Any, options: TranslateOptions) -> str:
+    return f"rule in line {rule.line} of {options.rules.source}"

@@ -1,0 +1,26 @@
+"""Partitions are parts of a table, not tables: ``…/sales/dt=2026-01-31/part-0.parquet`` is of ``…/sales``."""
+
+from __future__ import annotations
+
+import re
+
+_SEGMENT = re.compile(r"[A-Za-z_][\w.-]*=[^/]*")
+_BIGQUERY = re.compile(r"(?P<table>.+?)(?P<part>\$[0-9A-Za-z_]+|@-?\d+(?:--?\d*)?)")
+
+
+def fold(family: str, name: str, *, has_paths: bool) -> tuple[str, str]:
+    """``name`` without its partition, and the partition (``dt=2026-01-31/hour=3``), empty if there is none.
+
+    A path is never folded to nothing: a bucket that holds partitions only keeps them.
+    """
+    if family == "bigquery":
+        found = _BIGQUERY.fullmatch(name)
+        return (found["table"], found["part"]) if found else (name, "")
+    if not has_paths or "=" not in name:
+        return name, ""
+    parts = name.split("/")
+    first = next((index for index, part in enumerate(parts) if _SEGMENT.fullmatch(part)), None)
+    if first is None or not any(parts[:first]):
+        return name, ""
+    partition = [part for part in parts[first:] if _SEGMENT.fullmatch(part)]
+    return "/".join(parts[:first]), "/".join(partition)
