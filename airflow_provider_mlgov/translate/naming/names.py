@@ -72,7 +72,7 @@ def name_entities(namespace: str, name: str, options: TranslateOptions, hints: H
         return Named(family, left_out=reason, why=tuple(why))
     if "case" in decided:
         family = replace(family, case=decided["case"].value)
-    if family.case != "keep":
+    if family.case != "keep" or "case" in decided:
         why.append(f"{family.case} case: {_reason(decided.get('case'), options, 'as the platform folds names')}")
     folds = decided["partitions"].value if "partitions" in decided else True
     kept, partition = partitions.fold(key, name, has_paths=family.has_paths) if folds else (name, "")

@@ -1,0 +1,287 @@
+"""Exactness: a process never says more than the event does. Which input feeds which output, for datasets and columns."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from translate_events import at, by_type, edges, names, run_id, table, task_event, translated
+
+A, B, C = (f"db:5432/shop.public.{name}" for name in "abc")
+
+
+def source(name, field=None, **more):
+    found = {"namespace": "postgres://db:5432", "name": f"shop.public.{name}", **more}
+    return {**found, "field": field} if field else found
+
+
+def target(name, fields=None, dataset=None, **facets):
+    lineage = {"fields": {column: {"inputFields": items} for column, items in (fields or {}).items()}}
+    if dataset:
+        lineage["dataset"] = dataset
+    return {**table(name), "facets": {"columnLineage": lineage, **facets}}
+
+
+def columns(translation):
+    return {
+        names(entity.relations["outputs"])[0].rpartition(".")[2]: [
+            name.split("public.")[1] for name in names(entity.relations["inputs"])
+        ]
+        for entity in by_type(translation, "mlgov_column_lineage")
+    }
+
+
+def step(kind="DIRECT", subtype="IDENTITY", **more):
+    return {"type": kind, "subtype": subtype, **more}
+
+
+def test_outputs_with_known_sources_are_kept_apart():
+    out = [target("x", {"i": [source("a", "i")]}), target("y", {"i": [source("b", "i")]})]
+    found = translated(task_event(inputs=[table("a"), table("b"), table("c")], outputs=out))
+    assert sorted(edges(found)) == [
+        ("mlgov_task_process", [A], ["db:5432/shop.public.x"]),
+        ("mlgov_task_process", [B], ["db:5432/shop.public.y"]),
+        ("mlgov_task_process", [C], []),
+    ]
+
+
+def test_an_output_that_nothing_is_said_of_takes_all():
+    out = [target("x", {"i": [source("a", "i")]}), table("y")]
+    found = translated(task_event(inputs=[table("a"), table("b")], outputs=out))
+    assert sorted(edges(found)) == [
+        ("mlgov_task_process", [A], ["db:5432/shop.public.x"]),
+        ("mlgov_task_process", [A, B], ["db:5432/shop.public.y"]),
+    ]
+
+
+def test_outputs_of_the_same_sources_share_a_process():
+    out = [target(name, {"i": [source("a", "i")]}) for name in "xy"]
+    (edge,) = edges(translated(task_event(inputs=[table("a")], outputs=out)))
+    assert edge[1:] == ([A], ["db:5432/shop.public.x", "db:5432/shop.public.y"])
+
+
+def test_the_columns_of_one_output_leave_out_what_only_filters():
+    out = [target("x", {"i": [source("a", "i")]})]
+    (edge,) = edges(translated(task_event(inputs=[table("a"), table("b")], outputs=out)))
+    assert edge[1] == [A, B]
+
+
+def test_dependencies_of_the_whole_dataset_feed_it_but_no_column():
+    out = [
+        target(
+            "x",
+            {
+                "i": [
+                    source("a", "i", transformations=[step(), step("INDIRECT", "JOIN")]),
+                    source("a", "j", transformations=[step("INDIRECT", "FILTER")]),
+                ]
+            },
+            [source("b", "k")],
+        ),
+        target("y", {"i": [source("c", "i")]}),
+    ]
+    found = translated(task_event(inputs=[table("a"), table("b"), table("c")], outputs=out))
+    assert ("mlgov_task_process", [A, B], ["db:5432/shop.public.x"]) in edges(found)
+    assert [names(item.relations["inputs"]) for item in by_type(found, "mlgov_column_lineage")] == [
+        [f"{A}.i"],
+        [f"{C}.i"],
+    ]
+
+
+def test_the_lineage_facet_of_the_job_supersedes_all():
+    entries = [
+        {
+            "type": "DATASET",
+            **source("x"),
+            "inputs": [{"type": "DATASET", **source("b")}, {"type": "JOB", "namespace": "n", "name": "j"}],
+            "fields": {"i": {"inputs": [{"type": "DATASET", **source("b", "k", transformations=[step()])}]}},
+        },
+        {"type": "JOB", "namespace": "n", "name": "other", "inputs": []},
+        "odd",
+    ]
+    event = task_event(
+        inputs=[table("a"), table("b")],
+        outputs=[target("x", {"i": [source("a", "i")]})],
+        job={"lineage": {"entries": entries}},
+    )
+    found = translated(event)
+    assert sorted(edges(found)) == [
+        ("mlgov_task_process", [A], []),
+        ("mlgov_task_process", [B], ["db:5432/shop.public.x"]),
+    ]
+    assert columns(found) == {"i": ["b.k"]}
+
+
+def test_the_lineage_facet_of_an_output_supersedes_its_column_lineage():
+    own = {
+        "inputs": [{"type": "DATASET", **source("b")}],
+        "fields": {"i": {"inputs": [{"type": "DATASET", **source("b", "k")}]}},
+    }
+    found = translated(
+        task_event(inputs=[table("a"), table("b")], outputs=[target("x", {"i": [source("a", "i")]}, lineage=own)])
+    )
+    assert columns(found) == {"i": ["b.k"]}
+
+
+def test_what_a_column_is_made_of_is_told():
+    steps = [step(subtype="TRANSFORMATION", description="sha2(mail)", masking=True)]
+    found = translated(
+        task_event(inputs=[table("a")], outputs=[target("x", {"h": [source("a", "mail", transformations=steps)]})])
+    )
+    (entity,) = by_type(found, "mlgov_column_lineage")
+    latest = entity.latest
+    assert (latest["dependencyType"], latest["masking"], latest["expression"]) == ("TRANSFORMATION", True, "sha2(mail)")
+    assert json.loads(latest["transformations"])[0]["transformations"] == steps
+    assert latest["parentProcess"] == by_type(found, "mlgov_task_process")[0].qualified_name
+
+
+@pytest.mark.parametrize("kind", ["IDENTITY", "MASKED"])
+def test_the_older_form_of_the_facet(kind):
+    output = table("x")
+    fields = {
+        "h": {"inputFields": [source("a", "m")], "transformationType": kind, "transformationDescription": "as is"}
+    }
+    output["facets"] = {"columnLineage": {"fields": fields}}
+    (entity,) = by_type(translated(task_event(inputs=[table("a")], outputs=[output])), "mlgov_column_lineage")
+    assert (entity.latest["dependencyType"], entity.latest["masking"]) == (kind, kind == "MASKED")
+    assert entity.latest["expression"] == "as is"
+
+
+def test_a_column_that_is_only_made_of_itself_says_nothing():
+    found = translated(
+        task_event(inputs=[table("x")], outputs=[target("x", {"i": [source("x", "i")], "j": [source("x", "i")]})])
+    )
+    assert columns(found) == {"j": ["x.i"]}
+
+
+def test_files_have_columns_too():
+    output = {
+        "namespace": "s3://lake",
+        "name": "t",
+        "facets": {
+            "columnLineage": {"fields": {"c": {"inputFields": [{"namespace": "file", "name": "/a.csv", "field": "b"}]}}}
+        },
+    }
+    found = translated(task_event(inputs=[{"namespace": "file", "name": "/a.csv"}], outputs=[output]))
+    assert [names(item.relations["outputs"]) for item in by_type(found, "mlgov_column_lineage")] == [
+        ["s3a://lake/t/#c"]
+    ]
+    assert {item.qualified_name for item in by_type(found, "mlgov_field")} == {
+        "s3a://lake/t/#c@plat",
+        "file:///a.csv#b@air",
+    }
+
+
+def test_a_source_that_is_no_input_is_made_all_the_same():
+    found = translated(task_event(inputs=[], outputs=[target("x", {"i": [source("a", "i")]})]))
+    refs = {entity.ref for entity in found.entities}
+    for entity in found.entities:
+        for value in entity.relations.values():
+            for ref in value if isinstance(value, tuple) else (value,):
+                assert type(ref)(ref.type_name, ref.qualified_name) in refs
+    assert columns(found) == {"i": ["a.i"]}
+
+
+def test_a_failed_run_has_no_lineage_of_columns():
+    found = translated(task_event("FAIL", inputs=[table("a")], outputs=[target("x", {"i": [source("a", "i")]})]))
+    assert not by_type(found, "mlgov_column_lineage")
+    assert not edges(found)
+
+
+def test_columns_follow_the_table_that_a_symlink_names():
+    symlinks = {"identifiers": [{"namespace": "hive://m", "name": "d.t", "type": "TABLE"}]}
+    path = {"namespace": "s3://lake", "name": "d/t"}
+    out = target("x", {"i": [{**path, "field": "Id"}]})
+    found = translated(task_event(inputs=[{**path, "facets": {"symlinks": symlinks}}], outputs=[out]))
+    (entity,) = by_type(found, "mlgov_column_lineage")
+    assert names(entity.relations["inputs"]) == ["d.t.id"]
+
+
+STREAM = {"jobType": {"processingType": "STREAMING", "integration": "FLINK"}}
+
+
+def event(kind, second, inputs=(), outputs=(), job=None, run="s"):
+    return {
+        "eventTime": at(second),
+        "eventType": kind,
+        "run": {"runId": run_id(run)},
+        "job": {"namespace": "n", "name": "j", "facets": job or {}},
+        "inputs": list(inputs),
+        "outputs": list(outputs),
+    }
+
+
+def test_a_stream_has_edges_before_it_ends_and_keeps_them_however_it_ends():
+    events = [event("START", 1, job=STREAM), event("RUNNING", 2, [table("a")], [table("x")], STREAM)]
+    assert not edges(translated(events[0]))
+    running = translated(*events)
+    assert edges(running) == [("mlgov_job_process", [A], ["db:5432/shop.public.x"])]
+    (run,) = by_type(running, "mlgov_job_run")
+    assert "state" not in run.latest
+    assert run.latest["processKey"]
+    for kind in ("ABORT", "FAIL", "COMPLETE"):
+        assert edges(translated(*events, event(kind, 3))) == edges(running)
+
+
+def test_a_batch_has_none_before_it_ends():
+    assert not edges(translated(event("RUNNING", 2, [table("a")], [table("x")])))
+
+
+def test_complete_pictures_replace_each_other():
+    pattern = {"jobType": {"processingType": "STREAMING", "emissionPattern": {"eventContentMode": "COMPLETE_SNAPSHOT"}}}
+    events = [
+        event("RUNNING", 1, [table("a")], [table("x")], pattern),
+        event("RUNNING", 2, [table("b")], [table("x")], pattern),
+        event("COMPLETE", 3, job=pattern),
+    ]
+    wanted = [("mlgov_job_process", [B], ["db:5432/shop.public.x"])]
+    assert edges(translated(*events)) == wanted
+    assert edges(translated(*reversed(events))) == wanted
+
+
+def test_drops_and_renames_are_no_ends():
+    dropped = {**table("x"), "facets": {"lifecycleStateChange": {"lifecycleStateChange": "DROP"}}}
+    found = translated(event("COMPLETE", 1, [table("a")], [dropped]))
+    assert [(change.kind, change.ref.qualified_name) for change in found.changes] == [
+        ("drop", "db:5432/shop.public.x@plat")
+    ]
+    assert edges(found) == [("mlgov_job_process", [A], [])]
+    renamed = {
+        **table("x"),
+        "facets": {"lifecycleStateChange": {"lifecycleStateChange": "RENAME", "previousIdentifier": source("old")}},
+    }
+    (change,) = translated(event("COMPLETE", 1, [], [renamed])).changes
+    assert change.to is not None
+    assert (change.ref.qualified_name, change.to.qualified_name) == (
+        "db:5432/shop.public.old@plat",
+        "db:5432/shop.public.x@plat",
+    )
+
+
+def test_an_input_is_never_dropped():
+    dropped = {**table("x"), "facets": {"lifecycleStateChange": {"lifecycleStateChange": "DROP"}}}
+    assert not translated(event("COMPLETE", 1, [dropped], [table("y")])).changes
+    assert not translated(event("FAIL", 1, [], [dropped])).changes
+
+
+def test_a_deleted_facet_says_nothing():
+    facets = {"documentation": {"_deleted": True}, "ownership": {"_deleted": True}}
+    found = translated({"eventTime": at(1), "dataset": {**table("x"), "facets": facets}})
+    assert not by_type(found, "rdbms_table")[0].create_only
+
+
+def test_parents_are_linked_by_tokens():
+    parent = {
+        "run": {"runId": run_id("task")},
+        "job": {"namespace": "air", "name": "shop.submit"},
+        "root": {"run": {"runId": run_id("dag")}},
+    }
+    child = event("COMPLETE", 2, [table("a")], [table("x")])
+    child["run"]["facets"] = {"parent": parent}
+    (run,) = by_type(translated(child), "mlgov_job_run")
+    (task,) = by_type(
+        translated({**task_event(), "run": {**task_event()["run"], "runId": run_id("task")}}), "mlgov_task_run"
+    )
+    assert run.attributes["parentKey"] == task.attributes["runToken"]
+    assert run.attributes["rootRunId"] == run_id("dag")

@@ -1,0 +1,184 @@
+"""What rules do to names, tags and facets; they come before everything built in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_mlgov.translate.naming import NO_HINTS, Hints, name_entities
+from airflow_provider_mlgov.translate.rules import FacetRule, NamespaceRule, Rules, TagRule
+from translate_events import OPTIONS, by_type, edges, names, one, table, task_event, translated
+
+DB = "postgres://db:5432"
+
+
+def rule(**said):
+    return NamespaceRule(7, **{"match": "*", **said})
+
+
+def with_rules(*rules, **more):
+    return replace(OPTIONS, rules=Rules("r.toml", rules, **more))
+
+
+def named(namespace, name, *rules, hints=NO_HINTS, **more):
+    return name_entities(namespace, name, with_rules(*rules, **more), hints)
+
+
+def last(namespace, name, *rules, **more):
+    entity = named(namespace, name, *rules, **more).entities[-1]
+    return f"{entity.type_name} {entity.qualified_name}"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "said", "wanted"),
+    [
+        (DB, "d.s.T", {"alias": "postgres://other:1"}, "rdbms_table other:1/d.s.T@plat"),
+        (DB, "d.s.T", {"atlas_namespace": "cm"}, "rdbms_table db:5432/d.s.T@cm"),
+        ("arn:aws:glue:eu:1", "table/d/t", {"atlas_namespace": "cm"}, "hive_table d.t@cm"),
+        ("file", "/a", {"atlas_namespace": "nfs"}, "fs_path file:///a@nfs"),
+        (DB, "d.s.T", {"rdbms_names": "plain"}, "rdbms_table d.s.T@plat"),
+        (DB, "d.s.T", {"rdbms_names": "scheme"}, "rdbms_table postgres://db:5432/d.s.T@plat"),
+        (DB, "d.s.T", {"rdbms_names": "sac"}, "rdbms_table d.t"),
+        (DB, "d.s.T", {"case": "lower"}, "rdbms_table db:5432/d.s.t@plat"),
+        ("snowflake://a", "d.s.t", {"case": "keep"}, "rdbms_table snowflake://a/d.s.t@plat"),
+        ("s3://b", "k", {"scheme": "s3"}, "aws_s3_v2_directory s3://b/k/@plat"),
+        ("s3://b", "K/x", {"family": "s3_v1"}, "aws_s3_pseudo_dir s3a://b/k/x@plat"),
+        ("s3://b", "t/dt=1/x", {"partitions": False}, "aws_s3_v2_directory s3a://b/t/dt=1/x/@plat"),
+        ("bigquery", "p.d.t$1", {"partitions": False}, "mlgov_bigquery_table bigquery/p.d.t$1@plat"),
+        ("jdbc:acme://h", "d.t", {"family": "mysql", "alias": "mysql://h"}, "rdbms_table h:3306/d.t@plat"),
+        ("box://x", "y", {"type": "acme_document"}, "acme_document box:%2F%2Fx/y@cat"),
+        ("inmemory://", "x", {"family": "other"}, "mlgov_dataset inmemory:%2F%2F/x@cat"),
+        ("mssql://h", "tempdb.dbo.t", {"ignore": False}, "rdbms_table h:1433/tempdb.dbo.t@plat"),
+    ],
+)
+def test_each_option(namespace, name, said, wanted):
+    assert last(namespace, name, rule(**said)) == wanted
+    assert (
+        any("rule in line 7 of r.toml" in reason for reason in named(namespace, name, rule(**said)).why)
+        or said.get("ignore") is False
+    )
+
+
+def test_the_first_rule_that_says_something_counts():
+    rules = (rule(match="postgres://db:*", case="upper"), rule(case="lower", atlas_namespace="cm"))
+    assert last(DB, "d.s.t", *rules) == "rdbms_table db:5432/D.S.T@cm"
+
+
+def test_a_rule_may_look_at_the_name():
+    rules = (rule(name="d.audit.*", ignore=True),)
+    assert named(DB, "d.audit.t", *rules).entities == ()
+    assert named(DB, "d.audit.t", *rules).left_out == "rule in line 7 of r.toml"
+    assert named(DB, "d.s.t", *rules).entities
+
+
+def test_an_alias_by_regular_expression():
+    rules = (NamespaceRule(1, regex=r"postgres://(\w+)-replica-\d+:5432", alias=r"postgres://\1:5432"),)
+    assert last("postgres://db-replica-3:5432", "d.s.t", *rules) == "rdbms_table db:5432/d.s.t@plat"
+
+
+def test_aliases_in_a_circle_end():
+    rules = (rule(match="postgres://a", alias="postgres://b"), rule(match="postgres://b", alias="postgres://a"))
+    assert last("postgres://a", "d.s.t", *rules) == "rdbms_table b:5432/d.s.t@plat"
+    assert last("postgres://b", "d.s.t", *rules) == "rdbms_table a:5432/d.s.t@plat"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name"),
+    [
+        ("mssql://h", "shop.dbo.#t"),
+        ("mssql://h", "tempdb.dbo.t"),
+        ("postgres://h", "shop.pg_temp_3.t"),
+        ("hive://m", "shop.values__tmp__table__1"),
+        ("bigquery", "p._0123456789abcdef0123456789abcdef01234567.anon1"),
+        ("inmemory://", "x"),
+    ],
+)
+def test_what_ends_with_its_run_is_left_out(namespace, name):
+    assert not name_entities(namespace, name, OPTIONS).entities
+
+
+def test_temporary_tables_by_rule():
+    assert not named(DB, "d.s.scratch_1", temporary=("*.scratch_*",)).entities
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "hints", "wanted"),
+    [
+        ("sqlserver://syn:1433", "dbo.t", Hints(("shop", "dbo", "t")), "rdbms_table syn:1433/shop.dbo.t@plat"),
+        ("sqlserver://syn:1433", "dbo.t", Hints(database="shop"), "rdbms_table syn:1433/shop.dbo.t@plat"),
+        ("sqlserver://syn:1433", "dbo.t", Hints(), "mlgov_dataset sqlserver:%2F%2Fsyn:1433/dbo.t@cat"),
+        (DB, "d.s.a.b", Hints(("d", "s.a", "b")), "rdbms_table db:5432/d.s.a.b@plat"),
+        (DB, "d.s.t", Hints(("x", "y", "z")), "rdbms_table db:5432/d.s.t@plat"),
+        ("snowflake://a", "t", Hints(("db", "s", "t")), "rdbms_table snowflake://a/DB.S.T@plat"),
+        ("trino://h", "s.t", Hints(("cat", "s", "t")), "mlgov_trino_table trino://h/cat.s.t@plat"),
+    ],
+)
+def test_hints_of_facets(namespace, name, hints, wanted):
+    entity = name_entities(namespace, name, OPTIONS, hints).entities[-1]
+    assert f"{entity.type_name} {entity.qualified_name}" == wanted
+
+
+def test_a_dotted_schema_is_told_by_the_hierarchy():
+    chain = name_entities(DB, "d.s.a.b", OPTIONS, Hints(("d", "s.a", "b"))).entities
+    assert chain[-1].attributes["name_path"] == "s.a"
+
+
+def test_explanations_name_what_is_built_in():
+    why = name_entities("hive://m", "D.T", OPTIONS).why
+    assert why == (
+        "family hive: built in, by the scheme of hive://m",
+        "lower case: built in, as the platform folds names",
+    )
+
+
+def tagged(*tags):
+    return {
+        **table("a"),
+        "facets": {"tags": {"tags": [dict(zip(("key", "value", "field"), tag, strict=False)) for tag in tags]}},
+    }
+
+
+def test_tags_without_a_rule_are_labels_or_custom_attributes():
+    found = translated(task_event(outputs=[tagged(("pii", "true"), ("zone", "gold"), ("a b", "c d"), ("", "x"))]))
+    marks = one(found, "rdbms_table").marks
+    assert marks.labels == {"pii", "zone_gold"}
+    assert marks.custom == (("a_b", "c d"),)
+
+
+def test_tags_by_rule():
+    rules = Rules(
+        "r.toml",
+        tags=(
+            TagRule(1, "pii", "t*", classification="PII", propagate=True),
+            TagRule(2, "owner*", attribute="team"),
+            TagRule(3, "noise"),
+        ),
+    )
+    event = task_event(outputs=[tagged(("pii", "true"), ("owner_x", "ml"), ("noise", "1"), ("zone", "z", "id"))])
+    marks = one(translated(event, options=replace(OPTIONS, rules=rules)), "rdbms_table").marks
+    assert [(item.type_name, item.propagate) for item in marks.classifications] == [("PII", True)]
+    assert marks.custom == (("team", "ml"),)
+    assert not marks.labels
+
+
+def test_a_facet_is_kept_by_rule():
+    rules = Rules("r.toml", facets=(FacetRule(1, "acme", "cost", "centre.id"), FacetRule(2, "acme", "all")))
+    dataset = {**table("a"), "facets": {"acme": {"_producer": "p", "centre": {"id": 4}, "x": "y"}}}
+    marks = one(translated(task_event(outputs=[dataset]), options=replace(OPTIONS, rules=rules)), "rdbms_table").marks
+    assert dict(marks.custom) == {"cost": "4", "all": '{"centre":{"id":4},"x":"y"}'}
+
+
+def test_what_a_rule_ignores_is_no_end_and_no_warning():
+    options = with_rules(rule(name="*.audit", ignore=True))
+    found = translated(task_event(inputs=[table("audit"), table("a")], outputs=[table("b")]), options=options)
+    assert not found.warnings
+    assert names(one(found, "mlgov_task_process").relations["inputs"]) == ["db:5432/shop.public.a"]
+    assert len(by_type(found, "rdbms_table")) == 2
+
+
+def test_two_partitions_are_one_dataset_and_both_are_told():
+    paths = [{"namespace": "s3://lake", "name": f"t/dt={day}/x.parquet"} for day in (1, 2)]
+    found = translated(task_event(inputs=paths, outputs=[table("b")]))
+    assert edges(found) == [("mlgov_task_process", ["s3a://lake/t/"], ["db:5432/shop.public.b"])]
+    assert '"partitions":["dt=1","dt=2"]' in one(found, "mlgov_task_run").latest["io"]
