@@ -132,6 +132,6 @@ def _named(run: Run, digest: str) -> identity.TaskColumns | identity.JobColumns:
     name = run.name
     if isinstance(name, identity.TaskRun):
         return identity.TaskColumns(name.namespace, name.dag, name.task, digest)
-    if isinstance(name, (identity.JobRun, identity.Job)):
-        return identity.JobColumns(name.namespace, name.job_namespace, name.job, digest)
+    if (job := run.worker) is not None:
+        return identity.JobColumns(job.namespace, job.job_namespace, job.job, digest)
     raise TypeError(f"{name!r} does no work")

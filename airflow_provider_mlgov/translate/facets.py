@@ -45,7 +45,6 @@ FACETS: tuple[FacetEntry, ...] = (
     FacetEntry("run", "airflow_mappedTask", "nothing: the map index is in the facet `airflow`"),
     FacetEntry("run", "dbt_version", _FACTS, is_fact=True),
     FacetEntry("run", "dbt_run", _FACTS, is_fact=True),
-    FacetEntry("run", "dbt_node", _FACTS, is_fact=True),
     FacetEntry("run", "environmentVariables", _FACTS, "1-0-0", "send_environment", is_fact=True),
     FacetEntry("run", "environment-properties", _FACTS, "", "send_environment", is_fact=True),
     FacetEntry("run", "errorMessage", "`errorMessage` of the run, shortened", "1-0-1"),
@@ -66,6 +65,7 @@ FACETS: tuple[FacetEntry, ...] = (
     FacetEntry("run", "tags", "classifications, labels or custom attributes of the run, by rule", "1-0-0"),
     FacetEntry("run", "test", "`tests` and `testsFailed` of the run", "1-0-1"),
     # of a job
+    FacetEntry("job", "dbt_node", _JOB_FACTS, is_fact=True),
     FacetEntry("job", "documentation", "`description`, when the job is first seen", "1-1-0"),
     FacetEntry("job", "gcp_composer_job", _JOB_FACTS, is_fact=True),
     FacetEntry("job", "gcp_lineage", _JOB_FACTS, is_fact=True),

@@ -100,7 +100,7 @@ def _facts(end: End) -> Json:
         facts["version"] = version
     for name in ("icebergScanReport", "icebergCommitReport"):
         snapshot = facet(end.role, name).get("snapshotId")
-        if snapshot is not None and not isinstance(snapshot, (dict, list)):
+        if isinstance(snapshot, (int, str)):  # Java writes a long as a float, which is another number
             facts.setdefault("version", str(snapshot)[:500])
         if report := _short(facet(end.role, name)):
             facts[name] = report

@@ -57,12 +57,11 @@ def process_entity(run: Run, role: str, inputs: tuple[Ref, ...], outputs: tuple[
         del attributes["runKey"]
         latest |= known(operator=plain(run.words.get("operator")))
         return Entity(type_name, str(process), attributes, latest=latest, as_of=run.told, relations=relations)
-    if isinstance(name, (identity.JobRun, identity.Job)):
-        job_process = identity.JobProcess(name.namespace, name.job_namespace, name.job, digest)
-        job = identity.Job(name.namespace, name.job_namespace, name.job)
+    if (job := run.worker) is not None:
+        job_process = identity.JobProcess(job.namespace, job.job_namespace, job.job, digest)
         if isinstance(name, identity.Job):
             del latest["lastRun"]
-        attributes = {"name": name.job, **_of_job(job), "processKey": job_process.key}
+        attributes = {"name": job.job, **_of_job(job), "processKey": job_process.key}
         return Entity(
             job_process.type_name, str(job_process), attributes, latest=latest, as_of=run.told, relations=relations
         )
@@ -188,7 +187,7 @@ def _dag_run(run: Run, name: identity.DagRun, *, own: bool) -> Entity:
     }
     if not own:
         return Entity(name.type_name, str(name), attributes)
-    attributes |= {**known(startTime=run.start), "openLineageRunId": run.key}
+    attributes |= known(startTime=run.start, openLineageRunId=plain(run.key, 500))
     latest = {"state": run.state, "endTime": run.end} if run.state else {}
     return Entity(name.type_name, str(name), attributes, latest=latest, as_of=run.told)
 
@@ -217,7 +216,8 @@ def _job(run: Run, job: identity.Job, last_run: str | None) -> Entity:
 
 
 def _job_run(run: Run, name: identity.JobRun, job: identity.Job, done: Done | None) -> Entity:
-    attributes = {"name": name.job, **_of_job(job), **_of_run(run)}
+    worker = known(workerKey=run.worker.key if run.worker else None)
+    attributes = {"name": name.job, **_of_job(job), **worker, **_of_run(run)}
     return Entity(name.type_name, str(name), attributes, latest=_ending(run, done), as_of=run.told, marks=run.marks)
 
 
@@ -239,7 +239,6 @@ def _of_run(run: Run) -> dict[str, Any]:
             **run.findings,
         ),
         **run.family,
-        "openLineageRunId": run.key,
     }
 
 

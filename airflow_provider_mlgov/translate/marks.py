@@ -19,6 +19,8 @@ Json = Mapping[str, Any]
 
 _WORD = re.compile(r"[A-Za-z0-9_\u4e00-\u9fff-]{1,50}")
 _LONGEST = 500
+_OF_CLIENT = "OPENLINEAGE_CLIENT"
+"""Who tags each run with the version of its client library: the run says its producer otherwise."""
 _TRUE = frozenset({"", "true", "yes", "1"})
 
 
@@ -64,7 +66,7 @@ def tags_of(facets: Json) -> Iterator[Tag]:
 def _items(facets: Json) -> Iterator[Json]:
     tags = facet(facets, "tags").get("tags")
     for item in tags if isinstance(tags, list) else ():
-        if isinstance(item, dict):
+        if isinstance(item, dict) and item.get("source") != _OF_CLIENT:
             yield item
 
 

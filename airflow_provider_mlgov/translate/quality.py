@@ -20,6 +20,7 @@ from airflow_provider_mlgov.translate.texts import json_text, long, plain
 
 Json = Mapping[str, Any]
 
+_FACET = "dataQualityAssertions"
 _ASSERTION = ("assertion", "name", "column", "severity", "description", "expected", "actual", "content")
 
 
@@ -54,10 +55,10 @@ def quality_entity(end: End, run: Run, at: str) -> Entity | None:
 
 def _assertions(end: End) -> list[dict[str, Any]]:
     found = []
-    for facets in (end.facets, end.role):
-        items = facet(facets, "dataQualityAssertions").get("assertions")
-        for item in items if isinstance(items, list) else ():
-            if isinstance(item, dict) and isinstance(item.get("success"), bool):
-                told = {key: text for key in _ASSERTION if (text := plain(item.get(key), 1_000))}
-                found.append({**told, "success": item["success"]})
+    # dbt says the same in both places
+    items = (facet(end.role, _FACET) or facet(end.facets, _FACET)).get("assertions")
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict) and isinstance(item.get("success"), bool):
+            told = {key: text for key in _ASSERTION if (text := plain(item.get(key), 1_000))}
+            found.append({**told, "success": item["success"]})
     return found

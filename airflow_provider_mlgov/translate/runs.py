@@ -19,6 +19,7 @@ from airflow_provider_mlgov.translate.times import milliseconds
 
 Json = Mapping[str, Any]
 
+_FAILED = "FAIL - -"
 _TYPED = {"COMPLETE": "success", "FAIL": "failed", "ABORT": "aborted"}
 
 
@@ -73,12 +74,30 @@ class Run:
         return long(facet(self.facets, "errorMessage").get("message"), MAX_ERROR)
 
     @property
+    def worker(self) -> identity.Job | None:
+        """The job that its processes are of: its own, or the one that it is a step of (``app.insert`` of ``app``).
+
+        Spark tells one write in several nested executions, each a job of its own: so it is one process all the same.
+        """
+        if not isinstance(self.name, (identity.JobRun, identity.Job)):
+            return None
+        parent = mapping(facet(self.facets, "parent").get("job"))
+        above = parent.get("name")
+        is_step = (
+            parent.get("namespace") == self.name.job_namespace
+            and isinstance(above, str)
+            and self.name.job.startswith(f"{above}.")
+        )
+        return identity.Job(self.name.namespace, self.name.job_namespace, str(above) if is_step else self.name.job)
+
+    @property
     def family(self) -> dict[str, Any]:
         """Its own run id, that of its parent and that of the run that everything began with, each with its token."""
         facts = facet(self.facets, "parent")
         parent = plain(mapping(facts.get("run")).get("runId"), 500)
         root = plain(mapping(mapping(facts.get("root")).get("run")).get("runId"), 500) or parent
         return known(
+            openLineageRunId=plain(self.key, 500),
             runToken=token(self.key),
             parentRunId=parent,
             parentKey=token(parent) if parent else None,
@@ -216,6 +235,8 @@ def _ending(state: Json) -> dict[str, Any]:
             time, _, end = ends[how]
             word = end["state"] or _TYPED[end["eventType"]]
             told = time // 1000
+            if how == "typed" and _FAILED in outcomes:
+                word = _TYPED["FAIL"]
             return {
                 "state": plain(word, 100),
                 "source": plain(end["source"], 100),
@@ -229,7 +250,8 @@ def _ending(state: Json) -> dict[str, Any]:
 def _succeeded(outcomes: Json) -> bool:
     """Whether a success was reported.
 
-    OpenLineage's word alone counts if Airflow does not say otherwise (3.x sends COMPLETE for a skip).
+    OpenLineage's word alone counts if Airflow does not say otherwise (3.x sends COMPLETE for a skip). Spark completes a query
+    whose write has failed: a failure counts, wherever a COMPLETE is.
     """
     if "COMPLETE success reported" in outcomes:
         return True
@@ -237,7 +259,7 @@ def _succeeded(outcomes: Json) -> bool:
     contradicted = any(
         word not in ("-", "success", "unknown") and source != "manual" for _, word, source in map(_triple, stated)
     )
-    return "COMPLETE - -" in outcomes and not contradicted
+    return "COMPLETE - -" in outcomes and _FAILED not in outcomes and not contradicted
 
 
 def _triple(words: list[str]) -> tuple[str, str, str]:

@@ -37,8 +37,10 @@ def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translatio
     names = Names(state, options)
     inputs = without_families(read_ends(state, "inputs", names, warnings))
     outputs = without_families(read_ends(state, "outputs", names, warnings))
+    quality = list(_quality((*inputs, *outputs), run, options))
     if not run.succeeded:
-        return Translation(tuple(run_entities(run, done(inputs, outputs, None))), tuple(warnings))
+        entities = [*quality, *run_entities(run, done(inputs, outputs, None))]
+        return Translation(merge(entities), tuple(dict.fromkeys(warnings)))
     outputs, changes = without_dropped(outputs, names, run.told)
     known = {end.ref: end for end in (*inputs, *outputs)}
     ends = dict(known)
@@ -50,9 +52,7 @@ def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translatio
         entities += column_entities(end, options, warnings)
     entities += [entity for _, entity in work]
     entities += _column_lineage(work, flows, run, ends, warnings)
-    for end in (*inputs, *outputs):
-        if end.thing is None and (quality := quality_entity(end, run, options.catalog_namespace)) is not None:
-            entities.append(quality)
+    entities += quality
     entities += run_entities(run, done(inputs, outputs, work, changes))
     return Translation(merge(entities), tuple(dict.fromkeys(warnings)), tuple(changes))
 
@@ -86,6 +86,13 @@ def _process(item: Work, run: Run, at: str) -> Entity | None:
     if isinstance(item.thing, ml.Thing):
         return making_entity(item, run, at)
     return process_entity(run, item.role, item.inputs, item.outputs)
+
+
+def _quality(ends: Sequence[End], run: Run, options: TranslateOptions) -> Iterator[Entity]:
+    """What the run found out about data: tests that fail let their run fail, and are told all the same."""
+    for end in ends:
+        if end.thing is None and (quality := quality_entity(end, run, options.catalog_namespace)) is not None:
+            yield quality
 
 
 def _column_lineage(

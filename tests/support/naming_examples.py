@@ -82,8 +82,26 @@ EXAMPLES = [
             "rdbms_table sqlite://host/shop.db/other.orders@air",
         ],
     ),
+    (
+        "sqlite:/data/shop.db",
+        "orders",
+        [
+            "rdbms_instance sqlite:///data/shop.db@air",
+            "rdbms_db sqlite:///data/shop.db/main@air",
+            "rdbms_table sqlite:///data/shop.db/main.orders@air",
+        ],
+    ),
     ("sqlite", "orders", ["mlgov_dataset sqlite/orders@cat"]),
     # other relational databases
+    (
+        "duckdb://shop.duckdb",
+        "shop.main.orders",
+        [
+            "rdbms_instance duckdb://shop.duckdb@air",
+            "rdbms_db duckdb://shop.duckdb/shop@air",
+            "rdbms_table duckdb://shop.duckdb/shop.main.orders@air",
+        ],
+    ),
     (
         "mssql://Db:1433",
         "shop.dbo.Orders",

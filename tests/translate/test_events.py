@@ -114,6 +114,7 @@ SUCCESS, FAIL = task_event("COMPLETE", inputs=[table("a")]), task_event("FAIL", 
         ([task_event("ABORT", inputs=[table("a")])], "unknown", False),
         ([openlineage("COMPLETE")], "success", True),
         ([openlineage("ABORT")], "aborted", False),
+        ([openlineage("FAIL"), openlineage("COMPLETE", 12)], "failed", False),
         # two doors
         ([openlineage("COMPLETE", 12), task_event("COMPLETE", state="skipped")], "skipped", False),
         ([openlineage("FAIL", 12), task_event("FAIL", state="up_for_retry")], "up_for_retry", False),

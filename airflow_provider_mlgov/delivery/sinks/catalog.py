@@ -41,7 +41,8 @@ _SEARCH_PAGE, _SEARCH_LIMIT = 500, 5_000
 _LEAST_SECONDS = 0.5
 """With less time left no write is begun: one that is cut off blocks the next sender for a minute."""
 _TYPES_FACT, _SIZE_FACT, _SUSPECT_FACT = "types", "batch size", "suspect"
-_RUN_TYPES = {"mlgov_task_run": "taskKey", "mlgov_job_run": "jobKey"}
+_RUN_KEYS = {"mlgov_task_run": ("taskKey", "taskKey"), "mlgov_job_run": ("jobKey", "workerKey")}
+"""What names the worker on a process, and on those of its runs."""
 
 
 class CatalogSink:
@@ -280,9 +281,9 @@ class CatalogSink:
         """Whether the catalogue has another run that did this process; True where that cannot be found out."""
         if "firstRun" in attributes:
             return {attributes["firstRun"], attributes.get("lastRun")} != {run.qualified_name}
-        key = _RUN_TYPES.get(run.type_name)
+        of_process, of_run = _RUN_KEYS.get(run.type_name, ("", ""))
         process_key = attributes.get("processKey")
-        if key is None or not attributes.get(key) or not process_key:
+        if not attributes.get(of_process) or not process_key:
             return True
         if attributes.get("lastRun") not in (None, run.qualified_name):
             return True
@@ -290,7 +291,7 @@ class CatalogSink:
             page = self.patiently(
                 lambda offset=offset: self.catalog.search(  # type: ignore[misc]
                     run.type_name,
-                    {key: attributes[key]},
+                    {of_run: attributes[of_process]},
                     attributes=("processKey",),
                     limit=_SEARCH_PAGE,
                     offset=offset,

@@ -1,6 +1,7 @@
 """SQLite: ``sqlite:///abs/path/shop.db`` ⟂ ``table`` (or ``schema.table``; ``main`` is implied).
 
-OpenLineage has no rule for SQLite; this form is ours. The file is the instance. It means something on its own hosts
+OpenLineage has no rule for SQLite; this form is ours, and ``sqlite:/abs/path/shop.db`` is Spark's.
+The file is the instance. It means something on its own hosts
 only, so all names end in the Airflow's namespace: ``sqlite:///abs/path/shop.db/main.orders@default``.
 """
 
@@ -14,7 +15,8 @@ from airflow_provider_mlgov.translate.options import TranslateOptions
 
 def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Entity, ...] | None:
     """Instance (the file), database (``main`` or what is attached) and table."""
-    host, slash, path = namespace.partition("://")[2].partition("/")
+    place = namespace.partition(":")[2]
+    host, slash, path = place[2:].partition("/") if place.startswith("//") else ("", "/", place)
     parts = segments(path)
     schema, _, inner = name.rpartition(".") if name.count(".") == 1 else ("main", "", name)
     if not slash or not parts or not schema or not inner:

@@ -1,0 +1,127 @@
+"""What real producers sent (``events/*.ndjson``): nothing of it is refused, and what they did is in the entities."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_mlgov.delivery.clean import clean
+from airflow_provider_mlgov.model.entity import Translation
+from airflow_provider_mlgov.translate.events import run_key, unite
+from airflow_provider_mlgov.translate.reading import read_event
+from airflow_provider_mlgov.translate.translation import translate
+from translate_events import OPTIONS, by_type, edges, names
+
+EVENTS = Path(__file__).parent / "events"
+RECORDED = sorted(EVENTS.glob("*.ndjson"))
+
+
+def runs(path: Path) -> dict[str, Translation]:
+    states: dict = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        event = clean(read_event(json.loads(line)))
+        states[run_key(event)] = unite(states.get(run_key(event)), event)
+    return {key: translate(state, OPTIONS) for key, state in states.items()}
+
+
+def all_edges(translations: Iterable[Translation]) -> set[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    return {(kind, tuple(inputs), tuple(outputs)) for each in translations for kind, inputs, outputs in edges(each)}
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_nothing_is_refused_or_left_out(path):
+    for key, translation in runs(path).items():
+        assert not translation.warnings, key
+        refs = {entity.ref for entity in translation.entities}
+        for entity in translation.entities:
+            for value in entity.relations.values():
+                for ref in value if isinstance(value, tuple) else (value,):
+                    assert type(ref)(ref.type_name, ref.qualified_name) in refs
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_no_machine_is_in_the_files(path):
+    text = path.read_text(encoding="utf-8")
+    assert "/work/" not in text
+    assert "/root/" not in text
+
+
+def test_spark():
+    found = runs(EVENTS / "spark.ndjson")
+    made = all_edges(found.values())
+    lake, house = "file:///data/lake", "file:///data/warehouse"
+    assert ("mlgov_job_process", (f"{house}/orders", f"{house}/people"), (f"{house}/totals",)) in made
+    assert ("mlgov_job_process", (f"{house}/orders",), (f"{house}/days",)) in made
+    assert ("mlgov_job_process", (f"{lake}/by_day",), (f"{lake}/one_day",)) in made
+    assert ("mlgov_job_process", ("sqlite:///data/shop.db/main.orders",), (f"{lake}/from_jdbc",)) in made
+    assert not [edge for edge in made if f"{lake}/broken" in edge[2]], "its write failed"
+
+
+def test_the_nested_executions_of_spark_are_one_process():
+    found = [entity for each in runs(EVENTS / "spark.ndjson").values() for entity in by_type(each, "mlgov_job_process")]
+    for output in ("people", "orders", "totals"):
+        of_output = [
+            entity
+            for entity in found
+            if names(entity.relations.get("outputs", ())) == [f"file:///data/warehouse/{output}"]
+            and "inputs" in entity.relations
+        ]
+        assert len(of_output) == 2
+        assert len({entity.qualified_name for entity in of_output}) == 1
+        assert of_output[0].attributes["jobName"] == "shop"
+
+
+def test_columns_that_spark_masks():
+    found = runs(EVENTS / "spark.ndjson").values()
+    columns = {
+        names(item.relations["outputs"])[0]: item for each in found for item in by_type(each, "mlgov_column_lineage")
+    }
+    who = columns["file:///data/warehouse/totals#who"]
+    assert names(who.relations["inputs"]) == ["file:///data/warehouse/orders#mail"]
+    assert who.latest["masking"] is True
+    city = columns["file:///data/warehouse/totals#city"]
+    assert names(city.relations["inputs"]) == ["file:///data/warehouse/people#city"]
+    assert city.latest["masking"] is False
+
+
+def test_what_spark_dropped_and_renamed():
+    changes = {change for each in runs(EVENTS / "spark.ndjson").values() for change in each.changes}
+    told = {
+        (change.kind, change.ref.qualified_name, change.to.qualified_name if change.to else None) for change in changes
+    }
+    house = "file:///data/warehouse"
+    assert told == {
+        ("drop", f"{house}/people@air", None),
+        ("rename", f"{house}/totals@air", f"{house}/city_totals@air"),
+    }
+
+
+def test_the_runs_of_spark_hang_on_the_task_that_submitted_it():
+    found = [run for each in runs(EVENTS / "spark.ndjson").values() for run in by_type(each, "mlgov_job_run")]
+    (application,) = [run for run in found if run.attributes["jobName"] == "shop"]
+    assert application.attributes["parentRunId"] == "01900000-0000-7000-8000-000000000001"
+    for run in found:
+        assert run.attributes["rootRunId"] == "01900000-0000-7000-8000-0000000000aa"
+        if run is not application:
+            assert run.attributes["parentKey"] == application.attributes["runToken"]
+
+
+def test_dbt():
+    found = runs(EVENTS / "dbt.ndjson")
+    shop = "duckdb://shop.duckdb/shop.main"
+    assert all_edges(found.values()) == {
+        ("mlgov_job_process", (), (f"{shop}.orders",)),
+        ("mlgov_job_process", (f"{shop}.orders",), (f"{shop}.totals",)),
+        ("mlgov_job_process", (f"{shop}.totals",), (f"{shop}.big",)),
+    }
+
+
+def test_what_dbt_tested():
+    (quality,) = [
+        item for each in runs(EVENTS / "dbt.ndjson").values() for item in by_type(each, "mlgov_quality_result")
+    ]
+    assert (quality.latest["passed"], quality.latest["failed"]) == (2, 1)
+    assert quality.attributes["datasetName"] == "duckdb://shop.duckdb/shop.main.orders@air"
