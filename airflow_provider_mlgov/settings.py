@@ -144,6 +144,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("send_conf", "boolean", "False", "Keep the conf and params of DAG runs and the arguments of operators."),
     Option("send_environment", "boolean", "False", "Keep environment variables where events hold them."),
     Option("send_stack_traces", "boolean", "False", "Keep the stack traces of errors; their messages are kept anyway."),
+    Option(
+        "receiver_mount",
+        "boolean",
+        "False",
+        "Receive OpenLineage events at /mlgov/api/v1/lineage of Airflow 3's API server; who sends needs a token: docs/receiver.md.",
+    ),
     Option("breaker_interval", "float", "60.0", "Seconds between two tries of a catalogue that is not usable."),
     Option("state_hours", "float", "24.0", "Hours after its end for which the state of a run is kept on this host."),
 )
@@ -239,6 +245,7 @@ class Settings:
     send_conf: bool = False
     send_environment: bool = False
     send_stack_traces: bool = False
+    receiver_mount: bool = False
     breaker_interval: float = 60.0
     state_hours: float = 24.0
 
@@ -335,13 +342,21 @@ def is_enabled(conf_get: ConfGet | None = None) -> bool:
     Never raises: a wrong value is said once per process, and the default holds.
     """
     read = conf_get or airflow_conf_get
-    option = next(option for option in OPTIONS if option.name == "enabled")
+    return _switch("enabled", read) or _backend_is_ours(read)
+
+
+def has_mount(conf_get: ConfGet | None = None) -> bool:
+    """Whether the receiver is part of Airflow 3's API server: ``[mlgov] receiver_mount``. Never raises."""
+    return _switch("receiver_mount", conf_get or airflow_conf_get)
+
+
+def _switch(name: str, read: ConfGet) -> bool:
+    option = next(option for option in OPTIONS if option.name == name)
     try:
-        if _value(option, read, _boolean):
-            return True
+        return bool(_value(option, read, _boolean))
     except Exception as error:  # noqa: BLE001 - Airflow's configuration raises errors of its own
         _warn(option, error)
-    return _backend_is_ours(read)
+        return False
 
 
 def _backend_is_ours(read: ConfGet) -> bool:

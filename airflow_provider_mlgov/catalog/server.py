@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import ipaddress
 import json
 import logging
 import secrets
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlgov.catalog.embedded import rest_entities, rest_graph, rest_types
 from airflow_provider_mlgov.catalog.embedded.faults import message
 from airflow_provider_mlgov.catalog.embedded.rest import NO_CONTENT, Call, Handler, MalformedCallError
+from airflow_provider_mlgov.catalog.web import LOOPBACK, host_name, is_loopback, read_body
 from airflow_provider_mlgov.errors import CatalogError, CatalogRefusedError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ BODY_LIMIT = 32 * 2**20
 """Bytes of a body that are read."""
 _ROOT = "/api/atlas"
 _JSON = "application/json; charset=UTF-8"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _UNAUTHORIZED = "<html><head><title>Error 401</title></head><body><h2>HTTP ERROR 401 Unauthorized</h2></body></html>"
 
 Login = tuple[str, str]
@@ -86,7 +85,7 @@ def serve(
 ) -> None:
     """Serve ``catalog`` until interrupted. A host that others can reach needs a login: see `check_login`."""
     check_login(host, login)
-    app = create_app(catalog, login=login, hosts=_LOOPBACK if _is_loopback(host) else None)
+    app = create_app(catalog, login=login, hosts=LOOPBACK if is_loopback(host) else None)
     import uvicorn
 
     uvicorn.run(app, host=host, port=port, log_level=log_level, server_header=False)
@@ -94,7 +93,7 @@ def serve(
 
 def check_login(host: str, login: Login | None) -> None:
     """Raise `ConfigurationError` if serving on ``host`` with this ``login`` would let strangers in."""
-    if not _is_loopback(host) and login is None:
+    if not is_loopback(host) and login is None:
         raise ConfigurationError(
             f"serving on {host} lets every machine that reaches it read and change the catalogue; "
             "wanted a login (user and password), or the host 127.0.0.1"
@@ -112,22 +111,12 @@ def _endpoint(
         handler = handlers.get("GET" if request.method == "HEAD" else request.method)
         if handler is None:
             return _logged("method not allowed")
-        raw = await _body(request, body_limit)
+        raw = await read_body(request, body_limit)
         if raw is None:
             return _text(413, f"The body is larger than {body_limit} bytes.")
         return await run_in_threadpool(_answer, catalog, handler, request, raw)
 
     return endpoint
-
-
-async def _body(request: Request, limit: int) -> bytes | None:
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            return None
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _answer(catalog: EmbeddedCatalog, handler: Handler, request: Request, raw: bytes) -> Response:
@@ -222,7 +211,7 @@ class _Guard:
         from starlette.responses import HTMLResponse
 
         host = headers.get("host", "")
-        if self._hosts is not None and _host_name(host) not in self._hosts:
+        if self._hosts is not None and host_name(host) not in self._hosts:
             return _text(400, "This server answers only to its own name.")
         if self._login is not None and not _logged_in(headers.get("authorization", ""), self._login):
             return HTMLResponse(_UNAUTHORIZED, status_code=401)
@@ -230,12 +219,6 @@ class _Guard:
         if browser and method not in ("GET", "HEAD", "OPTIONS") and "x-xsrf-header" not in headers:
             return _json(400, {"msgDesc": "Missing header or invalid Header value for CSRF Vulnerability Protection"})
         return None
-
-
-def _host_name(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].lower()
 
 
 def _logged_in(header: str, login: Login) -> bool:
@@ -247,12 +230,3 @@ def _logged_in(header: str, login: Login) -> bool:
     except (binascii.Error, ValueError):
         return False
     return hmac.compare_digest(given, ":".join(login).encode())
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -38,7 +38,7 @@ def serve(arguments: Namespace) -> int:
     user = os.environ.get("MLGOV_SERVE_USER")
     login = (user, os.environ.get("MLGOV_SERVE_PASSWORD", "")) if user else None
     check_login(arguments.host, login)
-    _check_free(arguments.host, arguments.port)
+    check_free(arguments.host, arguments.port)
     catalog = EmbeddedCatalog(context.settings.embedded_path)
     try:
         ensure_types(catalog)
@@ -49,7 +49,8 @@ def serve(arguments: Namespace) -> int:
     return 0
 
 
-def _check_free(host: str, port: int) -> None:
+def check_free(host: str, port: int) -> None:
+    """Raise `ConfigurationError` if nobody could listen there."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:

@@ -140,6 +140,51 @@ COMMANDS: tuple[Command | Group, ...] = (
         ),
         "What was stopped goes on where it was; events that are already in the catalogue change nothing.",
     ),
+    Command(
+        "receive",
+        "receive OpenLineage events over HTTP and send them to the catalogue",
+        "receive:receive",
+        (
+            argument("--host", default="127.0.0.1", help="address to listen at; default: 127.0.0.1"),
+            argument("--port", type=_port, default=5000, help="default: 5000"),
+            argument("--certificate", metavar="FILE", help="certificate for TLS, in PEM form"),
+            argument("--key", metavar="FILE", help="its key"),
+            argument("--behind-proxy", action="store_true", help="a proxy in front has the TLS"),
+            argument("--no-send", action="store_true", help="only keep the events; somebody else sends them"),
+            *_CATALOG,
+        ),
+        "POST /api/v1/lineage (one event) and /api/v1/lineage/batch (a list), with Authorization: Bearer TOKEN.",
+    ),
+    Group(
+        "token",
+        "who may send events to the receiver",
+        (
+            Command("list", "name the tokens, and what they may do", "receive:list_tokens", (_DEBUG,)),
+            Command("show", "print a token", "receive:show_token", (argument("name", metavar="NAME"), _DEBUG)),
+            Command(
+                "add",
+                "make a token and print it",
+                "receive:add_token",
+                (
+                    argument("name", metavar="NAME"),
+                    argument(
+                        "--job-namespace",
+                        action="append",
+                        metavar="PATTERN",
+                        help="it may speak for jobs of these namespaces; default: all",
+                    ),
+                    argument(
+                        "--airflow", action="store_true", help="it may speak for task runs and DAG runs of Airflow"
+                    ),
+                    argument(
+                        "--own-facets", action="store_true", help="it may send mlgov_ facets: models, deployments"
+                    ),
+                    _DEBUG,
+                ),
+            ),
+            Command("remove", "remove a token", "receive:remove_token", (argument("name", metavar="NAME"), _DEBUG)),
+        ),
+    ),
     Group(
         "rules",
         "the file of mapping rules",

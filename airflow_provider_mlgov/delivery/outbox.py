@@ -20,6 +20,10 @@ class Outbox:
         self._mask = mask
         self._options = options or CleanOptions()
 
-    def put(self, event: object) -> Path:
-        """Keep ``event``. `InvalidEventError` if it is not OpenLineage, `SpoolError` if it cannot be written."""
-        return self.spool.append(clean(read_event(event), self._mask, self._options))
+    def put(self, event: object, *, foreign: bool = False) -> Path:
+        """Keep ``event``. `InvalidEventError` if it is not OpenLineage, `SpoolError` if it cannot be written.
+
+        ``foreign``: whoever sent it may not speak for Airflow, so it is never united with a run of Airflow's.
+        """
+        kept = clean(read_event(event), self._mask, self._options)
+        return self.spool.append({**kept, "foreign": True} if foreign else kept)

@@ -46,6 +46,8 @@ def run_key(event: Mapping[str, Any]) -> str:
     OpenLineage's run id of a task comes from its logical date (or ``run_after``): two DAG runs of one date share it.
     """
     own = _own_key(event)
+    if event.get("foreign") is True:  # a run id is no secret: who knows that of a task run does not speak for it
+        return f"{own}~foreign"
     run = _airflow_run(event.get("run", {}).get("facets", {}))
     return f"{own}/{token(run)[:8]}" if run else own
 

@@ -31,6 +31,8 @@ def read_event(document: object) -> Json:
             f"eventTime is {_found(time)}; wanted a time such as '2026-01-31T12:00:00.000Z': let the producer set it"
         )
     event: Json = {"eventTime": time}
+    if document.get("foreign") is True:
+        event["foreign"] = True
     if document.get("dataset") is not None and document.get("job") is None and document.get("run") is None:
         found = _required(document, "dataset", "namespace", "name")
         event["dataset"] = {**found, "facets": _facets(document["dataset"].get("facets"))}

@@ -14,6 +14,7 @@ import pytest
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
 from airflow_provider_mlgov.catalog.server import create_app, serve
 from airflow_provider_mlgov.errors import ConfigurationError
+from asgi import Client
 
 BULK = "/api/atlas/v2/entity/bulk"
 STATUS = "/api/atlas/admin/status"
@@ -25,59 +26,6 @@ def catalog(tmp_path: Path) -> Iterator[EmbeddedCatalog]:
     made = EmbeddedCatalog(tmp_path / "c.db")
     yield made
     made.close()
-
-
-class Client:
-    """Calls an ASGI application without a network."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    def __call__(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        raw: bytes | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> tuple[int, dict[str, str], str]:
-        import asyncio
-
-        content = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
-        path, _, query = path.partition("?")
-        sent = {"host": "127.0.0.1:21000", **(headers or {})}
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
-            "http_version": "1.1",
-            "scheme": "http",
-            "server": ("127.0.0.1", 21000),
-            "client": ("127.0.0.1", 1),
-            "root_path": "",
-        }
-        messages: list[Any] = []
-
-        async def receive() -> Any:
-            return {"type": "http.request", "body": content, "more_body": False}
-
-        async def send(message: Any) -> None:
-            messages.append(message)
-
-        async def call() -> None:
-            try:
-                await self._app(scope, receive, send)
-            except RuntimeError:  # Starlette answers, then lets the error through to the server's log
-                if not messages:
-                    raise
-
-        asyncio.run(call())
-        answered = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
-        return messages[0]["status"], answered, b"".join(one.get("body", b"") for one in messages[1:]).decode()
 
 
 @pytest.fixture

@@ -1,0 +1,43 @@
+"""The receiver inside Airflow 3's API server: ``<api server>/mlgov/api/v1/lineage`` where ``[mlgov] receiver_mount`` is on."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+PREFIX = "/mlgov"
+_WAKE_SECONDS = 1.0
+
+
+class MountedReceiver:
+    """An ASGI application that is made when it is called first: a plugin is loaded by processes that never serve it."""
+
+    def __init__(self) -> None:
+        self._app: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one call."""
+        if self._app is None:
+            self._app = _create()
+        await self._app(scope, receive, send)
+
+
+def _create() -> Any:
+    from airflow_provider_mlgov.assembly import open_outbox
+    from airflow_provider_mlgov.lineage.child import wake
+    from airflow_provider_mlgov.lineage.receiver import create_app
+    from airflow_provider_mlgov.lineage.tokens import FILE, Tokens
+    from airflow_provider_mlgov.settings import Settings
+
+    settings = Settings.load()
+    tokens = Tokens(settings.spool_folder / FILE)
+    tokens.prepare()
+    woken = -_WAKE_SECONDS
+
+    def kept() -> None:
+        nonlocal woken
+        if time.monotonic() - woken >= _WAKE_SECONDS:
+            woken = time.monotonic()
+            wake(settings)
+
+    return create_app(tokens, open_outbox(settings), kept)

@@ -1,0 +1,162 @@
+"""The tokens of the receiver: who may send events, and for whom they may speak.
+
+One JSON file in the spool folder, readable by its owner only, made at first start with one token::
+
+    {"version": 1, "tokens": [{"name": "default", "token": "…", "jobs": ["*"], "airflow": false, "ownFacets": false}]}
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_mlgov.errors import ConfigurationError, InvalidInputError
+from airflow_provider_mlgov.model.ml import SCHEME
+
+FILE = "receiver-tokens.json"
+_OURS = "mlgov_"
+_OF_AIRFLOW = ("airflow", "airflowDagRun", "mlgov_airflow")
+"""Run facets by which a run is taken for one of Airflow's."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token and what it may do."""
+
+    name: str
+    token: str
+    jobs: tuple[str, ...] = ("*",)
+    """Patterns of the job namespaces that it may speak for. Dataset events have no job: they need ``*``."""
+    airflow: bool = False
+    """Whether it may speak for task runs and DAG runs of Airflow."""
+    own_facets: bool = False
+    """Whether it may send facets of ours (``mlgov_…``) and name our models and deployments."""
+
+    def refusal(self, event: Mapping[str, Any]) -> str | None:
+        """Why it may not send ``event`` (as `read_event` gives it), or None if it may."""
+        job = event.get("job", {}).get("namespace")
+        if not any(pattern == "*" if job is None else fnmatchcase(job, pattern) for pattern in self.jobs):
+            what = "dataset events" if job is None else f"job namespace {job!r}"
+            return f"token {self.name!r} may not speak for {what}; wanted one of {', '.join(self.jobs)}"
+        facets = event.get("run", {}).get("facets", {})
+        found = next((name for name in _OF_AIRFLOW if name in facets), None)
+        if found and not self.airflow:
+            return f"token {self.name!r} may not speak for runs of Airflow (run facet {found}): make one with --airflow"
+        own = next(_own(event), None) if not self.own_facets else None
+        if own and not (own in _OF_AIRFLOW and self.airflow):
+            return f"token {self.name!r} may not send {own}: make one with --own-facets"
+        return None
+
+
+def _own(value: Any) -> Iterator[str]:
+    """Facets and namespaces of ours that are anywhere in an event."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key.startswith(_OURS) and isinstance(item, dict):
+                yield key
+            elif key == "namespace" and isinstance(item, str) and item.strip().lower().startswith(f"{SCHEME}:"):
+                yield f"the namespace {item[:100]}"
+            else:
+                yield from _own(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _own(item)
+
+
+class Tokens:
+    """The tokens of one file. What is added or removed there counts at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._read: tuple[tuple[int, int], tuple[Token, ...]] | None = None
+
+    def prepare(self) -> Token | None:
+        """Make the file with its first token, if there is none; that token. `ConfigurationError` if others may read it."""
+        if self.path.exists():
+            self.all()
+            return None
+        return self.add("default")
+
+    def all(self) -> tuple[Token, ...]:
+        """All tokens. `ConfigurationError` if the file is not usable: nobody is let in then."""
+        try:
+            status = self.path.stat()
+            if status.st_mode & 0o077:
+                raise ConfigurationError(
+                    f"{self.path} may be read by others; make it yours alone: chmod 600 {self.path}"
+                )
+            state = (status.st_mtime_ns, status.st_size)
+            if self._read is None or self._read[0] != state:
+                self._read = (state, _parsed(self.path.read_text(encoding="utf-8"), self.path))
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise ConfigurationError(f"{self.path} cannot be read: {error.strerror}") from None
+        return self._read[1]
+
+    def find(self, header: str) -> Token | None:
+        """The token of an ``Authorization`` header. Takes the same time whatever is wrong with it."""
+        scheme, _, given = header.partition(" ")
+        found = None
+        for token in self.all():
+            if hmac.compare_digest(token.token.encode(), given.strip().encode("utf-8", "replace")):
+                found = token
+        return found if scheme.lower() == "bearer" else None
+
+    def add(self, name: str, jobs: Sequence[str] = ("*",), *, airflow: bool = False, own_facets: bool = False) -> Token:
+        """Make a token. `InvalidInputError` if the name is taken."""
+        if any(token.name == name for token in self.all()):
+            raise InvalidInputError(f"there is a token {name!r} already; remove it first, or give another name")
+        token = Token(name, secrets.token_urlsafe(32), tuple(jobs), airflow, own_facets)
+        self._write([*self.all(), token])
+        return token
+
+    def remove(self, name: str) -> None:
+        """Remove a token. `InvalidInputError` if there is none of this name."""
+        kept = [token for token in self.all() if token.name != name]
+        if len(kept) == len(self.all()):
+            raise InvalidInputError(f"there is no token {name!r}; `mlgov token list` names them")
+        self._write(kept)
+
+    def _write(self, tokens: Sequence[Token]) -> None:
+        items = [_renamed(asdict(token)) for token in tokens]
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump({"version": 1, "tokens": items}, file, indent=1)
+        temporary.replace(self.path)
+        self._read = None
+
+
+def _renamed(item: dict[str, Any]) -> dict[str, Any]:
+    item["ownFacets"] = item.pop("own_facets")
+    return item
+
+
+def _parsed(text: str, path: Path) -> tuple[Token, ...]:
+    try:
+        return tuple(
+            Token(
+                item["name"],
+                _long(item["token"]),
+                tuple(item["jobs"]),
+                item["airflow"] is True,
+                item["ownFacets"] is True,
+            )
+            for item in json.loads(text)["tokens"]
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{path} is no file of tokens: {error!r}; remove it to begin with a new one") from None
+
+
+def _long(token: str) -> str:
+    if len(token) < 16:
+        raise ValueError("a token has less than 16 characters")
+    return token

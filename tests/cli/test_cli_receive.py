@@ -1,0 +1,90 @@
+"""``mlgov receive`` and ``mlgov token``, with OpenLineage's own client."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from cli_runs import mlgov, one_line
+from receiving import receiving
+
+
+def sent_by_the_client(url: str, token: str, name: str, **config: Any) -> None:
+    """A start and an end, as openlineage-python sends them."""
+    from openlineage.client import OpenLineageClient
+    from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
+    from openlineage.client.transport.http import HttpConfig, HttpTransport
+
+    transport = HttpTransport(
+        HttpConfig.from_dict({"url": url, "auth": {"type": "api_key", "apiKey": token}, "timeout": 10, **config})
+    )
+    client = OpenLineageClient(transport=transport)
+    run, job = Run(str(uuid.uuid4())), Job("client", name)
+    for state in (RunState.START, RunState.COMPLETE):
+        client.emit(
+            RunEvent(
+                eventTime=datetime.now(timezone.utc).isoformat(),
+                producer="https://example.org/test",
+                eventType=state,
+                run=run,
+                job=job,
+                inputs=[InputDataset("postgres://db:5432", "shop.public.orders")],
+                outputs=[OutputDataset("postgres://db:5432", f"shop.public.{name}")],
+            )
+        )
+    client.close()
+
+
+def test_what_openlineage_sends_is_in_the_catalogue(home: Path) -> None:
+    with receiving(home) as receiver:
+        sent_by_the_client(receiver.url, receiver.token, "plain")
+        sent_by_the_client(receiver.url, receiver.token, "zipped", compression="gzip")
+        with pytest.raises(Exception, match="401"):
+            sent_by_the_client(receiver.url, "wrong", "foreign")
+    log = (home / "receiver.log").read_text()
+    assert receiver.token not in log
+    assert "Traceback" not in log
+    if mlgov(home, "spool", "status").returncode == 0:
+        mlgov(home, "spool", "drain")
+    catalog = EmbeddedCatalog(home / "mlgov" / "catalog.db")
+    try:
+        for name, edges in (("plain", 1), ("zipped", 1)):
+            lineage = catalog.lineage("rdbms_table", f"db:5432/shop.public.{name}@primary", direction="INPUT", depth=1)
+            assert len(lineage["relations"]) == 2 * edges
+        assert catalog.get("rdbms_table", "db:5432/shop.public.foreign@primary") is None
+    finally:
+        catalog.close()
+
+
+def test_tokens(home: Path) -> None:
+    made = mlgov(home, "token", "add", "spark", "--job-namespace", "spark*", "--airflow")
+    assert made.returncode == 0, made.stderr
+    assert mlgov(home, "token", "show", "spark").stdout == made.stdout
+    listed = mlgov(home, "token", "list").stdout
+    assert listed == "spark  jobs: spark*; runs of Airflow\n"
+    assert made.stdout.strip() not in listed
+    assert "already" in one_line(mlgov(home, "token", "add", "spark"))
+    assert mlgov(home, "token", "remove", "spark").returncode == 0
+    assert mlgov(home, "token", "show", "spark").returncode == 1
+    file = home / "mlgov" / "spool" / "receiver-tokens.json"
+    assert json.loads(file.read_text())["tokens"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--host", "0.0.0.0"), "without TLS"),  # noqa: S104 - refused
+        (("--certificate", "x.pem"), "belong together"),
+        (("--certificate", "x.pem", "--key", "y.pem"), "is no file"),
+    ],
+)
+def test_what_would_show_tokens_is_refused(home: Path, arguments: tuple[str, ...], said: str) -> None:
+    result = mlgov(home, "receive", "--port", "39998", *arguments)
+    assert result.returncode == 2
+    assert said in one_line(result)
