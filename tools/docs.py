@@ -1,4 +1,4 @@
-"""Writes the pages of docs/ that are made from the code: configuration, types, commands.
+"""Writes the pages of docs/ that are made from the code: configuration, mapping, types, commands.
 
     python tools/docs.py            writes them
     python tools/docs.py --check    writes nothing; exit code 1 names what is out of date
@@ -24,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="only say what is out of date")
     check = parser.parse_args(arguments).check
     old = []
-    for name, lines in (("configuration.md", configuration()), ("types.md", types()), ("cli.md", commands())):
+    pages = {"configuration.md": configuration, "mapping.md": mapping, "types.md": types, "cli.md": commands}
+    for name, write in pages.items():
+        lines = write()
         page, text = DOCS / name, "\n".join(lines) + "\n"
         if page.exists() and page.read_text(encoding="utf-8") == text:
             continue
@@ -64,6 +66,185 @@ def configuration() -> Iterator[str]:
         yield f"[{SECTION}]"
         yield f"{option.name} = {option.example if option.example is not None else option.default}".rstrip()
         yield "```"
+
+
+RULES = """
+[[namespaces]]                          # two names of one server
+match = "postgres://db-?.example.org:*"
+alias = "postgres://db.example.org:5432"
+
+[[namespaces]]                          # tables that a scanner has put into Atlas under names of its own
+match = "postgres://db.example.org:5432"
+rdbms_names = "plain"
+atlas_namespace = "erp"
+
+[[namespaces]]                          # the same tables as those of a hooked Hive
+match = "arn:aws:glue:eu-west-1:*"
+atlas_namespace = "cm"
+
+[[namespaces]]
+match = "s3://scratch-*"
+ignore = true
+
+[[tags]]
+key = "pii"
+classification = "PII"                  # a type that is in Atlas
+propagate = true
+
+[[facets]]
+facet = "acme_cost"
+path = "centre"
+attribute = "costCentre"
+"""
+
+
+def mapping() -> Iterator[str]:
+    """Write where names, facets and events go."""
+    yield "# From OpenLineage to Atlas"
+    yield ""
+    yield MADE.format(source="`airflow_provider_mlgov/translate`, its examples and the schema of the rules")
+    yield ""
+    yield "What becomes of events: [names](#names), [rules](#rules), [facets](#facets), [events](#events). `mlgov"
+    yield "translate` shows it for events of yours, and `mlgov rules explain NAMESPACE NAME` says why a dataset is"
+    yield "called as it is."
+    yield from names()
+    yield from rules()
+    yield from facets()
+    yield from events()
+
+
+def names() -> Iterator[str]:
+    """Write the families, each with what its examples become."""
+    from airflow_provider_mlgov.translate.naming import FAMILIES, family_of
+    from airflow_provider_mlgov.translate.options import TranslateOptions
+
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
+    from naming_examples import EXAMPLES
+
+    options = TranslateOptions(airflow_namespace="air", catalog_namespace="cat", platform_namespace="ns")
+    yield ""
+    yield "## Names"
+    yield ""
+    yield "`@ns` is `[mlgov] platform_namespace` or what a rule says of a cluster, `@air` is `[mlgov] namespace`"
+    yield "(data that only its own hosts see), `@cat` is `[mlgov] catalogue_namespace`. Parents are written with"
+    yield "their children. Types without `mlgov_` are Atlas's own, and their names those of its hooks, so that both"
+    yield "speak of one entity. Of several names of one dataset a table in a catalogue (a TABLE symlink into Hive,"
+    yield "Glue, Trino, Athena, Unity) counts before a path, whichever event of the run says it."
+    yield ""
+    rows = []
+    for name, family in FAMILIES.items():
+        found = [each for each in EXAMPLES if family_of(each[0].strip()) == name][:2] if family.schemes else []
+        shown = [(namespace, text, chain(namespace, text, options)) for namespace, text, _ in found] or [("", "", "")]
+        for index, (namespace, text, entities) in enumerate(shown):
+            case = "" if family.case == "keep" else family.case
+            about = (code(name), ", ".join(map(code, family.schemes)), case) if index == 0 else ("", "", "")
+            rows.append((*about, f"{code(namespace)} ⟂ {code(text[:60])}" if namespace else "", entities))
+    yield from table(("family", "schemes", "case", "OpenLineage", "Atlas"), rows)
+    yield ""
+    yield "`other` takes every scheme that no family has, and names of a form that its family does not know: nothing"
+    yield "is dropped. `s3_v1` is chosen by rule only. Data in memory and temporary tables (`#t`, `tempdb`,"
+    yield "`pg_temp`, Hive's `values__tmp__table__…`, anonymous tables of BigQuery, and patterns of yours) are left"
+    yield "out: what went into them and what came of them are ends of the run all the same. `orders__dbt_tmp` is"
+    yield "`orders`. Partitions (`…/dt=2026-01-31/…`, `table$20260131`) are folded into their table, and named on"
+    yield "the run. Columns that Atlas has no type for (of files, objects, topics) are `mlgov_field`, named"
+    yield "`<dataset>#<column>@ns`."
+
+
+def chain(namespace: str, name: str, options: Any) -> str:
+    """Write the entities of a name."""
+    from airflow_provider_mlgov.translate.naming import name_entities
+
+    found = name_entities(namespace, name, options).entities
+    return "<br>".join(f"{code(entity.type_name)} {code(entity.qualified_name[:90])}" for entity in found)
+
+
+def rules() -> Iterator[str]:
+    """Write what a file of rules may say."""
+    from airflow_provider_mlgov.mapping_rules import schema
+
+    yield ""
+    yield "## Rules"
+    yield ""
+    yield "`[mlgov] mapping_rules` names a TOML or YAML file, which comes before all that is built in. For each"
+    yield "decision the first rule that matches counts. `mlgov rules check` names every wrong line; `mlgov rules"
+    yield "schema` prints the JSON schema. While a file is wrong nothing is sent: events wait, and the log says"
+    yield "which line it is."
+    yield ""
+    yield "```toml"
+    yield RULES.strip()
+    yield "```"
+    sections = schema()["properties"]
+    for section in ("namespaces", "tags", "facets"):
+        yield ""
+        yield f"`[[{section}]]`: {sections[section]['description'][0].lower()}{sections[section]['description'][1:]}."
+        yield ""
+        properties = sections[section]["items"]["properties"]
+        yield from table(
+            ("key", "values", "meaning"),
+            [
+                (
+                    code(key),
+                    ", ".join(map(code, told.get("enum", ()))) or told.get("type", "text"),
+                    told.get("description", ""),
+                )
+                for key, told in properties.items()
+            ],
+        )
+    yield ""
+    yield f"`temporary`: {sections['temporary']['description'][0].lower()}{sections['temporary']['description'][1:]}."
+
+
+def facets() -> Iterator[str]:
+    """Write where each facet goes."""
+    from airflow_provider_mlgov.translate.facets import FACETS
+
+    yield ""
+    yield "## Facets"
+    yield ""
+    yield "What is not in this table never reaches the spool, unless a rule keeps it as a custom attribute. Versions"
+    yield "are those of the specification that were read; later ones of a facet are read as far as they say the"
+    yield "same. *Only if* names the option that keeps it."
+    yield ""
+    yield from table(
+        ("of a", "facet", "version", "goes to", "only if"),
+        [(f.holder, code(f.name), f.version, f.goes_to, code(f.switch) if f.switch else "") for f in FACETS],
+    )
+    yield ""
+    yield "A tag becomes what a rule says, else a label where its text is one that Atlas takes, else a custom"
+    yield "attribute. Tags, labels and custom attributes are only ever added. Owner and description are written when"
+    yield "an entity is made and never again: what people change there stays."
+
+
+def events() -> Iterator[str]:
+    """Write what becomes of the kinds of events."""
+    yield ""
+    yield "## Events"
+    yield ""
+    yield from table(
+        ("event", "what becomes of it"),
+        [
+            (
+                "START, RUNNING, OTHER, none",
+                "the run, without an end; a stream (`processingType` STREAMING) has its edges from here on",
+            ),
+            ("COMPLETE", "data, columns, processes, and how the run ended"),
+            (
+                "FAIL, ABORT",
+                "how the run ended, and what its tests found; no edges. A FAIL counts wherever a COMPLETE is: Spark sends both",
+            ),
+            ("job event", "the job and its process"),
+            ("dataset event", "the dataset and its columns"),
+            ("`_deleted` facet", "the facet says nothing any more; what is stored stays"),
+        ],
+    )
+    yield ""
+    yield "Events of one run are united, in any order and any number of times. Of a producer whose events are"
+    yield "complete pictures (`COMPLETE_SNAPSHOT`) the newest counts. A process is named after its ends: another set"
+    yield "of ends is another process. Where an event says which input feeds which output (facet `lineage`, or"
+    yield "`columnLineage` where there are several outputs), there is one process per group of outputs. A job that"
+    yield "is a step of its parent (`app.insert` of `app`, as Spark's executions are) shares its parent's processes,"
+    yield "so that an edge told by nested executions is one; its run has `parentKey` and `rootKey`, by which it is"
+    yield "found from the task run that submitted it."
 
 
 def types() -> Iterator[str]:
