@@ -22,6 +22,8 @@ from table import heading, table
 
 ROUNDS = 300
 GOAL = 1.5
+GROWING = (10, 100, 1_000, 10_000)
+"""Sizes at which the cost of one column and of one dataset is measured: it must not grow with them."""
 SIZES = ((0, 0), (2, 5), (3, 10), (5, 10), (5, 30), (20, 50))
 """Datasets and columns of each; two to five datasets with some columns are ordinary."""
 OPTIONS = TranslateOptions()
@@ -43,6 +45,33 @@ def main() -> None:
         )
     table(["datasets", "columns each", "entities", "translate", "Serde.to_json", "ratio", "ratio, names new"], rows)
     print(f"\nGoal: a ratio of at most {GOAL}.")
+    kinds()
+    growth()
+
+
+def kinds() -> None:
+    """Measure the kinds of events, each with 5 datasets of 10 columns."""
+    heading("By kind of event, 5 datasets with 10 columns each (median, microseconds)")
+    rows = []
+    for kind in ("START", "COMPLETE", "FAIL", "COMPLETE with lineage of columns"):
+        event = make_event(5, 10, lineage="lineage" in kind, event_type=kind.split(" ")[0])
+        document = json.loads(to_json(event))
+        translating, serialising = in_turn(lambda d=document: run(d), lambda e=event: to_json(e))
+        rows.append([kind, len(run(document).entities), translating, serialising, translating / serialising])
+    table(["event", "entities", "translate", "Serde.to_json", "ratio"], rows)
+
+
+def growth() -> None:
+    """Measure what one column, with its lineage, and one dataset cost at growing sizes."""
+    heading("One more column with lineage, one more dataset (microseconds each)")
+    rows = []
+    for size in GROWING:
+        wide = json.loads(to_json(make_event(2, size, lineage=True)))
+        many = json.loads(to_json(make_event(size, 0)))
+        rounds = max(3, 3_000 // size)
+        columns, datasets = in_turn(lambda d=wide: run(d), lambda d=many: run_cold(d), rounds=rounds)
+        rows.append([size, columns / size, datasets / size])
+    table(["size", "per column", "per dataset"], rows)
 
 
 def run(document: dict[str, Any]) -> Any:
@@ -63,10 +92,10 @@ def to_json(event: Any) -> str:
     return Serde.to_json(event)
 
 
-def in_turn(*calls: Callable[[], Any]) -> list[float]:
+def in_turn(*calls: Callable[[], Any], rounds: int = ROUNDS) -> list[float]:
     """The median time of each call, in microseconds."""
     times: list[list[float]] = [[] for _ in calls]
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for call, taken in zip(calls, times, strict=True):
             start = time.perf_counter()
             call()
@@ -74,10 +103,14 @@ def in_turn(*calls: Callable[[], Any]) -> list[float]:
     return [statistics.median(taken) for taken in times]
 
 
-def make_event(datasets: int, columns: int) -> Any:
-    """An event as the OpenLineage provider makes it for a task: its run and job facets, and tables with a schema."""
+def make_event(datasets: int, columns: int, *, lineage: bool = False, event_type: str = "COMPLETE") -> Any:
+    """An event as the OpenLineage provider makes it for a task: its run and job facets, and tables with a schema.
+
+    With ``lineage``, each column of an output is made of the same column of the first input.
+    """
     from openlineage.client import event_v2
     from openlineage.client.facet_v2 import (
+        column_lineage_dataset,
         documentation_job,
         job_type_job,
         nominal_time_run,
@@ -96,6 +129,17 @@ def make_event(datasets: int, columns: int) -> Any:
     )
     facets = {"schema": schema} if columns else {}
     place = ("postgres://db.example.org:5432", "shop.public.table_{}")
+    made = dict(facets)
+    if lineage:
+        source = (place[0], place[1].format(0))
+        step = column_lineage_dataset.Transformation("DIRECT", "IDENTITY", "", False)
+        fields = {
+            f"column_{number}": column_lineage_dataset.Fields(
+                [column_lineage_dataset.InputField(*source, f"column_{number}", [step])]
+            )
+            for number in range(columns)
+        }
+        made["columnLineage"] = column_lineage_dataset.ColumnLineageDatasetFacet(fields)
     outputs = max(datasets // 3, 1) if datasets else 0
     when = "2026-01-31T12:00:00.000000Z"
     parent = parent_run.ParentRunFacet(
@@ -104,7 +148,7 @@ def make_event(datasets: int, columns: int) -> Any:
     return event_v2.RunEvent(
         eventTime=when,
         producer="https://example.org/airflow",
-        eventType=EventType.COMPLETE,
+        eventType=EventType[event_type],
         run=event_v2.Run(
             runId="019a1b2c-0000-7000-8000-000000000002",
             facets={
@@ -130,7 +174,7 @@ def make_event(datasets: int, columns: int) -> Any:
             event_v2.OutputDataset(
                 place[0],
                 place[1].format(f"out_{number}"),
-                facets=facets,
+                facets=made,
                 outputFacets={
                     "outputStatistics": output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
                         rowCount=10, size=100

@@ -163,7 +163,7 @@ COMMANDS: tuple[Command | Group, ...] = (
             Command("show", "print a token", "receive:show_token", (argument("name", metavar="NAME"), _DEBUG)),
             Command(
                 "add",
-                "make a token and print it",
+                "add a token and print it",
                 "receive:add_token",
                 (
                     argument("name", metavar="NAME"),

@@ -19,7 +19,7 @@ from airflow_provider_mlgov.translate.naming import Field
 from airflow_provider_mlgov.translate.naming.family import fold
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.runs import Run, known
-from airflow_provider_mlgov.translate.texts import MAX_ERROR, json_text, long, plain
+from airflow_provider_mlgov.translate.texts import MAX_ERROR, json_text, long, nameable, plain
 
 Json = Mapping[str, Any]
 
@@ -46,7 +46,7 @@ def _column(end: End, item: Field, warnings: list[str]) -> Entity | None:
     if end.family.column is None:
         return None
     try:
-        name = fold(check_text(item.name, f"a column of {end.ref.qualified_name}"), end.family.case)
+        name = fold(nameable(check_text(item.name, f"a column of {end.ref.qualified_name}")), end.family.case)
     except InvalidNameError as error:
         warnings.append(f"the column is left out: {error}")
         return None

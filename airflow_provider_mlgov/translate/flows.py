@@ -21,7 +21,7 @@ from airflow_provider_mlgov.translate.texts import plain
 Json = Mapping[str, Any]
 
 _WORDS = 1_000
-_MASKED = frozenset({"MASKED"})
+_MASKED = "MASKED"
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _input_field(dataset: Ref, column: str, steps: list[Json]) -> InputField:
     direct = [step for step in steps if step.get("type") != "INDIRECT"]
     kinds = tuple(dict.fromkeys(kind for step in direct if (kind := _kind(step))))
     words = tuple(dict.fromkeys(text for step in direct if (text := plain(step.get("description"), _WORDS))))
-    masking = any(step.get("masking") is True or step.get("type") in _MASKED for step in direct)
+    masking = any(step.get("masking") is True or step.get("type") == _MASKED for step in direct)
     transformations = [_told(step) for step in steps if any(step.values())]
     told = {"dataset": dataset.qualified_name, "column": column, "transformations": transformations}
     return InputField(dataset, column, kinds, masking, words, told)

@@ -14,7 +14,7 @@ from airflow_provider_mlgov.model.identity import token
 from airflow_provider_mlgov.translate.events import AIRFLOW_FACET, facet, is_streaming
 from airflow_provider_mlgov.translate.marks import marks_of, tags_of
 from airflow_provider_mlgov.translate.options import TranslateOptions
-from airflow_provider_mlgov.translate.texts import MAX_ERROR, json_text, long, plain
+from airflow_provider_mlgov.translate.texts import MAX_ERROR, json_text, long, nameable, plain
 from airflow_provider_mlgov.translate.times import milliseconds
 
 Json = Mapping[str, Any]
@@ -199,12 +199,13 @@ def _name(
         return None
     try:
         if words.get("dagId") and words.get("runId"):
-            place = (plain(words.get("namespace")) or options.airflow_namespace, words["dagId"], words["runId"])
+            at = plain(words.get("namespace"), 500) or options.airflow_namespace
+            place = (at, _name_of(words["dagId"]), _name_of(words["runId"]))
             if not words.get("taskId"):
                 return identity.DagRun(*place)
             number, index = whole(words.get("tryNumber")), whole(words.get("mapIndex"))
             if number is not None:
-                return identity.TaskRun(*place, words["taskId"], -1 if index is None else index, number)
+                return identity.TaskRun(*place, _name_of(words["taskId"]), -1 if index is None else index, number)
             warnings.append(
                 f"run {state['key']} of task {words['taskId']} has no try number; recorded as a run of a plain job"
             )
@@ -213,12 +214,15 @@ def _name(
             warnings.append(f"run {state['key']} of Airflow says not which run it is; left out")
             return None
         job = state["job"][2]
-        if state["kind"] == "job":
-            return identity.Job(options.catalog_namespace, job["namespace"], job["name"])
-        return identity.JobRun(options.catalog_namespace, job["namespace"], job["name"], state["key"])
+        names = (options.catalog_namespace, nameable(job["namespace"]), nameable(job["name"]))
+        return identity.Job(*names) if state["kind"] == "job" else identity.JobRun(*names, nameable(state["key"]))
     except InvalidNameError as error:
         warnings.append(f"the run is left out: {error}")
         return None
+
+
+def _name_of(value: Any) -> Any:
+    return nameable(value) if isinstance(value, str) else value
 
 
 def _ending(state: Json) -> dict[str, Any]:

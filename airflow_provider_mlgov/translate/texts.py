@@ -6,10 +6,14 @@ import json
 import math
 from typing import Any
 
+from airflow_provider_mlgov.model.identity import token
+
 MAX_ERROR = 4_000
 """Characters kept of an error message."""
 MAX_TEXT = 100_000
 """Characters kept of a text that is not indexed (a query, a description)."""
+MAX_NAME = 2_000
+"""Characters of a name: Atlas takes query parameters of 4,096."""
 MAX_INDEXED = 8_000
 """Characters kept of an indexed text: at four bytes each below 32,766, where Atlas stalls."""
 
@@ -30,6 +34,11 @@ def long(value: object, limit: int = MAX_TEXT) -> str | None:
         return None
     text = shorten(value, limit)
     return text.encode("utf-8", "replace").decode() if not text.isascii() else text
+
+
+def nameable(name: str) -> str:
+    """``name``, cut where no request could carry it (a whole query as a name): then it ends in its digest."""
+    return name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}~{token(name)}"
 
 
 def shorten(text: str, limit: int) -> str:

@@ -170,6 +170,7 @@ def as_json(translation: Translation) -> Json:
             for entity in translation.entities
         ],
         "warnings": list(translation.warnings),
+        **({"changes": [str(change) for change in translation.changes]} if translation.changes else {}),
     }
 
 

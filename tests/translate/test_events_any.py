@@ -14,6 +14,14 @@ from airflow_provider_mlgov.translate.reading import read_event
 from airflow_provider_mlgov.translate.translation import translate
 from translate_events import BUILD, DEPLOYMENT, OPTIONS, as_json, at, state_of, table, task_event, translated
 
+LINEAGE = {
+    "fields": {
+        "x": {"inputFields": [{"namespace": "postgres://db:5432", "name": "shop.public.a", "field": "y"}]},
+        "y": {"inputFields": [{"namespace": "hdfs://nn", "name": "/t", "field": "z"}]},
+    }
+}
+STREAM = {"jobType": {"processingType": "STREAMING"}}
+SNAPSHOT = {"jobType": {"emissionPattern": {"eventContentMode": "COMPLETE_SNAPSHOT"}}}
 DATASETS = st.sampled_from(
     [
         table("a"),
@@ -30,6 +38,10 @@ DATASETS = st.sampled_from(
         },
         {"namespace": "hdfs://nn", "name": "/t"},
         {"namespace": "", "name": "x"},
+        {**table("b"), "facets": {"columnLineage": LINEAGE}},
+        {**table("c"), "facets": {"columnLineage": LINEAGE, "tags": {"tags": [{"key": "k", "value": "v"}]}}},
+        {**table("b"), "facets": {"lifecycleStateChange": {"lifecycleStateChange": "DROP"}}},
+        {"namespace": "s3://lake", "name": "t/dt=1"},
         {"namespace": "file", "name": "a\nb"},
     ]
 )
@@ -43,7 +55,15 @@ EVENTS = st.builds(
     outputs=st.lists(DATASETS, max_size=3),
     hostname=st.sampled_from([None, "a", "b"]),
     job=st.sampled_from(
-        [{}, {"sql": {"query": "1"}}, {"sql": {"query": "2"}}, {"sql": {"query": 1}}, {"sql": {"query": 1.0}}]
+        [
+            STREAM,
+            SNAPSHOT,
+            {},
+            {"sql": {"query": "1"}},
+            {"sql": {"query": "2"}},
+            {"sql": {"query": 1}},
+            {"sql": {"query": 1.0}},
+        ]
     ),
 )
 

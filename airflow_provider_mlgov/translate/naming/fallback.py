@@ -10,15 +10,12 @@ from airflow_provider_mlgov.model.entity import Entity
 from airflow_provider_mlgov.translate.naming.family import Family
 from airflow_provider_mlgov.translate.naming.fields import Field, attributes_of
 from airflow_provider_mlgov.translate.options import TranslateOptions
-from airflow_provider_mlgov.translate.texts import shorten
-
-_LONG = 2_000  # Atlas takes query parameters of 4,096 characters
+from airflow_provider_mlgov.translate.texts import nameable, shorten
 
 
 def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Entity, ...]:
     """One ``mlgov_dataset``. A name that no request could carry (a whole query) is cut and ends in its digest."""
-    short = name if len(name) <= _LONG else f"{name[:_LONG]}~{identity.token(name)}"
-    place = namespace if len(namespace) <= _LONG else f"{namespace[:_LONG]}~{identity.token(namespace)}"
+    short, place = nameable(name), nameable(namespace)
     qualified = identity.Dataset(options.catalog_namespace, place, short)
     attributes = {
         "name": shorten(name, 200),

@@ -13,6 +13,7 @@ from airflow_provider_mlgov.translate.naming.families import FAMILIES, family_of
 from airflow_provider_mlgov.translate.naming.family import Family, fold
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.rules import Decided
+from airflow_provider_mlgov.translate.texts import MAX_NAME
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,11 @@ def name_entities(namespace: str, name: str, options: TranslateOptions, hints: H
         why.append(f"partitions are kept: {_reason(decided['partitions'], options, '')}")
     kept = temporary.settled(kept)
     told = _options(options, decided, why)
-    entities = _entities(family, meant, kept, told, hints, why)
+    is_long = max(len(meant), len(kept)) > MAX_NAME
+    entities = None if is_long else _entities(family, meant, kept, told, hints, why)
     if entities is None:
-        why.append(f"family other: {kept!r} has no form that family {key} knows")
+        what = "the name is too long" if is_long else f"{kept!r} has no form that family {key} knows"
+        why.append(f"family other: {what}")
         family = replace(FAMILIES["other"], case=family.case)
         entities = fallback.entities(meant, kept, told)
     if "type" in decided:
