@@ -7,11 +7,13 @@ does not bring it back.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlgov.delivery.batch import references
 from airflow_provider_mlgov.errors import CatalogRefusedError
-from airflow_provider_mlgov.model.entity import Change, Ref
+from airflow_provider_mlgov.model.entity import Change, Entity, Ref
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
-T = TypeVar("T")
 
 _OWNED = ("columns", "partitionKeys", "sd", "mlgov_fields")
 """What is named after its dataset."""
@@ -44,11 +45,42 @@ class History:
             if change.kind == "rename" and change.to is not None:
                 self._rename(change, change.to)
 
+    def without_gone(self, parcel: Parcel, entities: Sequence[Entity], stored: Collection[Ref]) -> tuple[Entity, ...]:
+        """``entities`` without what is gone since, so that nothing told again brings it back only to be deleted again.
+
+        A process that is stored has its ends; one that is not needs them, so they are made, and deleted after.
+        """
+        gone = set(self._gone(parcel))
+        if not gone:
+            return tuple(entities)
+        by_ref = {entity.ref: entity for entity in entities}
+        needed: set[Ref] = set()
+        wanted = [
+            ref for entity in entities if entity.ref not in stored and _is_process(entity) for ref in references(entity)
+        ]
+        while wanted:
+            ref = wanted.pop()
+            if ref not in needed and ref in by_ref:
+                needed.add(ref)
+                wanted += references(by_ref[ref])
+        left_out = gone - needed
+        kept = []
+        for entity in entities:
+            lacks = not left_out.isdisjoint(references(entity))
+            if entity.ref in left_out or (lacks and not _is_process(entity)):
+                left_out.add(entity.ref)
+            else:
+                kept.append(replace(entity, relations={}) if lacks else entity)
+        return tuple(kept)
+
+    def _gone(self, parcel: Parcel) -> dict[Ref, int]:
+        """What of a parcel is known to be gone since it was told of, and when."""
+        told = {entity.ref: entity.as_of for entity in parcel.entities if entity.as_of is not None}
+        return {ref: time for ref, time in self._state.gone(self._name, told).items() if told[ref] <= time}
+
     def drop(self, parcel: Parcel) -> None:
         """Delete what was dropped, after all was written."""
-        told = {entity.ref: entity.as_of for entity in parcel.entities if entity.as_of is not None}
-        gone = self._state.gone(self._name, told)
-        times = {ref: time for ref, time in gone.items() if told[ref] <= time}
+        times = self._gone(parcel)
         for change in parcel.changes:
             times[change.ref] = max(change.time, times.get(change.ref, 0))
         for ref, time in times.items():
@@ -98,6 +130,10 @@ class History:
             self._patiently(lambda: self._catalog.update(ref.type_name, ref.qualified_name, attributes))
         except CatalogRefusedError as error:
             log.warning("%s keeps its name: %s", ref.qualified_name, error)
+
+
+def _is_process(entity: Entity) -> bool:
+    return bool(entity.relations.keys() & {"inputs", "outputs"})
 
 
 def _renamed(name: str, old: str, new: str) -> str | None:

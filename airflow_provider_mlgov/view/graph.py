@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_mlgov.catalog.catalog import Catalog, Json
 from airflow_provider_mlgov.errors import EntityNotFoundError
 from airflow_provider_mlgov.model import identity
 from airflow_provider_mlgov.model.entity import Ref
-from airflow_provider_mlgov.view import facts, labels
+from airflow_provider_mlgov.view import children, facts, labels
 from airflow_provider_mlgov.view.endpoints import standings
 from airflow_provider_mlgov.view.values import Attempt, Edge, Graph, Node, Run, RunGraph, Step, Use, edge_key
 
 _ATTRIBUTES = (
     "qualifiedName", "taskId", "mapIndex", "mapLabel", "tryNumber", "state", "stateSource", "operator", "taskGroup",
-    "startTime", "endTime", "errorMessage", "hostname", "logUrl", "io",
+    "startTime", "endTime", "errorMessage", "hostname", "logUrl", "io", "openLineageRunId",
 )  # fmt: skip
 _USE = ("version", "rowCount", "size", "fileCount", "split")
 _PAGE = 500
@@ -34,9 +35,11 @@ def run_graph(catalog: Catalog, dag_id: str, run_id: str, namespace: str) -> Run
         raise EntityNotFoundError(said, error_code="ATLAS-404-00-001", status=404)
     stored = catalog.get(name.type_name, str(name))
     headers = _task_runs(catalog, name.key)
+    below = list(children.job_runs(catalog, _roots(stored, headers), _ATTRIBUTES))
     if stored is None and not headers:
         raise EntityNotFoundError(_missing(catalog, name), error_code="ATLAS-404-00-009", status=404)
-    read = sorted(((_attempt(header), _io(header)) for header in headers), key=lambda item: _order(item[0]))
+    told = [(_attempt(header), _io(header)) for header in headers] + [(_child(header), _io(header)) for header in below]
+    read = sorted(told, key=lambda item: _order(item[0]))
     builder = _Builder()
     for attempt, io in read:
         builder.add(attempt, io)
@@ -64,6 +67,21 @@ def _task_runs(catalog: Catalog, run_key: str) -> list[Json]:
         if len(page) < _PAGE:
             return list(found.values())
         offset += _PAGE
+
+
+def _roots(stored: Json | None, headers: Iterable[Json]) -> list[str]:
+    """Tokens of the runs that others may have begun with."""
+    ids = [header["attributes"].get("openLineageRunId") for header in headers]
+    ids.insert(0, stored["attributes"].get("openLineageRunId") if stored else None)
+    return [identity.token(run) for run in ids if run]
+
+
+def _child(header: Json) -> Attempt:
+    """A run of another system."""
+    values = header["attributes"]
+    process = next((item["qualifiedName"] for item in _io(header).get("processes") or ()), None)
+    ref = Ref(identity.JobRun.type_name, values["qualifiedName"])
+    return replace(_attempt(header), ref=ref, task_id=labels.clean(children.worker(values, process)))
 
 
 def _attempt(header: Json) -> Attempt:
@@ -147,6 +165,9 @@ class _Builder:
 
     def graph(self, known: Mapping[Ref, Mapping[str, Any]]) -> Graph:
         """The graph, with what the catalogue knows of its nodes now."""
+        for step in children.repeated(self._edges):
+            del self._steps[step]
+            self._edges = {edge for edge in self._edges if step not in (edge.source, edge.target)}
         nodes = [
             Node(ref, labels.kind(ref.type_name), use.name, {**use.facts, **known.get(ref, {})})
             for ref, use in self.uses.items()

@@ -83,6 +83,7 @@ class CatalogSink:
             history = History(self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline))
             history.rename(parcel)
             settled, stored = self._settled(parcel, deadline)
+            settled = replace(settled, entities=history.without_gone(parcel, settled.entities, stored))
             work = Work(self, deadline)
             work.delivered.warnings += settled.warnings
             work.delivered.refused |= self._suspects(settled.entities)

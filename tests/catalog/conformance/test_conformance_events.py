@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from pathlib import Path
@@ -11,12 +12,16 @@ import pytest
 
 from airflow_provider_mlgov.catalog.catalog import Catalog, Json
 from airflow_provider_mlgov.catalog.types.definitions import expand
-from airflow_provider_mlgov.delivery.clean import CleanOptions
+from airflow_provider_mlgov.delivery.clean import CleanOptions, clean
 from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.model.entity import Ref
+from airflow_provider_mlgov.translate.events import run_key, unite
 from airflow_provider_mlgov.translate.options import TranslateOptions
+from airflow_provider_mlgov.translate.reading import read_event
 from airflow_provider_mlgov.translate.rules import FacetRule, Rules, TagRule
+from airflow_provider_mlgov.translate.translation import translate
 
 RULES = Rules(
     "rules.toml",
@@ -313,3 +318,37 @@ def test_the_quality_of_a_dataset_is_that_of_its_newest_test(shop: Shop) -> None
             break
         time.sleep(0.1)
     assert len(found) == 1
+
+
+RECORDED = sorted((Path(__file__).parents[2] / "translate" / "events").glob("*.ndjson"))
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_what_real_producers_sent_is_there_as_it_was_translated(shop: Shop, path: Path) -> None:
+    """In the order of the file and, with each event twice, in another one: the catalogue has the same in the end."""
+    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    states: dict[str, Any] = {}
+    for event in events:
+        kept = clean(read_event(event))
+        states[run_key(kept)] = unite(states.get(run_key(kept)), kept)
+    shop.send(*events)
+    found = {}
+    gone: set[Ref] = set()
+    for state in states.values():
+        translation = translate(state, shop.options)
+        gone |= {change.ref for change in translation.changes}
+        for entity in translation.entities:
+            found[entity.ref] = entity
+    shop.send(*events[::-1], *events[::2])
+    for ref, entity in found.items():
+        stored = shop.catalog.get(ref.type_name, ref.qualified_name, relationships="inputs" in entity.relations)
+        below = any(ref.qualified_name.startswith(name.qualified_name.rpartition("@")[0]) for name in gone)
+        if stored is None and below:
+            continue
+        assert stored is not None, ref
+        for name, value in entity.attributes.items():
+            if name not in ("position", "sourceUri", "name", "facts"):
+                assert stored["attributes"].get(name) == value, (ref, name)
+        if "inputs" in entity.relations:
+            ends = {item["guid"] for item in stored["relationshipAttributes"]["inputs"]}
+            assert len(ends) == len(set(entity.relations["inputs"])), ref  # type: ignore[arg-type]
