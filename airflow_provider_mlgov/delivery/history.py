@@ -87,9 +87,9 @@ class History:
             entity = self._get(ref)
             if entity is not None and not self._is_newer(ref, entity, time):
                 self._patiently(lambda ref=ref: self._catalog.delete(ref.type_name, ref.qualified_name))  # type: ignore[misc]
-            with self._state.transaction():
-                self._state.remember_gone(self._name, ref, time)
-                self._state.forget(self._name, [ref])
+        with self._state.transaction():
+            self._state.remember_gone(self._name, times)
+            self._state.forget(self._name, times)
 
     def _rename(self, change: Change, to: Ref) -> None:
         entity = self._get(change.ref, relationships=True)
@@ -122,7 +122,7 @@ class History:
 
     def _is_newer(self, ref: Ref, entity: Json, time: int) -> bool:
         """Whether something is known of it that is newer: by an event, or by the catalogue where no event is remembered."""
-        told = self._state.known(self._name, [ref]).get(ref, {}).get("told")
+        told = self._state.told(self._name, ref)
         return int(told if told is not None else entity.get("updateTime") or 0) > time
 
     def _call(self, ref: Ref, attributes: Json) -> None:

@@ -39,6 +39,7 @@ class Run:
     entities: tuple[Entity, ...] = ()
     warnings: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    failed: bool = False
     new: bool = False
     """It began a moment ago, and nothing of it was sent."""
     anew: bool = False
@@ -88,7 +89,7 @@ class Run:
         return self.entity is not None and self.entity.type_name != "mlgov_dag_run"
 
     def _given_up(self) -> frozenset[Ref]:
-        if self.before is None or not (self.processes or (self.anew and self.ended)):
+        if self.before is None or not (self.processes or self.failed or (self.anew and self.ended)):
             return frozenset()
         return self.before.processes - self.processes
 
@@ -161,7 +162,7 @@ class RunReader:
             if run.state is not None:
                 translation = translate(run.state, self._options)
                 run.entities, run.warnings = translation.entities, translation.warnings
-                run.changes = translation.changes
+                run.changes, run.failed = translation.changes, translation.failed
         except Exception as error:  # noqa: BLE001 - whatever one run brings about must not stop the others
             self.dead.append((run, _unexpected(error)))
             return False

@@ -37,8 +37,8 @@ CREATE TABLE IF NOT EXISTS known (
     catalog TEXT, type TEXT, name TEXT, stored TEXT NOT NULL, expires REAL NOT NULL, PRIMARY KEY (catalog, type, name)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS note (catalog TEXT PRIMARY KEY, started REAL NOT NULL, names TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS gone (
-    catalog TEXT, type TEXT, name TEXT, time INTEGER NOT NULL, touched REAL NOT NULL, PRIMARY KEY (catalog, type, name)
+CREATE TABLE IF NOT EXISTS heard (
+    catalog TEXT, type TEXT, name TEXT, told INTEGER, gone INTEGER, touched REAL NOT NULL, PRIMARY KEY (catalog, type, name)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fact (catalog TEXT, name TEXT, value TEXT, PRIMARY KEY (catalog, name)) WITHOUT ROWID;
 """
@@ -167,7 +167,7 @@ class SenderState:
         self._db.execute(f"DELETE FROM claim WHERE run IN ({gone})", limits)  # noqa: S608 - a constant
         self._db.execute(f"DELETE FROM run WHERE key IN ({gone})", limits)  # noqa: S608 - a constant
         self._db.execute("DELETE FROM known WHERE expires < ?", (now,))
-        self._db.execute("DELETE FROM gone WHERE touched < ?", (now - self._keep,))
+        self._db.execute("DELETE FROM heard WHERE touched < ?", (now - self._keep,))
 
     # --- names known to be in a catalogue ----------------------------------------------------------------------------
     def known(self, catalog: str, refs: Iterable[Ref]) -> dict[Ref, Json]:
@@ -201,22 +201,34 @@ class SenderState:
             [(catalog, ref.type_name, ref.qualified_name) for ref in refs],
         )
 
-    # --- datasets that were dropped or renamed -----------------------------------------------------------------------
+    # --- when datasets were heard of ---------------------------------------------------------------------------------
+    def told(self, catalog: str, ref: Ref) -> int | None:
+        """When ``ref`` was last read or written, by what was sent of it, in epoch milliseconds."""
+        return self._heard("told", catalog, [ref]).get(ref)
+
     def gone(self, catalog: str, refs: Iterable[Ref]) -> dict[Ref, int]:
         """Those of ``refs`` that were dropped or got another name, and when, in epoch milliseconds."""
-        found = {}
-        for ref in refs:
-            key = (catalog, ref.type_name, ref.qualified_name)
-            rows = self._rows("SELECT time FROM gone WHERE catalog = ? AND type = ? AND name = ?", *key)
-            if rows:
-                found[ref] = int(rows[0][0])
-        return found
+        return self._heard("gone", catalog, refs)
 
-    def remember_gone(self, catalog: str, ref: Ref, time: int) -> None:
-        """``ref`` is gone since ``time``: what is told later of an earlier time does not bring it back; inside a `transaction`."""
-        key = (catalog, ref.type_name, ref.qualified_name)
-        known = self.gone(catalog, [ref]).get(ref, time)
-        self._db.execute("INSERT OR REPLACE INTO gone VALUES (?, ?, ?, ?, ?)", (*key, max(time, known), self._clock()))
+    def _heard(self, what: str, catalog: str, refs: Iterable[Ref]) -> dict[Ref, int]:
+        statement = f"SELECT {what} FROM heard WHERE catalog = ? AND type = ? AND name = ?"  # noqa: S608 - a constant
+        rows = ((ref, self._rows(statement, catalog, ref.type_name, ref.qualified_name)) for ref in refs)
+        return {ref: int(found[0][0]) for ref, found in rows if found and found[0][0] is not None}
+
+    def remember_told(self, catalog: str, times: Mapping[Ref, int]) -> None:
+        """These were read or written then; inside a `transaction`."""
+        self._hear("told", catalog, times)
+
+    def remember_gone(self, catalog: str, times: Mapping[Ref, int]) -> None:
+        """These are gone since: what is told later of an earlier time does not bring them back; inside a `transaction`."""
+        self._hear("gone", catalog, times)
+
+    def _hear(self, what: str, catalog: str, times: Mapping[Ref, int]) -> None:
+        self._db.executemany(
+            f"INSERT INTO heard (catalog, type, name, {what}, touched) VALUES (?, ?, ?, ?, ?) "  # noqa: S608 - constants
+            f"ON CONFLICT DO UPDATE SET {what} = max(excluded.{what}, coalesce({what}, 0)), touched = excluded.touched",
+            [(catalog, ref.type_name, ref.qualified_name, time, self._clock()) for ref, time in times.items()],
+        )
 
     # --- the in-flight note ------------------------------------------------------------------------------------------
     def note(self, catalog: str) -> Note | None:

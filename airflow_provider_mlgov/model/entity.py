@@ -124,6 +124,8 @@ class Translation:
     entities: tuple[Entity, ...]
     warnings: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    failed: bool = False
+    """It is known that the run did not do what it was going to do: what was written for it before goes."""
 
 
 def ends_digest(inputs: Iterable[Ref], outputs: Iterable[Ref]) -> str:

@@ -156,8 +156,9 @@ def _final(entity: Entity, known: Mapping[str, Any] | None) -> Entity:
         )
     if latest:
         stored = {name: known[name] for name in entity.latest if known.get(name) is not None}
-        # A run's own entity, told again at the same time, is what all its events come to; other ties go by name.
-        again = entity.type_name in _RUNS and known.get(FACTS_TIME) == entity.as_of
+        # What one run says, told again of the same time, is what all its events come to; other ties go by name.
+        same_run = entity.type_name in _RUNS or bool(known.get("lastRun") and known["lastRun"] == latest.get("lastRun"))
+        again = same_run and known.get(FACTS_TIME) == entity.as_of
         if (
             not again
             and known.get(FACTS_TIME) is not None

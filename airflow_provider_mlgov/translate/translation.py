@@ -40,7 +40,7 @@ def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translatio
     quality = list(_quality((*inputs, *outputs), run, options))
     if not run.succeeded:
         entities = [*quality, *run_entities(run, done(inputs, outputs, None))]
-        return Translation(merge(entities), tuple(dict.fromkeys(warnings)))
+        return Translation(merge(entities), tuple(dict.fromkeys(warnings)), failed=True)
     outputs, changes = without_dropped(outputs, names, run.told)
     known = {end.ref: end for end in (*inputs, *outputs)}
     ends = dict(known)

@@ -254,14 +254,18 @@ class CatalogSink:
             work.delivered.refused[Ref(type_name, qualified_name)] = str(error)
 
     def _remember(self, work: Work, stored: Mapping[Ref, Json], parcel: Parcel) -> None:
-        known: dict[Ref, Json] = {}
-        told = {entity.ref: entity.as_of for entity in parcel.entities}
+        asked = set(lookups(parcel.entities))  # of others it is not known what the catalogue has
+        known = {}
         for entity in work.written:
-            if _keeps(entity.ref):
+            if entity.ref in asked and _keeps(entity.ref):
                 before = stored.get(entity.ref, {}).get("attributes", {})
-                known[entity.ref] = {"attributes": {**before, **entity.attributes}, "told": told.get(entity.ref)}
+                known[entity.ref] = {"attributes": {**before, **entity.attributes}}
+        data = {
+            entity.ref: entity.as_of for entity in parcel.entities if entity.as_of is not None and not entity.latest
+        }
         with self._state.transaction():
             self._state.remember(self._name, known)
+            self._state.remember_told(self._name, data)
         for name in (_SIZE_FACT, _SUSPECT_FACT):
             if self._state.fact(self._name, name):
                 self._state.set_fact(self._name, name, None)
