@@ -55,6 +55,7 @@ def clean_options(settings: Settings) -> CleanOptions:
         facets=_kept_facets(settings),
         source_code=settings.send_code,
         environment=settings.send_environment,
+        environment_names=settings.environment_names,
         conf=settings.send_conf,
         stack_traces=settings.send_stack_traces,
         masked_names=frozenset(settings.masked_names),

@@ -143,6 +143,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("send_code", "boolean", "False", "Keep the source code of tasks where OpenLineage events hold it."),
     Option("send_conf", "boolean", "False", "Keep the conf and params of DAG runs and the arguments of operators."),
     Option("send_environment", "boolean", "False", "Keep environment variables where events hold them."),
+    Option(
+        "environment_names",
+        "string",
+        "*",
+        "Which environment variables are kept with send_environment: patterns of their names.",
+        "SPARK_*, REGION",
+    ),
     Option("send_stack_traces", "boolean", "False", "Keep the stack traces of errors; their messages are kept anyway."),
     Option(
         "receiver_mount",
@@ -244,6 +251,7 @@ class Settings:
     send_code: bool = False
     send_conf: bool = False
     send_environment: bool = False
+    environment_names: tuple[str, ...] = ("*",)
     send_stack_traces: bool = False
     receiver_mount: bool = False
     breaker_interval: float = 60.0

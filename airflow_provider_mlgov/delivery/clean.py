@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
@@ -42,6 +43,8 @@ class CleanOptions:
     """Keep the ``sourceCode`` facet."""
     environment: bool = False
     """Keep environment variables."""
+    environment_names: tuple[str, ...] = ("*",)
+    """Patterns of the names of those that are kept."""
     conf: bool = False
     """Keep DAG run conf, params, ``op_args``, ``op_kwargs`` and execution parameters."""
     stack_traces: bool = False
@@ -75,12 +78,26 @@ def _unmasked(text: str) -> str:
 
 def _part(key: str, value: Any, washer: _Washer) -> Any:
     if key in ("run", "job") and isinstance(value, Mapping):
-        return _with_facets(value, washer, {"facets": washer.allowed[key]})
+        kept = _with_facets(value, washer, {"facets": washer.allowed[key]})
+        if washer.options.environment:
+            _keep_named(kept.get("facets", {}).get("environmentVariables"), washer.options.environment_names)
+        return kept
     if key in ("inputs", "outputs") and isinstance(value, (list, tuple)):
         return [_dataset(item, washer) for item in value]
     if key == "dataset":
         return _dataset(value, washer)
     return washer.wash(value, key)
+
+
+def _keep_named(facet: Any, names: tuple[str, ...]) -> None:
+    """Leave out the environment variables that no pattern names."""
+    variables = facet.get("environmentVariables") if isinstance(facet, dict) else None
+    if isinstance(variables, list):
+        facet["environmentVariables"] = [
+            item
+            for item in variables
+            if isinstance(item, dict) and any(fnmatchcase(str(item.get("name")), pattern) for pattern in names)
+        ]
 
 
 def _dataset(value: Any, washer: _Washer) -> Any:

@@ -46,6 +46,14 @@ def test_only_allowed_facets_survive():
     assert set(cleaned["outputs"][0]["outputFacets"]) == {"outputStatistics"}
 
 
+def test_only_some_environment_variables_are_kept():
+    told = [{"name": name, "value": "v"} for name in ("SPARK_HOME", "REGION", "HOME")] + ["odd"]
+    document = event(run={"environmentVariables": {"environmentVariables": told}})
+    options = CleanOptions(environment=True, environment_names=("SPARK_*", "REGION"))
+    kept = clean(document, None, options)["run"]["facets"]["environmentVariables"]["environmentVariables"]
+    assert [item["name"] for item in kept] == ["SPARK_HOME", "REGION"]
+
+
 @pytest.mark.parametrize(
     ("option", "where", "facet"),
     [
