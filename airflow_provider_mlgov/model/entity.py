@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from airflow_provider_mlgov.model.identity import token
@@ -96,7 +97,7 @@ class Entity:
     marks: Marks = NO_MARKS
     """Labels, classifications and custom attributes."""
 
-    @property
+    @cached_property
     def ref(self) -> Ref:
         """A reference to this entity."""
         return Ref(self.type_name, self.qualified_name)

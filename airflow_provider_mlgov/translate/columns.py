@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_mlgov.errors import InvalidNameError
@@ -23,6 +23,7 @@ from airflow_provider_mlgov.translate.texts import MAX_ERROR, json_text, long, n
 
 Json = Mapping[str, Any]
 
+_DIGEST = "0" * 32
 _DEPTH = 20
 """Levels of nested columns that are followed."""
 
@@ -70,60 +71,69 @@ def _fields(fields: list[Any], prefix: str = "", depth: int = 0) -> Iterator[Fie
 # --- which column is made of which -----------------------------------------------------------------------------------
 
 
-@dataclass
 class ColumnLineage:
-    """Makes the processes of columns, and the columns that only they name."""
+    """Makes the processes of columns, and the columns that only they name.
 
-    run: Run
-    ends: Mapping[Ref, End]
-    """All datasets of the run, and those that its lineage names."""
-    warnings: list[str] = field(default_factory=list)
+    ``ends`` are all datasets of the run, and those that its lineage names.
+    """
+
+    def __init__(self, run: Run, ends: Mapping[Ref, End], warnings: list[str]) -> None:
+        self._run = run
+        self._run_name = run_name(run)
+        self._head, _, self._tail = str(_named(run, _DIGEST)).rpartition(_DIGEST)
+        self._ends = ends
+        self._warnings = warnings
+        self._columns: dict[tuple[Ref, str], Entity | None] = {}
 
     def entities(self, output: Ref, flow: Flow, process: Entity) -> Iterator[Entity]:
         """One process per column of ``output`` that is made of other columns, with their columns before it.
 
         ``process`` is that of the whole datasets. A column that is only made of itself says nothing and is left out.
         """
-        end = self.ends[output]
+        parent = {"parentProcess": process.qualified_name, "parentKey": identity.token(process.qualified_name)}
         for name in sorted(flow.columns):
-            made = _column(end, Field(name), self.warnings)
-            inputs = {}
-            for item in flow.columns[name]:
-                source = self.ends.get(item.dataset)
-                column = _column(source, Field(item.column), self.warnings) if source is not None else None
-                if column is not None:
-                    inputs[column.ref] = column
+            made = self._column(output, name)
+            found = (self._column(item.dataset, item.column) for item in flow.columns[name])
+            inputs = {column.ref: column for column in found if column is not None}
             if made is None or not inputs.keys() - {made.ref}:
                 continue
             yield made
             yield from inputs.values()
-            yield self._process(made, tuple(sorted(inputs)), flow.columns[name], process)
+            yield self._process(made, tuple(sorted(inputs)), flow.columns[name], parent)
 
-    def _process(self, made: Entity, inputs: tuple[Ref, ...], items: Sequence[InputField], process: Entity) -> Entity:
-        digest = ends_digest(inputs, (made.ref,))
-        name = _named(self.run, digest)
+    def _column(self, dataset: Ref, name: str) -> Entity | None:
+        key = (dataset, name)
+        if key not in self._columns:
+            end = self._ends.get(dataset)
+            self._columns[key] = _column(end, Field(name), self._warnings) if end is not None else None
+        return self._columns[key]
+
+    def _process(
+        self, made: Entity, inputs: tuple[Ref, ...], items: Sequence[InputField], parent: Mapping[str, Any]
+    ) -> Entity:
+        qualified = f"{self._head}{ends_digest(inputs, (made.ref,))}{self._tail}"
         kinds = sorted({kind for item in items for kind in item.kinds})
+        words = dict.fromkeys(text for item in items for text in item.words)
         latest = known(
             dependencyType=", ".join(kinds) or None,
             masking=any(item.masking for item in items),
-            expression=long("; ".join(dict.fromkeys(text for item in items for text in item.words)), MAX_ERROR),
+            expression=long("; ".join(words), MAX_ERROR) if words else None,
             transformations=long(json_text([item.told for item in items if item.told])),
-            parentProcess=process.qualified_name,
-            parentKey=identity.token(process.qualified_name),
-            lastRun=run_name(self.run),
+            lastRun=self._run_name,
+            **parent,
         )
         attributes = {
             "name": made.attributes["name"],
             "columnName": made.attributes["name"],
-            "processKey": name.key,
+            "processKey": identity.token(qualified),
         }
         return Entity(
-            name.type_name,
-            str(name),
+            identity.JobColumns.type_name,
+            qualified,
             attributes,
-            create_only=known(firstRun=run_name(self.run)),
+            create_only={"firstRun": self._run_name} if self._run_name else {},
             latest=latest,
-            as_of=self.run.told,
+            as_of=self._run.told,
             relations={"inputs": inputs, "outputs": (made.ref,)},
         )
 

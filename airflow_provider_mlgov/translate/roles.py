@@ -112,15 +112,15 @@ def _split(
     older producers, so it counts only where there are outputs to tell apart. Inputs that feed nothing stay on a process of
     their own.
     """
+    known = {
+        output: flow for output in outputs if (flow := flows.get(output)) and (flow.is_certain or len(outputs) > 1)
+    }
     groups: dict[tuple[Ref, ...], list[Ref]] = {}
-    for output in outputs:
-        flow = flows.get(output)
-        follows = flow is not None and (flow.is_certain or len(outputs) > 1)
-        taken = _sorted({*flow.inputs, *common}) if flow is not None and follows else inputs
-        groups.setdefault(taken, []).append(output)
-    if not groups:
-        return [Work(role, inputs, ())] if inputs else []
-    work = [Work(role, taken, _sorted(made)) for taken, made in groups.items()]
+    if len(known) < len(outputs) or not outputs:
+        groups[inputs] = [output for output in outputs if output not in known]
+    for output, flow in known.items():
+        groups.setdefault(_sorted({*flow.inputs, *common}), []).append(output)
+    work = [Work(role, taken, _sorted(made)) for taken, made in groups.items() if taken or made]
     rest = set(inputs).difference(*groups)
     return [*work, Work("ordinary", _sorted(rest), ())] if rest else work
 

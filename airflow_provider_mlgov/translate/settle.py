@@ -125,7 +125,7 @@ def _attributes(stored: Stored, ref: Ref) -> Mapping[str, Any]:
 def _merged(left: Entity, right: Entity) -> Entity:
     if left.type_name in _MAKINGS and _is_other_run(right, left.attributes):
         return left
-    newest = right if _order(right.latest, right.as_of) > _order(left.latest, left.as_of) else left
+    newest = _newest(left, right)
     return replace(
         left,
         attributes={**left.attributes, **right.attributes, **_aliases(left.attributes, right.attributes)},
@@ -135,6 +135,12 @@ def _merged(left: Entity, right: Entity) -> Entity:
         relations={**left.relations, **right.relations},
         marks=left.marks.united(right.marks) if right.marks else left.marks,
     )
+
+
+def _newest(left: Entity, right: Entity) -> Entity:
+    if not left.latest and not right.latest:
+        return right if (right.as_of or -1) > (left.as_of or -1) else left
+    return right if _order(right.latest, right.as_of) > _order(left.latest, left.as_of) else left
 
 
 def _order(latest: Mapping[str, Any], as_of: object) -> tuple[bool, bool, int, str]:

@@ -102,6 +102,8 @@ def _column_lineage(
     ends: Mapping[Ref, End],
     warnings: list[str],
 ) -> Iterator[Entity]:
+    if not work or not any(flow.columns for flow in flows.values()):
+        return
     lineage = ColumnLineage(run, ends, warnings)
     for item, process in work:
         for output in item.outputs:
