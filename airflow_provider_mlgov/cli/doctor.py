@@ -9,6 +9,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Literal
 
 from airflow_provider_mlgov import __version__, _compat
@@ -20,6 +21,7 @@ from airflow_provider_mlgov.cli.spool import breaker_words, written
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.errors import ConfigurationError, MlgovError
 from airflow_provider_mlgov.lineage import followup
+from airflow_provider_mlgov.mapping_rules import read_rules
 from airflow_provider_mlgov.settings import BACKEND, Settings
 
 TRANSPORT = "airflow_provider_mlgov.lineage.AtlasTransport"
@@ -106,6 +108,12 @@ def _settings(context: Context) -> Iterator[Finding]:
         yield Finding("ok", "namespace", f"this Airflow is {context.namespace()!r} in the catalogue")
     except ConfigurationError as error:
         yield Finding("WRONG", "namespace", str(error))
+    if context.settings.mapping_rules != Path():
+        try:
+            rules = read_rules(context.settings.mapping_rules)
+            yield Finding("ok", "mapping rules", f"{len(rules.namespaces)} of namespaces, {len(rules.tags)} of tags")
+        except ConfigurationError as error:
+            yield Finding("WRONG", "mapping rules", str(error))
     if context.is_embedded and not os.environ.get("AIRFLOW_HOME"):
         yield Finding("note", "AIRFLOW_HOME", "is not set; ~/airflow is meant")
 

@@ -18,7 +18,7 @@ from airflow_provider_mlgov.settings import Settings
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.delivery.clean import CleanOptions
-    from airflow_provider_mlgov.model.entity import Entity, Ref
+    from airflow_provider_mlgov.model.entity import Change, Entity, Ref
     from airflow_provider_mlgov.translate.options import TranslateOptions
 
 Json = dict[str, Any]
@@ -89,8 +89,14 @@ def _translated(event: object, cleaned: CleanOptions, named: TranslateOptions) -
             for name, value in entity.relations.items()
             for ref in (value if isinstance(value, tuple) else (value,))
         ],
-        "warnings": [*translation.warnings, *settled.warnings],
+        "warnings": [*translation.warnings, *settled.warnings, *map(_said, translation.changes)],
     }
+
+
+def _said(change: Change) -> str:
+    """What else happens, to an entity that is there already."""
+    what = "is deleted" if change.to is None else f"is renamed to {change.to.qualified_name}"
+    return f"{change.ref.type_name} {change.ref.qualified_name} {what}, if nothing newer is known of it"
 
 
 def _entity(entity: Entity) -> Json:

@@ -12,7 +12,8 @@ The state is plain JSON::
      "run": {facet: register}, "jobFacets": {facet: register},
      "inputs" | "outputs": {namespace: {name: {"facets": {facet: register}, "roleFacets": {facet: register}, "at": µs}}},
      "aliases": {namespace: {name: {namespace: {name: type}}}},
-     "ends": {how it is known: register}, "outcomes": {"COMPLETE success reported": true}}
+     "ends": {how it is known: register}, "outcomes": {"COMPLETE success reported": true},
+     "leftOut": {what had a wrong type: true}}
 
 A register is ``[event time in µs, rank, value]``. The facets in `KEYWISE` have one register per key
 (``mlgov_ml.metrics``): two doors may each know a part of them. ``since`` is only there where the run was done again:
@@ -183,6 +184,8 @@ def _lift(event: Json) -> Json:
         "ends": {},
         "outcomes": {},
     }
+    if odd := event.get("leftOut"):
+        state["leftOut"] = dict.fromkeys(odd, True)
     if kind == "dataset":
         _add(state, "outputs", event["dataset"], "outputFacets", time, rank)
         return state
@@ -254,6 +257,7 @@ def _end(state: Json, event_type: str, airflow: Mapping[str, Any], time: int) ->
 
 
 def _join(left: Json, right: Json) -> Json:
+    odd = {**left.get("leftOut", {}), **right.get("leftOut", {})}
     started = [time for time in (left["started"], right["started"]) if time is not None]
     return {
         "v": 1,
@@ -270,6 +274,7 @@ def _join(left: Json, right: Json) -> Json:
         "aliases": _join_names(left["aliases"], right["aliases"], _join_aliases),
         "ends": join_registers(left["ends"], right["ends"]),
         "outcomes": {**left["outcomes"], **right["outcomes"]},
+        **({"leftOut": odd} if odd else {}),
     }
 
 

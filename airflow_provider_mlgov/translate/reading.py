@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_provider_mlgov.errors import InvalidEventError
@@ -13,6 +13,7 @@ Json = dict[str, Any]
 EVENT_TYPES = ("START", "RUNNING", "COMPLETE", "ABORT", "FAIL", "OTHER")
 EMPTY: tuple[object, ...] = (None, "", [], {})
 """Values that say nothing."""
+_MOST_ODD = 10
 _FORM = "wanted an OpenLineage run event (run and job), job event (job) or dataset event (dataset)"
 
 
@@ -20,8 +21,8 @@ def read_event(document: object) -> Json:
     """An event in normal form: what it needs is there, and everything has the type that OpenLineage gives it.
 
     Raises `InvalidEventError` where an event says neither when nor what. Facets and other parts of a wrong type are
-    left out; a dataset without namespace or name is kept as such, so that translation can warn. The document is not
-    changed; the result shares its facets.
+    left out, and ``leftOut`` says which; a dataset without namespace or name is kept as such, so that translation can
+    warn. The document is not changed; the result shares its facets.
     """
     if not isinstance(document, dict):
         raise InvalidEventError(f"the event is {_found(document)}; {_FORM}: send a JSON object")
@@ -33,6 +34,8 @@ def read_event(document: object) -> Json:
     event: Json = {"eventTime": time}
     if document.get("foreign") is True:
         event["foreign"] = True
+    if odd := [*_texts(document.get("leftOut")), *_odd(document)]:
+        event["leftOut"] = odd[:_MOST_ODD]
     if document.get("dataset") is not None and document.get("job") is None and document.get("run") is None:
         found = _required(document, "dataset", "namespace", "name")
         event["dataset"] = {**found, "facets": _facets(document["dataset"].get("facets"))}
@@ -46,6 +49,41 @@ def read_event(document: object) -> Json:
     event["inputs"] = _datasets(document.get("inputs"), "inputFacets")
     event["outputs"] = _datasets(document.get("outputs"), "outputFacets")
     return event
+
+
+def _odd(document: Mapping[str, Any]) -> Iterator[str]:
+    """What has a wrong type and is left out, so that translation can warn."""
+    for part in ("run", "job", "dataset"):
+        holder = document.get(part)
+        if isinstance(holder, dict):
+            yield from _odd_facets(holder, part, "facets")
+    for direction, role in (("inputs", "inputFacets"), ("outputs", "outputFacets")):
+        found = document.get(direction)
+        if found is not None and not isinstance(found, list):
+            yield f"{direction} is {_found(found)}; wanted a list"
+        for index, item in enumerate(found if isinstance(found, list) else ()):
+            place = f"{direction}[{index}]"
+            if not isinstance(item, dict):
+                yield f"{place} is {_found(item)}; wanted a JSON object"
+                continue
+            for name in ("namespace", "name"):
+                if not isinstance(item.get(name), str):
+                    yield f"{place}.{name} is {_found(item.get(name))}; wanted a text"
+            for group in ("facets", role):
+                yield from _odd_facets(item, place, group)
+
+
+def _odd_facets(holder: Mapping[str, Any], place: str, group: str) -> Iterator[str]:
+    found = holder.get(group)
+    if found is not None and not isinstance(found, dict):
+        yield f"{place}.{group} is {_found(found)}; wanted a JSON object"
+    for name, facet in found.items() if isinstance(found, dict) else ():
+        if facet is not None and not isinstance(facet, dict):
+            yield f"{place}.{group}.{name[:100]} is {_found(facet)}; wanted a JSON object"
+
+
+def _texts(value: object) -> list[str]:
+    return [item[:500] for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def _found(value: object) -> str:

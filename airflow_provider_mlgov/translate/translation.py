@@ -28,7 +28,7 @@ def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translatio
     Each reference is to one of them. A run that has not ended, or did not succeed, gives DAG, task and
     run, but no data and no processes.
     """
-    warnings: list[str] = []
+    warnings: list[str] = [f"left out: {odd}" for odd in sorted(state.get("leftOut", ()))]
     run = read_run(state, options, warnings)
     if isinstance(run.name, (identity.TaskRun, identity.DagRun)) and run.name.namespace != options.airflow_namespace:
         options = replace(options, airflow_namespace=run.name.namespace)

@@ -51,6 +51,14 @@ def test_wrong_types_are_left_out():
             "outputs": [3, {"namespace": 1, "name": "t", "facets": "x"}],
         }
     )
+    assert event.pop("leftOut") == [
+        "run.facets.a is 1; wanted a JSON object",
+        "job.facets is a JSON list; wanted a JSON object",
+        "inputs is a JSON object; wanted a list",
+        "outputs[0] is 3; wanted a JSON object",
+        "outputs[1].namespace is 1; wanted a text",
+        "outputs[1].facets is 'x'; wanted a JSON object",
+    ]
     assert event == {
         "eventTime": at(1),
         "eventType": "OTHER",

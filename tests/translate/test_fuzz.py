@@ -164,6 +164,32 @@ def test_many_mutated_events() -> None:
     assert grown < 200
 
 
+# --- wrong types -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"inputs": {"a": 1}}, "left out: inputs is a JSON object; wanted a list"),
+        ({"outputs": [7]}, "left out: outputs[0] is 7; wanted a JSON object"),
+        ({"inputs": [{"namespace": 5, "name": "x"}]}, "left out: inputs[0].namespace is 5; wanted a text"),
+        ({"inputs": [{"namespace": "file", "name": None}]}, "left out: inputs[0].name is missing; wanted a text"),
+        ({"inputs": [{"namespace": "file", "name": "/a", "facets": []}]}, "inputs[0].facets is a JSON list"),
+        ({"inputs": [{"namespace": "file", "name": "/a", "inputFacets": {"x": 1}}]}, "inputs[0].inputFacets.x is 1"),
+        ({"job": {"namespace": "n", "name": "j", "facets": {"sql": "select"}}}, "job.facets.sql is 'select'"),
+    ],
+)
+def test_what_has_a_wrong_type_is_said(change: dict[str, Any], said: str) -> None:
+    event = {
+        "eventTime": at(1),
+        "run": {"runId": run_id("x")},
+        "job": {"namespace": "n", "name": "j"},
+        "eventType": "COMPLETE",
+    }
+    found = quick({**event, **change})
+    assert any(said in warning for warning in found.warnings), found.warnings
+
+
 # --- sizes -----------------------------------------------------------------------------------------------------------
 
 
