@@ -21,7 +21,8 @@ def produced(script: str, home: Path) -> EmbeddedCatalog:
     """What the catalogue has after the producer of ``script`` sent its events."""
     with receiving(home) as receiver:
         command = [sys.executable, EVENTS / script, home / "unused", "--url", receiver.url, "--token", receiver.token]
-        subprocess.run(command, check=True, timeout=900)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=900)
+        assert result.returncode == 0, result.stdout + result.stderr
     assert "Traceback" not in (home / "receiver.log").read_text()
     drained = mlgov(home, "spool", "drain")
     assert drained.returncode == 0, drained.stderr
