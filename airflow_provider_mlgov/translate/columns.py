@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -74,11 +74,12 @@ def _fields(fields: list[Any], prefix: str = "", depth: int = 0) -> Iterator[Fie
 class ColumnLineage:
     """Makes the processes of columns, and the columns that only they name.
 
-    ``ends`` are all datasets of the run, and those that its lineage names.
+    ``ends`` are all datasets of the run, and those that its lineage names; ``there`` are the columns that are made already.
     """
 
-    def __init__(self, run: Run, ends: Mapping[Ref, End], warnings: list[str]) -> None:
+    def __init__(self, run: Run, ends: Mapping[Ref, End], there: Iterable[Ref], warnings: list[str]) -> None:
         self._run = run
+        self._there = set(there)
         self._run_name = run_name(run)
         self._head, _, self._tail = str(_named(run, _DIGEST)).rpartition(_DIGEST)
         self._ends = ends
@@ -97,8 +98,10 @@ class ColumnLineage:
             inputs = {column.ref: column for column in found if column is not None}
             if made is None or not inputs.keys() - {made.ref}:
                 continue
-            yield made
-            yield from inputs.values()
+            for column in (made, *inputs.values()):
+                if column.ref not in self._there:
+                    self._there.add(column.ref)
+                    yield column
             yield self._process(made, tuple(sorted(inputs)), flow.columns[name], parent)
 
     def _column(self, dataset: Ref, name: str) -> Entity | None:

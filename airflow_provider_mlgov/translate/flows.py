@@ -76,6 +76,7 @@ class _Reader:
         self._names = names
         self._ends = ends
         self._warnings = warnings
+        self._known: dict[tuple[str, str], End | None] = {}
 
     def column_lineage(self, found: Json) -> Flow:
         """The facet ``columnLineage``."""
@@ -108,6 +109,11 @@ class _Reader:
         namespace, name = item.get("namespace"), item.get("name")
         if not isinstance(namespace, str) or not isinstance(name, str):
             return None
+        if (namespace, name) not in self._known:
+            self._known[namespace, name] = self._end(namespace, name)
+        return self._known[namespace, name]
+
+    def _end(self, namespace: str, name: str) -> End | None:
         try:
             named = self._names.of(namespace, name)
         except InvalidNameError as error:

@@ -98,12 +98,7 @@ def _facts(end: End) -> Json:
     facts: Json = {}
     if version := plain(facet(end.facets, "version").get("datasetVersion"), 500):
         facts["version"] = version
-    for name in ("icebergScanReport", "icebergCommitReport"):
-        snapshot = facet(end.role, name).get("snapshotId")
-        if isinstance(snapshot, (int, str)):  # Java writes a long as a float, which is another number
-            facts.setdefault("version", str(snapshot)[:500])
-        if report := _short(facet(end.role, name)):
-            facts[name] = report
+    facts |= _reports(end.role, facts.get("version"))
     if end.lifecycle:
         facts["lifecycle"] = end.lifecycle
     if end.partitions:
@@ -111,8 +106,22 @@ def _facts(end: End) -> Json:
     if end.location:
         facts["location"] = end.location
     for name in ("subset", "storage", "catalog"):
-        if said := _short(facet(end.role if name == "subset" else end.facets, name)):
+        found = facet(end.role if name == "subset" else end.facets, name)
+        if found and (said := _short(found)):
             facts[name] = said
+    return facts
+
+
+def _reports(role: Mapping[str, Any], version: str | None) -> Json:
+    """What Iceberg says of a scan or a commit; its snapshot is the version where nothing else says one."""
+    facts: Json = {}
+    for name in ("icebergScanReport", "icebergCommitReport"):
+        found = facet(role, name)
+        snapshot = found.get("snapshotId")
+        if version is None and isinstance(snapshot, (int, str)):  # Java writes a long as a float, another number
+            facts["version"] = str(snapshot)[:500]
+        if found and (report := _short(found)):
+            facts[name] = report
     return facts
 
 

@@ -46,9 +46,12 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 def json_text(value: Any) -> str:
     """Canonical JSON: sorted keys, no spaces, ASCII only: the same value gives the same bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def named_values(values: dict[str, Any]) -> str | None:

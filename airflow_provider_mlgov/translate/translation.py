@@ -48,10 +48,15 @@ def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translatio
     work = _work(inputs, outputs, flows, run, options)
     entities = [*_data(inputs, outputs, run, options, warnings)]
     entities += [entity for ref, end in ends.items() if ref not in known for entity in end.entities]
-    for end in (*inputs, *outputs):
-        entities += column_entities(end, options, warnings)
+    columns = [entity for end in (*inputs, *outputs) for entity in column_entities(end, options, warnings)]
+    entities += columns
     entities += [entity for _, entity in work]
-    entities += _column_lineage(work, flows, run, ends, warnings)
+    if work and any(flow.columns for flow in flows.values()):
+        lineage = ColumnLineage(run, ends, (entity.ref for entity in columns), warnings)
+        for item, process in work:
+            for output in item.outputs:
+                if output in flows:
+                    entities += lineage.entities(output, flows[output], process)
     entities += quality
     entities += run_entities(run, done(inputs, outputs, work, changes))
     return Translation(merge(entities), tuple(dict.fromkeys(warnings)), tuple(changes))
@@ -93,19 +98,3 @@ def _quality(ends: Sequence[End], run: Run, options: TranslateOptions) -> Iterat
     for end in ends:
         if end.thing is None and (quality := quality_entity(end, run, options.catalog_namespace)) is not None:
             yield quality
-
-
-def _column_lineage(
-    work: Sequence[tuple[Work, Entity]],
-    flows: Mapping[Ref, Flow],
-    run: Run,
-    ends: Mapping[Ref, End],
-    warnings: list[str],
-) -> Iterator[Entity]:
-    if not work or not any(flow.columns for flow in flows.values()):
-        return
-    lineage = ColumnLineage(run, ends, warnings)
-    for item, process in work:
-        for output in item.outputs:
-            if output in flows and flows[output].columns:
-                yield from lineage.entities(output, flows[output], process)
