@@ -64,6 +64,9 @@ FACETS: tuple[FacetEntry, ...] = (
     FacetEntry("run", "spark_jobDetails", _FACTS, is_fact=True),
     FacetEntry("run", "tags", "classifications, labels or custom attributes of the run, by rule", "1-0-0"),
     FacetEntry("run", "test", "`tests` and `testsFailed` of the run", "1-0-1"),
+    FacetEntry("run", "trino_metadata", _FACTS, is_fact=True),
+    FacetEntry("run", "trino_query_context", _FACTS, is_fact=True),
+    FacetEntry("run", "trino_query_statistics", _FACTS, is_fact=True),
     # of a job
     FacetEntry("job", "dbt_node", _JOB_FACTS, is_fact=True),
     FacetEntry("job", "documentation", "`description`, when the job is first seen", "1-1-0"),

@@ -125,3 +125,24 @@ def test_what_dbt_tested():
     ]
     assert (quality.latest["passed"], quality.latest["failed"]) == (2, 1)
     assert quality.attributes["datasetName"] == "duckdb://shop.duckdb/shop.main.orders@air"
+
+
+def test_what_is_written_by_hand_for_flink_hive_trino_and_great_expectations():
+    found = runs(EVENTS / "written.ndjson").values()
+    assert all_edges(found) == {
+        ("mlgov_job_process", ("io.clicks",), ("io.pages",)),
+        ("mlgov_job_process", ("shop.orders",), ("shop.daily",)),
+        ("mlgov_job_process", ("trino://trino:8080/hive.shop.daily",), ("trino://trino:8080/lake.shop.top",)),
+        ("mlgov_job_process", ("db:5432/shop.public.orders",), ()),
+    }
+    columns = {
+        names(item.relations["outputs"])[0]: item for each in found for item in by_type(each, "mlgov_column_lineage")
+    }
+    assert columns["shop.daily.total"].latest["dependencyType"] == "AGGREGATION"
+    assert set(columns) == {"shop.daily.day", "shop.daily.total", "trino://trino:8080/lake.shop.top/columns/day"}
+    (quality,) = [item for each in found for item in by_type(each, "mlgov_quality_result")]
+    assert (quality.latest["passed"], quality.latest["failed"], quality.latest["rowCount"]) == (1, 1, 1200)
+    states = {
+        run.attributes["jobName"]: run.latest["state"] for each in found for run in by_type(each, "mlgov_job_run")
+    }
+    assert states["clicks"] == "failed"
