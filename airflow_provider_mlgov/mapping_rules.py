@@ -79,7 +79,7 @@ def _place(error: ValidationError) -> list[str | int]:
     """Where the error is: a key that is not known, or what is wrong."""
     place = list(error.absolute_path)
     if error.validator == "additionalProperties":
-        place += sorted(error.instance.keys() - error.schema["properties"].keys())[:1]
+        place += sorted(map(str, error.instance.keys() - error.schema["properties"].keys()))[:1]
     return place
 
 

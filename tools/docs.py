@@ -146,7 +146,8 @@ def names() -> Iterator[str]:
     yield "`pg_temp`, Hive's `values__tmp__table__…`, anonymous tables of BigQuery, and patterns of yours) are left"
     yield "out: what went into them and what came of them are ends of the run all the same. `orders__dbt_tmp` is"
     yield "`orders`. Partitions (`…/dt=2026-01-31/…`, `table$20260131`) are folded into their table, and named on"
-    yield "the run. Columns that Atlas has no type for (of files, objects, topics) are `mlgov_field`, named"
+    yield "the run; to drop or rename one does nothing to the table. Of what Hive's hook writes too, type, position and"
+    yield "comment of a column and the kind and place of a table are only written when they are made. Columns that Atlas has no type for (of files, objects, topics) are `mlgov_field`, named"
     yield "`<dataset>#<column>@ns`."
 
 
@@ -217,6 +218,11 @@ def facets() -> Iterator[str]:
 
 def events() -> Iterator[str]:
     """Write what becomes of the kinds of events."""
+    from airflow_provider_mlgov.delivery.clean import CleanOptions
+    from airflow_provider_mlgov.translate.naming.names import MAX_LEVELS
+    from airflow_provider_mlgov.translate.reading import MOST_DATASETS
+    from airflow_provider_mlgov.translate.texts import MAX_NAME
+
     yield ""
     yield "## Events"
     yield ""
@@ -230,7 +236,7 @@ def events() -> Iterator[str]:
             ("COMPLETE", "data, columns, processes, and how the run ended"),
             (
                 "FAIL, ABORT",
-                "how the run ended, and what its tests found; no edges. A FAIL counts wherever a COMPLETE is: Spark sends both",
+                "how the run ended, and what its tests found; no edges. They count wherever a COMPLETE is: Spark sends both",
             ),
             ("job event", "the job and its process"),
             ("dataset event", "the dataset and its columns"),
@@ -240,11 +246,17 @@ def events() -> Iterator[str]:
     yield ""
     yield "Events of one run are united, in any order and any number of times. Of a producer whose events are"
     yield "complete pictures (`COMPLETE_SNAPSHOT`) the newest counts. A process is named after its ends: another set"
-    yield "of ends is another process. Where an event says which input feeds which output (facet `lineage`, or"
-    yield "`columnLineage` where there are several outputs), there is one process per group of outputs. A job that"
-    yield "is a step of its parent (`app.insert` of `app`, as Spark's executions are) shares its parent's processes,"
-    yield "so that an edge told by nested executions is one; its run has `parentKey` and `rootKey`, by which it is"
-    yield "found from the task run that submitted it."
+    yield "of ends is another process. Where an event says which input feeds which output (facet `lineage`; the list"
+    yield "`dataset` of `columnLineage`; its columns, where there are several outputs), there is one process per group"
+    yield "of outputs; what passed through data in memory is followed to where it came from. An execution of Spark's"
+    yield "(`app.insert` of `app`) shares the processes of its application, so that an edge told by nested executions"
+    yield "is one; its run has `parentKey` and `rootKey`, by which it is found from the task run that submitted it."
+    yield ""
+    yield f"An event may name {MOST_DATASETS:,} inputs and as many outputs; one that names more is refused. Beyond"
+    yield f"{CleanOptions().event_limit:,} characters it loses its longest texts first, then whole facets, with a warning"
+    yield "that names them; where lineage was lost so, no edge is guessed in its place. A text keeps"
+    yield f"{CleanOptions().value_limit:,} characters. A path of more than {MAX_LEVELS} levels, or a name that needs more than"
+    yield f"{MAX_NAME:,} characters in a URL, becomes one `mlgov_dataset`, whose name ends in a digest where it is too long."
 
 
 def types() -> Iterator[str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from airflow_provider_mlgov.delivery.secrets import HIDDEN, hide_in_text, is_secret, plain_names, strip_url
 from airflow_provider_mlgov.translate.facets import Holder, Switch, names_of
+from airflow_provider_mlgov.translate.reading import CUT
 
 Json = dict[str, Any]
 Mask = Callable[[str], str]
@@ -55,7 +56,7 @@ class CleanOptions:
     """Names of further values to hide, beside the built-in ones."""
     value_limit: int = 100_000
     """Characters that one text may have."""
-    event_limit: int = 1_000_000
+    event_limit: int = 16_000_000
     """Characters of JSON that one event may have."""
 
 
@@ -79,8 +80,8 @@ def _unmasked(text: str) -> str:
 def _part(key: str, value: Any, washer: _Washer) -> Any:
     if key in ("run", "job") and isinstance(value, Mapping):
         kept = _with_facets(value, washer, {"facets": washer.allowed[key]})
-        if washer.options.environment:
-            _keep_named(kept.get("facets", {}).get("environmentVariables"), washer.options.environment_names)
+        if washer.options.environment and key == "run":
+            _keep_named(kept.get("facets", {}), washer.options.environment_names)
         return kept
     if key in ("inputs", "outputs") and isinstance(value, (list, tuple)):
         return [_dataset(item, washer) for item in value]
@@ -89,15 +90,22 @@ def _part(key: str, value: Any, washer: _Washer) -> Any:
     return washer.wash(value, key)
 
 
-def _keep_named(facet: Any, names: tuple[str, ...]) -> None:
-    """Leave out the environment variables that no pattern names."""
-    variables = facet.get("environmentVariables") if isinstance(facet, dict) else None
-    if isinstance(variables, list):
-        facet["environmentVariables"] = [
-            item
-            for item in variables
-            if isinstance(item, dict) and any(fnmatchcase(str(item.get("name")), pattern) for pattern in names)
-        ]
+def _keep_named(facets: Json, names: tuple[str, ...]) -> None:
+    """Leave out the environment variables and properties that no pattern names."""
+
+    def is_named(name: object) -> bool:
+        return any(fnmatchcase(str(name), pattern) for pattern in names)
+
+    for facet, key in (("environmentVariables", "environmentVariables"), ("environment-properties",) * 2):
+        if facet not in facets:
+            continue
+        found = facets[facet].get(key)
+        if isinstance(found, list):
+            kept: Any = [item for item in found if isinstance(item, dict) and is_named(item.get("name"))]
+        else:
+            kept = {name: value for name, value in found.items() if is_named(name)} if isinstance(found, dict) else {}
+        of_facet = {name: value for name, value in facets[facet].items() if name.startswith("_")}
+        facets[facet] = {**of_facet, key: kept}
 
 
 def _dataset(value: Any, washer: _Washer) -> Any:
@@ -216,7 +224,7 @@ def _fit(event: Json, limit: int) -> None:
     for size, facets, name in sorted(_facets(event), key=lambda found: -found[0]):
         if excess <= 0:
             return
-        facets[name] = {"mlgovCut": f"{size} characters cut: the event was too large"}
+        facets[name] = {CUT: f"{size} characters cut: the event was too large"}
         excess -= size - _size(facets[name])
 
 

@@ -32,6 +32,8 @@ BODY_LIMIT = 16 * 2**20
 """Bytes of a body, as it comes and unpacked."""
 EVENTS_LIMIT = 1_000
 """Events of one batch."""
+OBJECTS_LIMIT = 1_000_000
+"""JSON objects and lists in a body: each takes many times its bytes when it is read."""
 DEPTH_LIMIT = 64
 """How deeply an event may be nested."""
 
@@ -116,6 +118,10 @@ class _Receiver:
             return 415, {"error": f"the content encoding is {encoding[:100]}; wanted gzip or none"}
         if raw is None:
             return 413, {"error": f"the body has more than {BODY_LIMIT} bytes"}
+        if raw.count(b"{") + raw.count(b"[") > OBJECTS_LIMIT:
+            return 413, {
+                "error": f"the body has more than {OBJECTS_LIMIT} objects and lists; send fewer events at once"
+            }
         try:
             body = json.loads(raw)
         except (ValueError, RecursionError) as error:

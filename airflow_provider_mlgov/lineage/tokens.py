@@ -49,25 +49,32 @@ class Token:
         found = next((name for name in _OF_AIRFLOW if name in facets), None)
         if found and not self.airflow:
             return f"token {self.name!r} may not speak for runs of Airflow (run facet {found}): make one with --airflow"
-        own = next(_own(event), None) if not self.own_facets else None
-        if own and not (own in _OF_AIRFLOW and self.airflow):
+        allowed = _OF_AIRFLOW if self.airflow else ()
+        own = next((found for found in _own(event) if found not in allowed), None) if not self.own_facets else None
+        if own:
             return f"token {self.name!r} may not send {own}: make one with --own-facets"
         return None
 
 
-def _own(value: Any) -> Iterator[str]:
-    """Facets and namespaces of ours that are anywhere in an event."""
+def _own(event: Mapping[str, Any]) -> Iterator[str]:
+    """Our facets in an event, and our namespaces anywhere in it. A column may be called as it likes."""
+    holders = [event.get(part, {}) for part in ("run", "job", "dataset")]
+    for holder in (*holders, *event.get("inputs", ()), *event.get("outputs", ())):
+        for group in ("facets", "inputFacets", "outputFacets"):
+            yield from (name for name in holder.get(group, ()) if name.startswith(_OURS))
+    yield from _namespaces(event)
+
+
+def _namespaces(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
-            if key.startswith(_OURS) and isinstance(item, dict):
-                yield key
-            elif key == "namespace" and isinstance(item, str) and item.strip().lower().startswith(f"{SCHEME}:"):
+            if key == "namespace" and isinstance(item, str) and item.strip().lower().startswith(f"{SCHEME}:"):
                 yield f"the namespace {item[:100]}"
             else:
-                yield from _own(item)
+                yield from _namespaces(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _own(item)
+            yield from _namespaces(item)
 
 
 class Tokens:

@@ -28,17 +28,19 @@ _DEPTH = 20
 """Levels of nested columns that are followed."""
 
 
-def column_entities(end: End, options: TranslateOptions, warnings: list[str]) -> Iterator[Entity]:
-    """The columns of the schema facet.
+def column_entities(end: End, options: TranslateOptions, warnings: list[str], *, is_written: bool) -> Iterator[Entity]:
+    """The columns of the schema facet, and those that only have tags.
 
-    They are only ever added: an input's schema may hold just the columns that were read.
+    They are only ever added, and those of an input have no place of their own: its schema may hold just the columns that were read.
     """
-    fields = facet(end.facets, "schema").get("fields")
-    if end.family.column is None or not isinstance(fields, list):
+    if end.family.column is None:
         return
+    found = facet(end.facets, "schema").get("fields")
     marks = field_marks(end.facets, options.rules, warnings) if "tags" in end.facets else {}
-    for item in _fields(fields):
-        column = _column(end, item, warnings)
+    fields = list(_fields(found, nested=end.family.has_nested_columns)) if isinstance(found, list) else []
+    untold = marks.keys() - {item.name for item, _ in fields}
+    for item, is_certain in (*fields, *((Field(name), True) for name in sorted(untold))):
+        column = _column(end, item if is_certain or is_written else replace(item, position=None), warnings)
         if column is not None:
             yield replace(column, marks=marks[item.name]) if item.name in marks else column
 
@@ -48,24 +50,28 @@ def _column(end: End, item: Field, warnings: list[str]) -> Entity | None:
         return None
     try:
         name = fold(nameable(check_text(item.name, f"a column of {end.ref.qualified_name}")), end.family.case)
+        if not end.family.has_nested_columns:
+            name = name.partition(".")[0] or name
     except InvalidNameError as error:
         warnings.append(f"the column is left out: {error}")
         return None
     return end.family.column(end.entities[-1], item if name == item.name else replace(item, name=name))
 
 
-def _fields(fields: list[Any], prefix: str = "", depth: int = 0) -> Iterator[Field]:
+def _fields(fields: list[Any], *, nested: bool, prefix: str = "", depth: int = 0) -> Iterator[tuple[Field, bool]]:
+    """The columns of a schema, with whether their position is told and not just where they stand."""
     for index, item in enumerate(fields, start=1):
         if not isinstance(item, dict):
             continue
         name = item.get("name")
         position = item.get("ordinal_position")
         name = f"{prefix}{name}" if isinstance(name, str) and name else ""
-        position = position if isinstance(position, int) and 0 < position < 2**31 else index
-        yield Field(name, plain(item.get("type")), long(item.get("description")), int(position))
+        is_told = isinstance(position, int) and 0 < position < 2**31
+        told = Field(name, plain(item.get("type")), long(item.get("description")), position if is_told else index)
+        yield told, is_told
         inner = item.get("fields")
-        if name and isinstance(inner, list) and depth < _DEPTH:
-            yield from _fields(inner, f"{name}.", depth + 1)
+        if nested and name and isinstance(inner, list) and depth < _DEPTH:
+            yield from _fields(inner, nested=nested, prefix=f"{name}.", depth=depth + 1)
 
 
 # --- which column is made of which -----------------------------------------------------------------------------------

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.model import ml
-from airflow_provider_mlgov.model.entity import Change, Entity, Ref
+from airflow_provider_mlgov.model.entity import Change, Entity, Marks, Ref
 from airflow_provider_mlgov.translate.events import datasets_of, facet, join_registers
-from airflow_provider_mlgov.translate.marks import dataset_marks
-from airflow_provider_mlgov.translate.names import Names, location
+from airflow_provider_mlgov.translate.marks import MAX_CUSTOM, dataset_marks
+from airflow_provider_mlgov.translate.names import Names
 from airflow_provider_mlgov.translate.naming import Family
 from airflow_provider_mlgov.translate.naming.ml import ENDPOINTS
 from airflow_provider_mlgov.translate.options import TranslateOptions
-from airflow_provider_mlgov.translate.texts import long, plain
+from airflow_provider_mlgov.translate.texts import json_text, long, plain, shorten
 
 Json = Mapping[str, Any]
 
 _MOST_PARTITIONS = 100
+_LIFECYCLE = "lifecycleStateChange"
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class End:
     @property
     def lifecycle(self) -> str:
         """What was done to it as a whole: CREATE, DROP, OVERWRITE …, or an empty text."""
-        return (plain(facet(self.facets, "lifecycleStateChange").get("lifecycleStateChange"), 100) or "").upper()
+        return (plain(facet(self.facets, _LIFECYCLE).get(_LIFECYCLE), 100) or "").upper()
 
 
 def read_ends(state: Json, direction: str, names: Names, warnings: list[str]) -> list[End]:
@@ -74,17 +76,16 @@ def read_ends(state: Json, direction: str, names: Names, warnings: list[str]) ->
                 )
             continue
         if not named.entities:
-            if not named.left_out.startswith("rule"):
+            if not named.is_ignored:
                 warnings.append(f"{namespace} {name} among the {direction} is left out: {named.left_out}")
             continue
-        meant = names.meant(namespace, name)
         end = End(
             named.family,
             named.entities,
-            dataset["facets"],
+            _of_whole(dataset["facets"]) if named.is_part else dataset["facets"],
             dataset["roleFacets"],
             partitions=(named.partition,) if named.partition else (),
-            location=location(namespace, name) if meant != (namespace, name) else "",
+            location=named.location,
         )
         if (twin := ends.get(end.ref)) is not None:
             end = _united(twin, end)
@@ -92,6 +93,14 @@ def read_ends(state: Json, direction: str, names: Names, warnings: list[str]) ->
             end = replace(end, thing=ml.from_dataset(namespace, name, {ml.FACET: dict(facet(end.facets, ml.FACET))}))
         ends[end.ref] = end
     return [ends[ref] for ref in sorted(ends, key=lambda ref: (ref.type_name, ref.qualified_name))]
+
+
+def _of_whole(facets: dict[str, Any]) -> dict[str, Any]:
+    """What the facets of a part say of the whole: a partition that is dropped leaves the table where it was."""
+    state = plain(facet(facets, _LIFECYCLE).get(_LIFECYCLE), 100)
+    if (state or "").upper() not in ("DROP", "RENAME"):
+        return facets
+    return {name: register for name, register in facets.items() if name != _LIFECYCLE}
 
 
 def _united(one: End, other: End) -> End:
@@ -126,34 +135,38 @@ def without_dropped(outputs: Sequence[End], names: Names, time: int) -> tuple[li
 
 
 def _previous(end: End, names: Names) -> Ref | None:
-    identifier = facet(end.facets, "lifecycleStateChange").get("previousIdentifier")
+    identifier = facet(end.facets, _LIFECYCLE).get("previousIdentifier")
     if not isinstance(identifier, dict):
         return None
     try:
         named = names.of(str(identifier.get("namespace") or ""), str(identifier.get("name") or ""))
     except InvalidNameError:
         return None
-    found = named.entities[-1].ref if named.entities else None
+    found = named.entities[-1].ref if named.entities and not named.is_part else None
     return found if found is not None and found.type_name == end.ref.type_name else None
 
 
-def data_entities(end: End, told: int | None, options: TranslateOptions, warnings: list[str]) -> Iterator[Entity]:
+def data_entities(
+    end: End, told: int | None, options: TranslateOptions, warnings: list[str], facts: Json = MappingProxyType({})
+) -> Iterator[Entity]:
     """Parents and the dataset itself, with what its facets say; ``told`` is when it was read or written.
 
-    Documentation and owner are written on creation only.
+    Documentation and owner are written on creation only. ``facts`` are what no run will say.
     """
     *parents, entity = end.entities
     yield from parents
     attributes, create_only = dict(entity.attributes), dict(entity.create_only)
     if end.family.kind_attribute and (kind := plain(facet(end.facets, "datasetType").get("datasetType"), 100)):
-        attributes[end.family.kind_attribute] = kind
+        (create_only if end.family.is_hooked else attributes)[end.family.kind_attribute] = kind
     if "datasetKey" in attributes:
         attributes |= _own_attributes(end)
     if description := long(facet(end.facets, "documentation").get("description")):
         create_only["description"] = description
     if owner := first_owner(facet(end.facets, "ownership")):
         create_only["owner"] = owner
-    marks = dataset_marks(end.facets, options.rules, warnings)
+    marks = dataset_marks({**end.facets, **end.role}, options.rules, warnings)
+    if custom := _custom(end, is_own="datasetKey" in attributes, told=facts):
+        marks = marks.united(Marks(custom=custom))
     yield replace(entity, attributes=attributes, create_only=create_only, as_of=told, marks=marks)
     if end.location and entity.type_name == "hive_table":
         yield _storage(entity, end.location)
@@ -170,6 +183,16 @@ def _own_attributes(end: End) -> dict[str, Any]:
         "owners": all_owners(facet(end.facets, "ownership")) or None,
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _custom(end: End, *, is_own: bool, told: Json) -> tuple[tuple[str, str], ...]:
+    """What neither the type nor a run has a place for."""
+    found = {**told, "subType": plain(facet(end.facets, "datasetType").get("subType"), 100)}
+    owners = all_owners(facet(end.facets, "ownership"))
+    if not is_own and len(owners) > 1:
+        found["owners"] = ", ".join(owners)
+    texts = {key: value if isinstance(value, str) else json_text(value) for key, value in found.items() if value}
+    return tuple((key, shorten(text, MAX_CUSTOM)) for key, text in sorted(texts.items()))
 
 
 def _storage(table: Entity, place: str) -> Entity:

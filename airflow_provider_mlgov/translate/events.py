@@ -36,6 +36,8 @@ Json = dict[str, Any]
 
 AIRFLOW_FACET = "mlgov_airflow"
 """Our run facet: what Airflow knows of the task run or DAG run."""
+_AIRFLOW_FACETS = (AIRFLOW_FACET, "airflow", "airflowDagRun")
+"""Run facets that tell Airflow's own run id: ours, and the OpenLineage provider's."""
 KEYWISE = (AIRFLOW_FACET, ML_FACET)
 """Facets whose keys are facts of their own."""
 TERMINAL = frozenset({"COMPLETE", "FAIL", "ABORT"})
@@ -47,8 +49,8 @@ def run_key(event: Mapping[str, Any]) -> str:
     OpenLineage's run id of a task comes from its logical date (or ``run_after``): two DAG runs of one date share it.
     """
     own = _own_key(event)
-    if event.get("foreign") is True:  # a run id is no secret: who knows that of a task run does not speak for it
-        return f"{own}~foreign"
+    if event.get("foreign") is True:  # a run id is no secret: who knows it does not speak for the jobs of others
+        return f"{own}~{token(event.get('job', {}).get('namespace', ''))[:8]}"
     run = _airflow_run(event.get("run", {}).get("facets", {}))
     return f"{own}/{token(run)[:8]}" if run else own
 
@@ -56,11 +58,16 @@ def run_key(event: Mapping[str, Any]) -> str:
 def live(state: Json | None, events: Sequence[Json]) -> tuple[Json | None, bool]:
     """A run's state after further events, and whether they began the run anew; the order of ``events`` does not matter.
 
-    A run that was deleted and done again has the same name, and what its earlier life did is over: it begins anew when
+    A run of Airflow's that was deleted and done again has the same name, and what its earlier life did is over: it begins anew when
     it starts after an end (a task that deferred starts again before its end, a retry is another run). Events from
     before that moment are left out, however late they come. Where the two lives were united before the end between
-    them was known, they stay united: nothing that was told is lost.
+    them was known, they stay united: nothing that was told is lost. Elsewhere a run id is used once: a late START only adds.
     """
+    if not (any(map(_is_airflow, events)) or (state is not None and _was_airflow(state))):
+        united = state
+        for event in events:
+            united = unite(united, event)
+        return united, False
     begins = [began for event in events if (began := _began(event)) is not None]
     ends = [_time(event) for event in events if event.get("eventType") in TERMINAL]
     since: int | None = None
@@ -76,6 +83,14 @@ def live(state: Json | None, events: Sequence[Json]) -> tuple[Json | None, bool]
     for event in counts:
         united = unite(united, event)
     return (united if united is None or since is None else {**united, "since": since}), anew
+
+
+def _is_airflow(event: Json) -> bool:
+    return _airflow_run(event.get("run", {}).get("facets", {})) is not None
+
+
+def _was_airflow(state: Json) -> bool:
+    return _airflow_run({name: facet(state["run"], name) for name in _AIRFLOW_FACETS}) is not None
 
 
 def _began(event: Json) -> int | None:
@@ -102,7 +117,7 @@ def _own_key(event: Mapping[str, Any]) -> str:
 def _airflow_run(facets: Mapping[str, Any]) -> str | None:
     """Airflow's run id, as either door says it."""
     found = facets.get(AIRFLOW_FACET, {}).get("runId")
-    for name in ("airflow", "airflowDagRun"):
+    for name in _AIRFLOW_FACETS[1:]:
         dag_run = facets.get(name, {}).get("dagRun")
         found = found or (dag_run.get("run_id") if isinstance(dag_run, dict) else None)
     return found if isinstance(found, str) and found else None

@@ -34,7 +34,7 @@ class FacetEntry:
 
 _FACTS = "`facts` of the run"
 _JOB_FACTS = "`facts` of the job or task"
-_IO = "`io` of the run, at the dataset"
+_IO = "`io` of the run, at the dataset (of a dataset event: a custom attribute)"
 _QUALITY = "`mlgov_quality_result` of the dataset, newest wins"
 
 FACETS: tuple[FacetEntry, ...] = (
@@ -80,7 +80,7 @@ FACETS: tuple[FacetEntry, ...] = (
         "job", "sourceCodeLocation", "`codeRepository` and `codeVersion` of processes and runs; all of it in `facts` of the job",
         "1-1-0", is_fact=True,
     ),
-    FacetEntry("job", "sql", "`queryText` of the process", "1-1-0"),
+    FacetEntry("job", "sql", "`queryText` and `queryDialect` of the run and its processes", "1-1-0"),
     FacetEntry("job", "tags", "classifications, labels or custom attributes of the job or task, by rule", "1-0-0"),
     # of a dataset
     FacetEntry("dataset", "catalog", f"the name, where it says which metastore; `catalogName` of our types; {_IO}", "1-1-0"),
@@ -88,7 +88,7 @@ FACETS: tuple[FacetEntry, ...] = (
     FacetEntry("dataset", "dataQualityAssertions", _QUALITY, "1-1-0"),
     FacetEntry("dataset", "dataQualityMetrics", _QUALITY, "1-0-0"),
     FacetEntry("dataset", "dataSource", "`sourceUri` of our types; the database, where the name has none", "1-0-1"),
-    FacetEntry("dataset", "datasetType", "`tableType`, `type` or `datasetType`, as the type has it", "1-0-1"),
+    FacetEntry("dataset", "datasetType", "`tableType`, `type` or `datasetType`; `subType` as a custom attribute", "1-0-1"),
     FacetEntry("dataset", "documentation", "`description`, when the dataset is first seen", "1-1-0"),
     FacetEntry("dataset", "hierarchy", "the parts of the name, and so the parents", "1-0-0"),
     FacetEntry(
@@ -96,7 +96,7 @@ FACETS: tuple[FacetEntry, ...] = (
         "DROP deletes the entity, RENAME renames it (columns too), if nothing newer is known; the others: `io` of the run", "1-0-1",
     ),
     FacetEntry("dataset", "lineage", "as `columnLineage`, which it supersedes", "1-0-0"),
-    FacetEntry("dataset", "ownership", "`owner`, when the dataset is first seen; all of them in `owners` of our types", "1-0-1"),
+    FacetEntry("dataset", "ownership", "`owner`, when the dataset is first seen; all of them in `owners`", "1-0-1"),
     FacetEntry("dataset", "schema", "columns, nested ones by their path (`address.city`); added, never deleted", "1-2-0"),
     FacetEntry("dataset", "storage", f"`storageLayer` and `fileFormat` of our types; {_IO}", "1-0-1"),
     FacetEntry("dataset", "symlinks", "the name: a table of a catalogue counts before a path", "1-0-1"),

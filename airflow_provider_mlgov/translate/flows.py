@@ -7,8 +7,9 @@ transformations: they feed the dataset, but are no edges of columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from airflow_provider_mlgov.errors import InvalidNameError
@@ -16,12 +17,15 @@ from airflow_provider_mlgov.model.entity import Ref
 from airflow_provider_mlgov.translate.datasets import End
 from airflow_provider_mlgov.translate.events import facet
 from airflow_provider_mlgov.translate.names import Names
+from airflow_provider_mlgov.translate.reading import CUT
 from airflow_provider_mlgov.translate.texts import plain
 
 Json = Mapping[str, Any]
 
 _WORDS = 1_000
 _MASKED = "MASKED"
+_PASSING = 10
+"""Steps that data in memory is followed back."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,19 @@ class Flow:
     columns: dict[str, list[InputField]] = field(default_factory=dict)
     is_certain: bool = False
     """All inputs of the output are known: the facet says which they are."""
+    is_open: bool = False
+    """It is made of data that ended with the run, and nothing says what that was made of."""
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a facet says of one output, whatever its form."""
+
+    whole: list[Json]
+    """Datasets that feed it as a whole."""
+    columns: dict[str, list[Json]]
+    """Fields of datasets that each of its columns is made of, with their ``transformations``."""
+    is_certain: bool
 
 
 def read_flows(
@@ -53,22 +70,70 @@ def read_flows(
 ) -> dict[Ref, Flow]:
     """The flows into ``outputs``, where something says them.
 
-    Datasets that only these facets name are added to ``ends``.
+    Datasets that only these facets name are added to ``ends``. Where the job says what its outputs are made of, one that it does
+    not speak of, and that does not speak for itself, is made of nothing.
     """
     reader = _Reader(names, ends, warnings)
+    of_job = {end.ref: _of_lineage(entry) for entry, end in _entries(job, reader)}
     flows: dict[Ref, Flow] = {}
     for end in outputs:
-        flow = reader.column_lineage(facet(end.facets, "columnLineage"))
-        own = facet(end.facets, "lineage")
-        flow = reader.lineage(own) if own else flow
-        if flow.inputs or flow.columns:
-            flows[end.ref] = flow
-    written = {end.ref for end in outputs}
-    for entry in _objects(facet(job, "lineage").get("entries")):
-        output = reader.end(entry)
-        if entry.get("type") == "DATASET" and output is not None and output.ref in written:
-            flows[output.ref] = reader.lineage(entry, certain=True)
+        said = of_job.get(end.ref) or _said(end.facets)
+        if said is not None:
+            flows[end.ref] = reader.flow(said)
+        elif facet(job, "lineage"):
+            flows[end.ref] = Flow(is_certain=True)
     return flows
+
+
+def with_told(job: Json, outputs: Sequence[End], gone: Iterable[Ref], names: Names, warnings: list[str]) -> list[End]:
+    """``outputs``, and those that only the facet ``lineage`` of the job names; what is ``gone`` after the run is none."""
+    known = {*gone, *(end.ref for end in outputs)}
+    told = {end.ref: end for _, end in _entries(job, _Reader(names, {}, warnings)) if end.ref not in known}
+    return [*outputs, *(told[ref] for ref in sorted(told))]
+
+
+def _entries(job: Json, reader: _Reader) -> Iterator[tuple[Json, End]]:
+    """The entries for datasets of the facet ``lineage`` of a job."""
+    for entry in _objects(facet(job, "lineage").get("entries")):
+        if entry.get("type") == "DATASET" and (end := reader.end(entry)) is not None:
+            yield entry, end
+
+
+def _said(facets: Json) -> _Said | None:
+    """What the facets of a dataset say of what it is made of, or None."""
+    if found := facet(facets, "lineage"):
+        return _of_lineage(found)
+    found = facet(facets, "columnLineage")
+    return _of_columns(found) if found else None
+
+
+def _of_lineage(found: Json) -> _Said:
+    """An entry of the facet ``lineage``, or that facet of a dataset."""
+    fields = found.get("fields")
+    columns = {
+        str(name): list(_objects(item.get("inputs")))
+        for name, item in (fields.items() if isinstance(fields, dict) else ())
+        if isinstance(item, dict)
+    }
+    return _Said(
+        [item for item in _objects(found.get("inputs")) if item.get("type") != "JOB"], columns, is_certain=True
+    )
+
+
+def _of_columns(found: Json) -> _Said | None:
+    """The facet ``columnLineage``. Since version 1-2-0 it names what feeds the whole dataset too: then nothing is missing."""
+    fields, whole = found.get("fields"), found.get("dataset")
+    columns: dict[str, list[Json]] = {}
+    for name, item in fields.items() if isinstance(fields, dict) else ():
+        if isinstance(item, dict):
+            step = {"type": item.get("transformationType"), "description": item.get("transformationDescription")}
+            columns[str(name)] = [
+                source if source.get("transformations") else {**source, "transformations": [step]}
+                for source in _objects(item.get("inputFields"))
+            ]
+    if not columns and not whole and CUT not in found:
+        return None
+    return _Said(list(_objects(whole)), columns, is_certain=bool(whole))
 
 
 class _Reader:
@@ -76,71 +141,87 @@ class _Reader:
         self._names = names
         self._ends = ends
         self._warnings = warnings
-        self._known: dict[tuple[str, str], End | None] = {}
+        self._known: dict[tuple[str, str], tuple[End | None, bool]] = {}
 
-    def column_lineage(self, found: Json) -> Flow:
-        """The facet ``columnLineage``."""
-        flow = Flow()
-        fields = found.get("fields")
-        for name, item in fields.items() if isinstance(fields, dict) else ():
-            if not isinstance(item, dict):
-                continue
-            whole = {"type": item.get("transformationType"), "description": item.get("transformationDescription")}
-            self._column(flow, str(name), item.get("inputFields"), whole)
-        for item in _objects(found.get("dataset")):
-            if (end := self.end(item)) is not None:
-                flow.inputs.add(end.ref)
-        return flow
-
-    def lineage(self, found: Json, *, certain: bool = False) -> Flow:
-        """An entry of the facet ``lineage``, or that facet of a dataset."""
-        flow = Flow(is_certain=certain)
-        for item in _objects(found.get("inputs")):
-            if item.get("type") != "JOB" and (end := self.end(item)) is not None:
-                flow.inputs.add(end.ref)
-        fields = found.get("fields")
-        for name, item in fields.items() if isinstance(fields, dict) else ():
-            if isinstance(item, dict):
-                self._column(flow, str(name), item.get("inputs"), {})
+    def flow(self, said: _Said) -> Flow:
+        """What is said, with the entities that are meant."""
+        flow = Flow(is_certain=said.is_certain)
+        for item in said.whole:
+            flow.inputs.update(end.ref for end, _ in self._sources(item, flow))
+        for name, items in said.columns.items():
+            direct = [
+                made_of
+                for item in items
+                for end, source in self._sources(item, flow)
+                if (made_of := _input_field(end.ref, source)) is not None
+            ]
+            if direct:
+                flow.columns[name] = direct
         return flow
 
     def end(self, item: Json) -> End | None:
         """The dataset that is named, added to the ends if it is not one yet."""
+        return self._find(item)[0]
+
+    def _sources(self, item: Json, flow: Flow, through: tuple[Json, ...] = ()) -> Iterator[tuple[End, Json]]:
+        """The dataset that is named, or what it is made of where it ended with the run; `Flow.is_open` if nobody says that."""
+        end, is_passing = self._find(item)
+        if end is not None:
+            flow.inputs.add(end.ref)
+            yield end, item
+        if not is_passing:
+            return
+        said = _said(self._names.facets(item["namespace"], item["name"]))
+        if said is None or len(through) >= _PASSING or any(_is_same(item, other) for other in through):
+            flow.is_open = True
+            return
+        column = item.get("field")
+        items = said.columns.get(column, []) if isinstance(column, str) else list(chain(*said.columns.values()))
+        for inner in items:
+            yield from self._sources({**inner, "transformations": _steps(inner, item)}, flow, (*through, item))
+        for inner in said.whole:
+            yield from self._sources(inner, flow, (*through, item))
+
+    def _find(self, item: Json) -> tuple[End | None, bool]:
+        """The dataset that is named, if it is one in Atlas; and whether it only passed data on and ended with the run."""
         namespace, name = item.get("namespace"), item.get("name")
         if not isinstance(namespace, str) or not isinstance(name, str):
-            return None
+            return None, False
         if (namespace, name) not in self._known:
-            self._known[namespace, name] = self._end(namespace, name)
+            self._known[namespace, name] = self._named(namespace, name)
         return self._known[namespace, name]
 
-    def _end(self, namespace: str, name: str) -> End | None:
+    def _named(self, namespace: str, name: str) -> tuple[End | None, bool]:
         try:
             named = self._names.of(namespace, name)
         except InvalidNameError as error:
             self._warnings.append(f"a dataset that lineage names is left out: {error}")
-            return None
+            return None, False
         if not named.entities:
-            return None
-        return self._ends.setdefault(named.entities[-1].ref, End(named.family, named.entities, {}, {}))
-
-    def _column(self, flow: Flow, name: str, items: object, whole: Json) -> None:
-        direct: list[InputField] = []
-        for item in _objects(items):
-            end = self.end(item)
-            if end is None:
-                continue
-            flow.inputs.add(end.ref)
-            column, steps = item.get("field"), list(_objects(item.get("transformations")))
-            if not isinstance(column, str) or not column:
-                continue
-            if steps and all(step.get("type") == "INDIRECT" for step in steps):
-                continue
-            direct.append(_input_field(end.ref, column, steps or [whole]))
-        if direct:
-            flow.columns[name] = direct
+            return None, not named.is_ignored
+        return self._ends.setdefault(named.entities[-1].ref, End(named.family, named.entities, {}, {})), False
 
 
-def _input_field(dataset: Ref, column: str, steps: list[Json]) -> InputField:
+def _is_same(item: Json, other: Json) -> bool:
+    return all(item.get(key) == other.get(key) for key in ("namespace", "name", "field"))
+
+
+def _steps(first: Json, second: Json) -> list[Json]:
+    """Two transformations after each other; after or before a filter, all is a filter."""
+    steps = [list(_objects(item.get("transformations"))) for item in (first, second)]
+    return next((part for part in steps if _is_indirect(part)), [*steps[0], *steps[1]])
+
+
+def _is_indirect(steps: list[Json]) -> bool:
+    """Whether it is only a filter, a join or the like."""
+    return bool(steps) and all(step.get("type") == "INDIRECT" for step in steps)
+
+
+def _input_field(dataset: Ref, item: Json) -> InputField | None:
+    """The column of ``dataset`` that ``item`` names; None where it names none, or only a filter, a join or the like."""
+    column, steps = item.get("field"), list(_objects(item.get("transformations")))
+    if not isinstance(column, str) or not column or _is_indirect(steps):
+        return None
     direct = [step for step in steps if step.get("type") != "INDIRECT"]
     kinds = tuple(dict.fromkeys(kind for step in direct if (kind := _kind(step))))
     words = tuple(dict.fromkeys(text for step in direct if (text := plain(step.get("description"), _WORDS))))

@@ -85,7 +85,7 @@ def _dataset(end: End, read: End | None, written: End | None) -> Json:
     for told, statistics in ((read, "inputStatistics"), (written, "outputStatistics")):
         if told is None:
             continue
-        facts |= _facts(told)
+        facts |= facts_of_use(told)
         counts = facet(told.role, statistics)
         facts |= {name: counts[name] for name in _COUNTS if is_count(counts.get(name))}
         if told.split:
@@ -93,8 +93,8 @@ def _dataset(end: End, read: End | None, written: End | None) -> Json:
     return facts
 
 
-def _facts(end: End) -> Json:
-    """What the facets of one use say that belongs to the run."""
+def facts_of_use(end: End) -> Json:
+    """What the facets of one use say that belongs to the run; to the dataset itself where there is no run."""
     facts: Json = {}
     if version := plain(facet(end.facets, "version").get("datasetVersion"), 500):
         facts["version"] = version

@@ -42,7 +42,7 @@ def process_entity(run: Run, role: str, inputs: tuple[Ref, ...], outputs: tuple[
     digest = ends_digest(inputs, outputs)
     relations = {name: refs for name, refs in (("inputs", inputs), ("outputs", outputs)) if refs}
     name = run.name
-    latest = known(lastRun=str(name), lastState=run.state, queryText=run.query, **run.code)
+    latest = known(lastRun=str(name), lastState=run.state, **run.query, **run.code)
     if isinstance(name, identity.TaskRun):
         process = identity.TaskProcess(name.namespace, name.dag, name.task, digest)
         type_name = "mlgov_score_process" if role == "scoring" else process.type_name
@@ -234,6 +234,7 @@ def _of_run(run: Run) -> dict[str, Any]:
             errorMessage=run.error,
             facts=facts_of("run", run.facets),
             **run.nominal,
+            **run.query,
             **run.code,
             **run.engine,
             **run.findings,

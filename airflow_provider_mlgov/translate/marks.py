@@ -18,7 +18,8 @@ from airflow_provider_mlgov.translate.texts import json_text, plain, shorten
 Json = Mapping[str, Any]
 
 _WORD = re.compile(r"[A-Za-z0-9_\u4e00-\u9fff-]{1,50}")
-_LONGEST = 500
+MAX_CUSTOM = 500
+"""Characters that Atlas takes as a custom attribute."""
 _OF_CLIENT = "OPENLINEAGE_CLIENT"
 """Who tags each run with the version of its client library: the run says its producer otherwise."""
 _TRUE = frozenset({"", "true", "yes", "1"})
@@ -54,7 +55,7 @@ def marks_of(tags: Iterator[Tag], facets: Json, rules: Rules, warnings: list[str
         kept = rule.value(facet(facets, rule.facet)) if rule.facet in facets else None
         if kept not in (None, "", [], {}):
             text = kept if isinstance(kept, str) else json_text(kept)
-            custom[rule.attribute] = shorten(text, _LONGEST)
+            custom[rule.attribute] = shorten(text, MAX_CUSTOM)
     return marks.united(Marks(custom=tuple(sorted(custom.items())))) if custom else marks
 
 
@@ -101,4 +102,4 @@ def _custom(key: str, tag: Tag, warnings: list[str]) -> Marks:
             f"tag {tag.key!r} is left out: wanted a key of letters, digits, _ and -; a rule can give it one"
         )
         return NO_MARKS
-    return Marks(custom=((key, shorten(tag.value or "true", _LONGEST)),))
+    return Marks(custom=((key, shorten(tag.value or "true", MAX_CUSTOM)),))

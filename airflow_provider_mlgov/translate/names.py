@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.translate.events import each, facet, join_registers
 from airflow_provider_mlgov.translate.naming import Hints, Named, is_catalog, name_entities
 from airflow_provider_mlgov.translate.options import TranslateOptions
@@ -20,6 +22,7 @@ Name = tuple[str, str]
 """Namespace and name as OpenLineage has them."""
 
 _METASTORES = ("hive", "thrift")
+_ORACLE_SERVICE = re.compile(r"oracle:\w+:[^@]*@(?://)?[^/:()]+:\d+[/:]([\w$#.-]+)", re.IGNORECASE)
 _JDBC_DATABASE = re.compile(r"[;?&](?:database|databaseName|dbname)=([^;&]+)", re.IGNORECASE)
 
 
@@ -38,29 +41,45 @@ class Names:
 
     def of(self, namespace: str, name: str) -> Named:
         """What is called so in Atlas; `InvalidNameError` if it has no name."""
-        facets = self._facets.get((namespace, name), {})
-        return name_entities(*self.meant(namespace, name), self._options, hints(facets))
+        told = hints(self.facets(namespace, name))
+        meant = self.meant(namespace, name)
+        named = name_entities(*meant, self._options, told)
+        if meant == (namespace, name):
+            return named
+        place = self._place(namespace, name)
+        if place is None or not place.entities or not place.family.has_paths:
+            return named
+        return replace(
+            named,
+            partition=named.partition or place.partition,
+            is_part=named.is_part or place.is_part,
+            location=place.entities[-1].qualified_name.rpartition("@")[0].rstrip("/"),
+        )
+
+    def facets(self, namespace: str, name: str) -> dict[str, Any]:
+        """What is known of the dataset that an event calls so."""
+        return self._facets.get((namespace, name), {})
+
+    def _place(self, namespace: str, name: str) -> Named | None:
+        """Where data is that another name counts for."""
+        try:
+            return name_entities(namespace, name, self._options)
+        except InvalidNameError:
+            return None
 
     def meant(self, namespace: str, name: str) -> Name:
         """The name that counts: the table in a catalogue, if a symlink of any event of the run tells it."""
         aliases = self._aliases.get(namespace, {}).get(name)
-        if not aliases or is_catalog(namespace, self._options):
+        if not aliases or is_catalog(namespace, name, self._options):
             return namespace, name
         tables = sorted(
             (other, table) for other in aliases for table, kind in aliases[other].items() if table and kind == "TABLE"
         )
         for other, table in tables:
-            if other and is_catalog(other, self._options):
+            if other and is_catalog(other, table, self._options):
                 return other, table
-        metastore = _metastore(facet(self._facets.get((namespace, name), {}), "catalog"))
+        metastore = _metastore(facet(self.facets(namespace, name), "catalog"))
         return (metastore, tables[0][1]) if tables and metastore else (namespace, name)
-
-
-def location(namespace: str, name: str) -> str:
-    """The URI of data that is named by its place."""
-    if name.startswith(("/", "\\")) or "://" in namespace:
-        return f"{namespace.rstrip('/') if '://' in namespace else namespace + ':'}/{name.lstrip('/')}"
-    return f"{namespace}:{name}"
 
 
 def hints(facets: Json) -> Hints:
@@ -75,14 +94,14 @@ def hints(facets: Json) -> Hints:
 
 def _database(uri: str) -> str:
     """The database that a connection URI names, or an empty text."""
-    if found := _JDBC_DATABASE.search(uri):
+    if found := _JDBC_DATABASE.search(uri) or _ORACLE_SERVICE.search(uri):
         return found[1]
     try:
         path = urlsplit(uri.removeprefix("jdbc:")).path
     except ValueError:
         return ""
     database = path.strip("/")
-    return database if database and "/" not in database else ""
+    return database if path.startswith("/") and "/" not in database else ""
 
 
 def _metastore(catalog: Json) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from typing import Any
 
 from airflow_provider_mlgov.errors import InvalidEventError
@@ -13,6 +14,10 @@ Json = dict[str, Any]
 EVENT_TYPES = ("START", "RUNNING", "COMPLETE", "ABORT", "FAIL", "OTHER")
 EMPTY: tuple[object, ...] = (None, "", [], {})
 """Values that say nothing."""
+CUT = "mlgovCut"
+"""The only key of a facet that was left out because its event was too large."""
+MOST_DATASETS = 20_000
+"""Datasets that one event may name."""
 _MOST_ODD = 10
 _FORM = "wanted an OpenLineage run event (run and job), job event (job) or dataset event (dataset)"
 
@@ -34,8 +39,14 @@ def read_event(document: object) -> Json:
     event: Json = {"eventTime": time}
     if document.get("foreign") is True:
         event["foreign"] = True
-    if odd := [*_texts(document.get("leftOut")), *_odd(document)]:
-        event["leftOut"] = odd[:_MOST_ODD]
+    for direction in ("inputs", "outputs"):
+        found = document.get(direction)
+        if isinstance(found, list) and len(found) > MOST_DATASETS:
+            raise InvalidEventError(
+                f"{direction} has {len(found)} datasets; wanted at most {MOST_DATASETS}: let the producer name their folder"
+            )
+    if odd := list(islice(chain(_texts(document.get("leftOut")), _odd(document)), _MOST_ODD)):
+        event["leftOut"] = odd
     if document.get("dataset") is not None and document.get("job") is None and document.get("run") is None:
         found = _required(document, "dataset", "namespace", "name")
         event["dataset"] = {**found, "facets": _facets(document["dataset"].get("facets"))}
@@ -80,10 +91,12 @@ def _odd_facets(holder: Mapping[str, Any], place: str, group: str) -> Iterator[s
     for name, facet in found.items() if isinstance(found, dict) else ():
         if facet is not None and not isinstance(facet, dict):
             yield f"{place}.{group}.{name[:100]} is {_found(facet)}; wanted a JSON object"
+        elif facet is not None and CUT in facet:
+            yield f"{place}.{group}.{name[:100]}: {str(facet[CUT])[:200]}"
 
 
-def _texts(value: object) -> list[str]:
-    return [item[:500] for item in value if isinstance(item, str)] if isinstance(value, list) else []
+def _texts(value: object) -> Iterator[str]:
+    return (item[:500] for item in (value if isinstance(value, list) else ()) if isinstance(item, str))
 
 
 def _found(value: object) -> str:

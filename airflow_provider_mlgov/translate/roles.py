@@ -113,7 +113,9 @@ def _split(
     their own.
     """
     known = {
-        output: flow for output in outputs if (flow := flows.get(output)) and (flow.is_certain or len(outputs) > 1)
+        output: flow
+        for output in outputs
+        if (flow := flows.get(output)) and not flow.is_open and (flow.is_certain or len(outputs) > 1)
     }
     groups: dict[tuple[Ref, ...], list[Ref]] = {}
     if len(known) < len(outputs) or not outputs:

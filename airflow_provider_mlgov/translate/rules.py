@@ -130,19 +130,21 @@ class Rules:
     def __post_init__(self) -> None:
         object.__setattr__(self, "facet_names", frozenset(rule.facet for rule in self.facets))
 
-    def meant(self, namespace: str, name: str) -> tuple[str, list[NamespaceRule]]:
-        """The namespace that is meant by ``namespace``, and the rules that said so. A circle of aliases ends where it began."""
+    def meant(self, namespace: str, name: str) -> tuple[tuple[str, ...], list[NamespaceRule]]:
+        """``namespace`` and those that are meant by it, the last one in the end; and the rules that said so, one per step.
+
+        A circle of aliases ends before it closes.
+        """
         said: list[NamespaceRule] = []
-        seen = {namespace}
+        names = [namespace]
         while len(said) < _ALIAS_HOPS:
-            rule = next((rule for rule in self.namespaces if rule.alias and rule.matches(namespace, name)), None)
-            other = rule.aliased(namespace) if rule is not None else None
-            if rule is None or not other or other in seen:
+            rule = next((rule for rule in self.namespaces if rule.alias and rule.matches(names[-1], name)), None)
+            other = rule.aliased(names[-1]) if rule is not None else None
+            if rule is None or not other or other in names:
                 break
-            seen.add(other)
+            names.append(other)
             said.append(rule)
-            namespace = other
-        return namespace, said
+        return tuple(names), said
 
     def decisions(self, names: tuple[str, ...], name: str) -> dict[str, Decided]:
         """What is decided about a dataset, by option; ``names`` are its namespace and those that are meant by it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from airflow_provider_mlgov.translate.times import milliseconds
 
 Json = Mapping[str, Any]
 
-_FAILED = "FAIL - -"
 _TYPED = {"COMPLETE": "success", "FAIL": "failed", "ABORT": "aborted"}
+_NO_SUCCESS = ("FAIL", "ABORT")
+"""Types that count wherever they stand beside a COMPLETE, the first before the second."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,10 @@ class Run:
         )
 
     @property
-    def query(self) -> str | None:
+    def query(self) -> dict[str, Any]:
         """Its SQL text."""
-        return long(facet(self.job, "sql").get("query"))
+        sql = facet(self.job, "sql")
+        return known(queryText=long(sql.get("query")), queryDialect=plain(sql.get("dialect"), 100))
 
     @property
     def error(self) -> str | None:
@@ -77,14 +80,17 @@ class Run:
     def worker(self) -> identity.Job | None:
         """The job that its processes are of: its own, or the one that it is a step of (``app.insert`` of ``app``).
 
-        Spark tells one write in several nested executions, each a job of its own: so it is one process all the same.
+        Spark tells one write in several nested executions, each a job of its own: so it is one process all the same. Nothing
+        else does: a query below a task of Airflow (``dag.task.query.1``) is work of its own.
         """
         if not isinstance(self.name, (identity.JobRun, identity.Job)):
             return None
+        is_spark = facet(self.job, "jobType").get("integration") == "SPARK"
         parent = mapping(facet(self.facets, "parent").get("job"))
         above = parent.get("name")
         is_step = (
-            parent.get("namespace") == self.name.job_namespace
+            is_spark
+            and parent.get("namespace") == self.name.job_namespace
             and isinstance(above, str)
             and self.name.job.startswith(f"{above}.")
         )
@@ -228,19 +234,20 @@ def _name_of(value: Any) -> Any:
 def _ending(state: Json) -> dict[str, Any]:
     """How and when the run ended.
 
-    A stated word beats a type, and a type beats that nobody knows; then the latest counts.
+    A stated word beats a type, and a type beats that nobody knows; then the latest counts. What a stream did before its end it
+    did, however it ends; if all that is known of it is a failure, it did nothing.
     """
     ends, outcomes = state["ends"], state["outcomes"]
     if state["kind"] != "run":
         return {"told": state["first"] // 1000, "succeeded": True}
-    flows = is_streaming(state)
+    flows = is_streaming(state) and state["first"] < min((end[0] for end in ends.values()), default=math.inf)
     for how in ("stated", "typed", "unknown"):
         if how in ends:
             time, _, end = ends[how]
             word = end["state"] or _TYPED[end["eventType"]]
             told = time // 1000
-            if how == "typed" and _FAILED in outcomes:
-                word = _TYPED["FAIL"]
+            if how == "typed":
+                word = next((_TYPED[kind] for kind in _NO_SUCCESS if f"{kind} - -" in outcomes), word)
             return {
                 "state": plain(word, 100),
                 "source": plain(end["source"], 100),
@@ -255,7 +262,7 @@ def _succeeded(outcomes: Json) -> bool:
     """Whether a success was reported.
 
     OpenLineage's word alone counts if Airflow does not say otherwise (3.x sends COMPLETE for a skip). Spark completes a query
-    whose write has failed: a failure counts, wherever a COMPLETE is.
+    whose write has failed: a failure or an abort counts, wherever a COMPLETE is.
     """
     if "COMPLETE success reported" in outcomes:
         return True
@@ -263,7 +270,8 @@ def _succeeded(outcomes: Json) -> bool:
     contradicted = any(
         word not in ("-", "success", "unknown") and source != "manual" for _, word, source in map(_triple, stated)
     )
-    return "COMPLETE - -" in outcomes and _FAILED not in outcomes and not contradicted
+    ended_otherwise = any(f"{kind} - -" in outcomes for kind in _NO_SUCCESS)
+    return "COMPLETE - -" in outcomes and not ended_otherwise and not contradicted
 
 
 def _triple(words: list[str]) -> tuple[str, str, str]:

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from airflow_provider_mlgov.model.entity import Entity, Marks, Ref
+from airflow_provider_mlgov.translate.naming.hive import UNKNOWN
 from airflow_provider_mlgov.translate.texts import json_text
 
 Json = dict[str, Any]
@@ -34,6 +35,8 @@ _REQUIRED = {
     DEPLOYMENT: ("createTime", "deployedTime", "status", "cpuMillicores"),
 }
 """Attributes that Atlas wants in every write, even where the stored value stays."""
+_UNTOLD = ("hive_column", "type", UNKNOWN)
+"""What is known better as soon as anything is."""
 _RUNS = frozenset({"mlgov_task_run", "mlgov_dag_run", "mlgov_job_run"})
 
 
@@ -181,7 +184,9 @@ def _final(entity: Entity, known: Mapping[str, Any] | None) -> Entity:
     for name in _REQUIRED.get(entity.type_name, ()):
         if name not in attributes:
             value = known.get(name)
-            attributes[name] = value if value is not None else entity.create_only.get(name, entity.latest.get(name))
+            if value is None or (entity.type_name, name, value) == _UNTOLD:
+                value = entity.create_only.get(name, entity.latest.get(name))
+            attributes[name] = value
     return Entity(entity.type_name, entity.qualified_name, attributes, relations=entity.relations)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
+from urllib.parse import quote, unquote
 
 from airflow_provider_mlgov.model.identity import token
 
@@ -12,10 +14,15 @@ MAX_ERROR = 4_000
 """Characters kept of an error message."""
 MAX_TEXT = 100_000
 """Characters kept of a text that is not indexed (a query, a description)."""
-MAX_NAME = 2_000
-"""Characters of a name: Atlas takes query parameters of 4,096."""
+MAX_NAME = 1_200
+"""Characters of one part of a name, as a URL has it: Atlas takes query parameters of 4,096, and a name has up to three parts."""
 MAX_INDEXED = 8_000
 """Characters kept of an indexed text: at four bytes each below 32,766, where Atlas stalls."""
+
+
+_SURELY_SHORT = MAX_NAME // 12
+"""No character takes more than twelve in a URL."""
+_HALF_CHARACTER = re.compile("%.?$")
 
 
 def plain(value: object, limit: int = MAX_INDEXED) -> str | None:
@@ -38,7 +45,13 @@ def long(value: object, limit: int = MAX_TEXT) -> str | None:
 
 def nameable(name: str) -> str:
     """``name``, cut where no request could carry it (a whole query as a name): then it ends in its digest."""
-    return name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}~{token(name)}"
+    if len(name) <= _SURELY_SHORT:
+        return name
+    quoted = quote(name, safe="", errors="replace")
+    if len(quoted) <= MAX_NAME:
+        return name
+    whole = _HALF_CHARACTER.sub("", quoted[: MAX_NAME - 33])
+    return f"{unquote(whole, errors='ignore')}~{token(name)}"
 
 
 def shorten(text: str, limit: int) -> str:

@@ -10,8 +10,8 @@ from airflow_provider_mlgov.model import identity, ml
 from airflow_provider_mlgov.model.entity import Entity, Ref, Translation
 from airflow_provider_mlgov.translate.columns import ColumnLineage, column_entities
 from airflow_provider_mlgov.translate.datasets import End, data_entities, read_ends, without_dropped
-from airflow_provider_mlgov.translate.flows import Flow, read_flows
-from airflow_provider_mlgov.translate.io import done
+from airflow_provider_mlgov.translate.flows import Flow, read_flows, with_told
+from airflow_provider_mlgov.translate.io import done, facts_of_use
 from airflow_provider_mlgov.translate.jobs import process_entity, run_entities
 from airflow_provider_mlgov.translate.ml import making_entity, thing_entities
 from airflow_provider_mlgov.translate.names import Names
@@ -42,13 +42,19 @@ def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translatio
         entities = [*quality, *run_entities(run, done(inputs, outputs, None))]
         return Translation(merge(entities), tuple(dict.fromkeys(warnings)), failed=True)
     outputs, changes = without_dropped(outputs, names, run.told)
+    outputs = with_told(run.job, outputs, (change.ref for change in changes), names, warnings)
     known = {end.ref: end for end in (*inputs, *outputs)}
     ends = dict(known)
     flows = read_flows(run.job, outputs, names, ends, warnings) if run.name is not None else {}
     work = _work(inputs, outputs, flows, run, options)
     entities = [*_data(inputs, outputs, run, options, warnings)]
     entities += [entity for ref, end in ends.items() if ref not in known for entity in end.entities]
-    columns = [entity for end in (*inputs, *outputs) for entity in column_entities(end, options, warnings)]
+    columns = [
+        entity
+        for ends_of, is_written in ((inputs, False), (outputs, True))
+        for end in ends_of
+        for entity in column_entities(end, options, warnings, is_written=is_written)
+    ]
     entities += columns
     entities += [entity for _, entity in work]
     if work and any(flow.columns for flow in flows.values()):
@@ -82,7 +88,8 @@ def _data(
             yield from thing_entities(end, run, written=False, made=False)
     for end in outputs:
         if end.thing is None:
-            yield from data_entities(end, run.told, options, warnings)
+            facts = facts_of_use(end) if run.name is None else {}
+            yield from data_entities(end, run.told, options, warnings, facts)
         else:
             yield from thing_entities(end, run, written=True, made=end.ref not in facts_only)
 

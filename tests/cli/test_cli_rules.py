@@ -45,6 +45,7 @@ def test_explain(home: Path, rules: Path) -> None:
     assert result.stdout.splitlines() == [
         f"postgres://db-2:5432 means postgres://db:5432: rule in line 2 of {rules}",
         "family postgres: built in, by the scheme of postgres://db:5432",
+        "lower case: built in, as the platform folds names",
         f"@erp: rule in line 6 of {rules}",
         f"rdbms_names plain: rule in line 6 of {rules}",
         "rdbms_instance  db:5432@erp",

@@ -54,6 +54,13 @@ def test_only_some_environment_variables_are_kept():
     assert [item["name"] for item in kept] == ["SPARK_HOME", "REGION"]
 
 
+def test_only_some_properties_of_the_environment_are_kept():
+    told = {"_producer": "p", "environment-properties": {"REGION": "eu", "HOME": "/home/ann"}, "more": {"HOME": "x"}}
+    options = CleanOptions(environment=True, environment_names=("REGION",))
+    kept = clean(event(run={"environment-properties": told}), None, options)["run"]["facets"]["environment-properties"]
+    assert kept == {"_producer": "p", "environment-properties": {"REGION": "eu"}}
+
+
 @pytest.mark.parametrize(
     ("option", "where", "facet"),
     [

@@ -126,6 +126,17 @@ def test_sizes_and_depths(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -
     assert not endpoint.kept()
 
 
+def test_a_small_body_that_is_large_in_memory_is_refused_before_it_is_read(endpoint: Endpoint) -> None:
+    many = json.dumps(event(inputs=[]))[:-1].replace('"inputs": []', '"inputs": [' + "{}," * 1_100_000 + "{}]") + "}"
+    packed = gzip.compress(many.encode())
+    assert len(packed) < 20_000
+    status, answer = endpoint.post(raw=packed, content_encoding="gzip")
+    assert (status, "objects and lists" in answer["error"]) == (413, True)
+    status, answer = endpoint.post(event(inputs=[{}] * 20_001))
+    assert (status, "20001 datasets" in answer["error"]) == (422, True)
+    assert not endpoint.kept()
+
+
 def test_gzip(endpoint: Endpoint) -> None:
     packed = gzip.compress(json.dumps(EVENT).encode())
     assert endpoint.post(raw=packed, content_encoding="gzip")[0] == 201
@@ -194,6 +205,30 @@ def test_only_some_tokens_send_facets_of_ours(endpoint: Endpoint, more: dict[str
     assert status == 403
     assert "--own-facets" in answer["error"]
     assert endpoint.post(event(**more), endpoint.tokens.add("ours", own_facets=True))[0] == 201
+
+
+def test_who_speaks_for_airflow_does_not_speak_of_our_models(endpoint: Endpoint) -> None:
+    facets = {"mlgov_airflow": {"dagId": "d"}, "mlgov_ml": {"a": 1}}
+    status, answer = endpoint.post(
+        event(run={"runId": "r", "facets": facets}), endpoint.tokens.add("airflow", airflow=True)
+    )
+    assert status == 403
+    assert "mlgov_ml" in answer["error"]
+
+
+def test_a_column_may_be_called_as_our_facets_are(endpoint: Endpoint) -> None:
+    made_of = {"inputFields": [{"namespace": "file", "name": "/a", "field": "mlgov_score"}]}
+    facets = {"columnLineage": {"fields": {"mlgov_score": made_of}}}
+    assert endpoint.post(event(outputs=[{"namespace": "file", "name": "/b", "facets": facets}]))[0] == 201
+
+
+def test_who_knows_a_run_id_does_not_speak_for_the_jobs_of_others(endpoint: Endpoint) -> None:
+    assert endpoint.post(EVENT)[0] == 201
+    assert (
+        endpoint.post(event(eventType="FAIL", job={"namespace": "mine", "name": "x"}), endpoint.tokens.add("b"))[0]
+        == 201
+    )
+    assert len({run_key(read_event(found)) for found in endpoint.kept()}) == 2
 
 
 def test_who_knows_the_run_id_of_a_task_does_not_speak_for_it(endpoint: Endpoint) -> None:

@@ -112,6 +112,11 @@ EXAMPLES = [
         "shop.dbo.orders",
         ["rdbms_instance db:1433@plat", "rdbms_db db:1433/shop@plat", "rdbms_table db:1433/shop.dbo.orders@plat"],
     ),
+    (
+        "sqlserver://db:1433/INST",
+        "shop.dbo.orders",
+        ["rdbms_instance db:1433@plat", "rdbms_db db:1433/shop@plat", "rdbms_table db:1433/shop.dbo.orders@plat"],
+    ),
     ("sqlserver://db:1433", "dbo.orders", ["mlgov_dataset sqlserver:%2F%2Fdb:1433/dbo.orders@cat"]),
     (
         "fabric-warehouse://x.datawarehouse.fabric.microsoft.com",
@@ -431,5 +436,8 @@ EXAMPLES = [
         ["rdbms_instance db:5432@plat", "rdbms_db db:5432/shop@plat", "rdbms_table db:5432/shop.public.orders@plat"],
     ),
     # fallback
-    ("jdbc", QUERY.strip(), [f"mlgov_dataset jdbc/{QUERY.strip()[:2000]}~{identity.token(QUERY.strip())}@cat"]),
+    ("file", "/models/lr=0.01.pkl", ["fs_path file:///models/lr=0.01.pkl@air"]),
+    ("file", "/t/dt=1/lr=0.01.pkl", ["fs_path file:///t@air"]),
+    ("s3://b", "a/" * 101, [f"mlgov_dataset s3:%2F%2Fb/{'a%2F' * 101}@cat"]),
+    ("jdbc", QUERY.strip(), [f"mlgov_dataset jdbc/{QUERY.strip()[:503]}~{identity.token(QUERY.strip())}@cat"]),
 ]

@@ -54,6 +54,18 @@ def test_a_run_that_was_done_again_begins_anew(order, remembered):
     assert inputs_of(state) == SECOND_LIFE
 
 
+@given(st.permutations(range(3)), st.integers(0, 2))
+def test_elsewhere_a_late_start_only_adds(order, cut):
+    """A run id is used once outside Airflow, and clocks differ."""
+    events = [airflow_event("COMPLETE", 1, None), airflow_event("START", 5, None), airflow_event("RUNNING", 3, None)]
+    told = [events[index] for index in order]
+    before, _ = live(None, told[:cut]) if cut else (None, False)
+    state, anew = live(before, told[cut:])
+    assert not anew
+    assert inputs_of(state) == {"file": {"/1", "/3", "/5"}}
+    assert is_terminal(state)
+
+
 @given(st.permutations(range(4)), st.lists(st.integers(1, 3), max_size=3), st.lists(st.integers(0, 3), max_size=3))
 def test_the_two_lives_of_a_run_stay_apart_however_their_events_come(order, cuts, again):
     """In any order, in any portions, some of them told again later, once the end of the first is known."""

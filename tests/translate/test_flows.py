@@ -124,6 +124,102 @@ def test_the_lineage_facet_of_an_output_supersedes_its_column_lineage():
     assert columns(found) == {"i": ["b.k"]}
 
 
+X, Y = (f"db:5432/shop.public.{name}" for name in "xy")
+
+
+def entry(name, *inputs, **fields):
+    made = {"type": "DATASET", **source(name), "inputs": [{"type": "DATASET", **source(item)} for item in inputs]}
+    return made | ({"fields": {column: {"inputs": items} for column, items in fields.items()}} if fields else {})
+
+
+def of_job(*entries):
+    return {"lineage": {"entries": list(entries)}}
+
+
+def test_an_output_that_only_the_lineage_of_the_job_names_is_made():
+    found = translated(task_event(inputs=[table("a")], job=of_job(entry("x", "a"))))
+    assert edges(found) == [("mlgov_task_process", [A], [X])]
+
+
+def test_an_output_that_was_dropped_is_none_whatever_the_lineage_says():
+    gone = {**table("x"), "facets": {"lifecycleStateChange": {"lifecycleStateChange": "DROP"}}}
+    found = translated(task_event(inputs=[table("a")], outputs=[gone], job=of_job(entry("x", "a"))))
+    assert edges(found) == [("mlgov_task_process", [A], [])]
+
+
+def test_the_lineage_of_the_job_speaks_for_outputs_that_it_does_not_name():
+    out = [table("x"), table("y")]
+    found = translated(task_event(inputs=[table("a"), table("b")], outputs=out, job=of_job(entry("x", "a"))))
+    assert sorted(edges(found)) == [
+        ("mlgov_task_process", [], [Y]),
+        ("mlgov_task_process", [A], [X]),
+        ("mlgov_task_process", [B], []),
+    ]
+
+
+@pytest.mark.parametrize(
+    "facets",
+    [
+        {"lineage": {"inputs": [{"type": "DATASET", **source("a")}]}},
+        {"columnLineage": {"fields": {"i": {"inputFields": [source("a", "i")]}}, "dataset": [source("a")]}},
+    ],
+)
+def test_a_facet_that_names_all_sources_counts_for_an_only_output_too(facets):
+    out = [{**table("x"), "facets": facets}]
+    found = translated(task_event(inputs=[table("a"), table("b")], outputs=out))
+    assert sorted(edges(found)) == [("mlgov_task_process", [A], [X]), ("mlgov_task_process", [B], [])]
+
+
+def test_an_output_of_constants_is_made_of_nothing():
+    out = [target("x", {"i": [source("a", "i")]}), target("y", {"k": []})]
+    found = translated(task_event(inputs=[table("a")], outputs=out))
+    assert sorted(edges(found)) == [("mlgov_task_process", [], [Y]), ("mlgov_task_process", [A], [X])]
+
+
+def in_memory(name, field=None):
+    return {"namespace": "inmemory://", "name": name} | ({"field": field} if field else {})
+
+
+def test_what_passes_through_memory_is_followed():
+    filtered = {**source("b", "j"), "transformations": [step("INDIRECT", "FILTER")]}
+    passing = {
+        **in_memory("tmp"),
+        "facets": {"columnLineage": {"fields": {"i": {"inputFields": [source("a", "i"), filtered]}}}},
+    }
+    masked = {**in_memory("tmp", "i"), "transformations": [step(subtype="TRANSFORMATION", masking=True)]}
+    out = [passing, target("x", {"i": [masked]}), target("y", {"i": [source("c", "i")]})]
+    found = translated(task_event(inputs=[table("a"), table("b"), table("c")], outputs=out))
+    assert sorted(edges(found)) == [("mlgov_task_process", [A, B], [X]), ("mlgov_task_process", [C], [Y])]
+    made = {
+        tuple(names(entity.relations["inputs"])): entity.latest["masking"]
+        for entity in by_type(found, "mlgov_column_lineage")
+    }
+    assert made == {(f"{A}.i",): True, (f"{C}.i",): False}
+
+
+@pytest.mark.parametrize(
+    "passing", [[], [{**in_memory("tmp"), "facets": {"columnLineage": {"dataset": [in_memory("tmp")]}}}]]
+)
+def test_what_comes_from_memory_that_nothing_is_said_of_takes_all(passing):
+    out = [*passing, target("x", {"i": [in_memory("tmp", "i")]}), target("y", {"i": [source("b", "i")]})]
+    found = translated(task_event(inputs=[table("a"), table("b")], outputs=out))
+    assert sorted(edges(found)) == [("mlgov_task_process", [A, B], [X]), ("mlgov_task_process", [B], [Y])]
+
+
+@pytest.mark.parametrize("facet", ["columnLineage", "lineage"])
+def test_lineage_that_was_cut_is_not_guessed(facet):
+    cut = {**table("x"), "facets": {facet: {"mlgovCut": "1000 characters cut: the event was too large"}}}
+    found = translated(
+        task_event(inputs=[table("a"), table("b")], outputs=[cut, target("y", {"i": [source("b", "i")]})])
+    )
+    assert sorted(edges(found)) == [
+        ("mlgov_task_process", [], [X]),
+        ("mlgov_task_process", [A], []),
+        ("mlgov_task_process", [B], [Y]),
+    ]
+    assert found.warnings == (f"left out: outputs[0].facets.{facet}: 1000 characters cut: the event was too large",)
+
+
 def test_what_a_column_is_made_of_is_told():
     steps = [step(subtype="TRANSFORMATION", description="sha2(mail)", masking=True)]
     found = translated(
@@ -224,6 +320,11 @@ def test_a_stream_has_edges_before_it_ends_and_keeps_them_however_it_ends():
         assert edges(translated(*events, event(kind, 3))) == edges(running)
 
 
+@pytest.mark.parametrize("kind", ["ABORT", "FAIL"])
+def test_a_stream_of_which_only_a_failure_is_known_did_nothing(kind):
+    assert not edges(translated(event(kind, 3, [table("a")], [table("x")], STREAM)))
+
+
 def test_a_batch_has_none_before_it_ends():
     assert not edges(translated(event("RUNNING", 2, [table("a")], [table("x")])))
 
@@ -259,6 +360,36 @@ def test_drops_and_renames_are_no_ends():
     )
 
 
+def changed(state, namespace, name, old="", **facets):
+    lifecycle = {"lifecycleStateChange": state}
+    if old:
+        lifecycle["previousIdentifier"] = {"namespace": namespace, "name": old}
+    return {"namespace": namespace, "name": name, "facets": {"lifecycleStateChange": lifecycle, **facets}}
+
+
+HIVE_LINK = {"symlinks": {"identifiers": [{"namespace": "hive://m", "name": "d.sales", "type": "TABLE"}]}}
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        changed("DROP", "s3://lake", "sales/dt=2026-01-31"),
+        changed("DROP", "s3://lake", "sales/dt=2026-01-31", **HIVE_LINK),
+        changed("DROP", "bigquery", "p.d.t$20260101"),
+        changed("DROP", "postgres://db:5432", "d.s.t__dbt_backup"),
+        changed("RENAME", "postgres://db:5432", "d.s.t__dbt_backup", "d.s.t"),
+        changed("RENAME", "postgres://db:5432", "d.s.t", "d.s.t__dbt_tmp"),
+        changed("RENAME", "postgres://db:5432", "d.s.other", "d.s.t__dbt_tmp"),
+        changed("RENAME", "s3://lake", "old/dt=1", "sales/dt=1"),
+        changed("RENAME", "s3://lake", "moved", "sales/dt=1"),
+    ],
+)
+def test_what_is_done_to_a_part_is_not_done_to_the_whole(output):
+    found = translated(task_event(inputs=[table("a")], outputs=[output]))
+    assert found.changes == ()
+    assert edges(found)[0][2], "the table was written to"
+
+
 def test_an_input_is_never_dropped():
     dropped = {**table("x"), "facets": {"lifecycleStateChange": {"lifecycleStateChange": "DROP"}}}
     assert not translated(event("COMPLETE", 1, [dropped], [table("y")])).changes
@@ -269,6 +400,18 @@ def test_a_deleted_facet_says_nothing():
     facets = {"documentation": {"_deleted": True}, "ownership": {"_deleted": True}}
     found = translated({"eventTime": at(1), "dataset": {**table("x"), "facets": facets}})
     assert not by_type(found, "rdbms_table")[0].create_only
+
+
+@pytest.mark.parametrize(
+    ("integration", "job"), [("SPARK", "dag.task"), ("AIRFLOW_SQL", "dag.task.query.1"), (None, "dag.task.query.1")]
+)
+def test_only_the_steps_of_spark_are_work_of_their_parent(integration, job):
+    step = event("COMPLETE", 3, [table("a")], [table("x")], {"jobType": {"integration": integration}})
+    step["job"]["name"] = "dag.task.query.1"
+    step["run"]["facets"] = {"parent": {"job": {"namespace": "n", "name": "dag.task"}, "run": {"runId": run_id("t")}}}
+    found = translated(step)
+    (process,) = by_type(found, "mlgov_job_process")
+    assert process.attributes["jobName"] == job
 
 
 def test_parents_are_linked_by_tokens():

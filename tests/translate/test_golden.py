@@ -177,7 +177,10 @@ FACTS = {
     "job": {
         "namespace": "spark",
         "name": "app.facts",
-        "facets": {"sourceCode": {"language": "python", "sourceCode": "1 + 1"}},
+        "facets": {
+            "sourceCode": {"language": "python", "sourceCode": "1 + 1"},
+            "jobType": {"processingType": "BATCH", "integration": "SPARK", "jobType": "SQL_JOB"},
+        },
     },
     "inputs": [
         {

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_provider_mlgov.translate.names import hints
 from airflow_provider_mlgov.translate.naming import NO_HINTS, Hints, name_entities
 from airflow_provider_mlgov.translate.rules import FacetRule, NamespaceRule, Rules, TagRule
 from translate_events import OPTIONS, by_type, edges, names, one, table, task_event, translated
@@ -33,14 +34,14 @@ def last(namespace, name, *rules, **more):
 @pytest.mark.parametrize(
     ("namespace", "name", "said", "wanted"),
     [
-        (DB, "d.s.T", {"alias": "postgres://other:1"}, "rdbms_table other:1/d.s.T@plat"),
-        (DB, "d.s.T", {"atlas_namespace": "cm"}, "rdbms_table db:5432/d.s.T@cm"),
+        (DB, "d.s.T", {"alias": "postgres://other:1"}, "rdbms_table other:1/d.s.t@plat"),
+        (DB, "d.s.T", {"atlas_namespace": "cm"}, "rdbms_table db:5432/d.s.t@cm"),
         ("arn:aws:glue:eu:1", "table/d/t", {"atlas_namespace": "cm"}, "hive_table d.t@cm"),
         ("file", "/a", {"atlas_namespace": "nfs"}, "fs_path file:///a@nfs"),
-        (DB, "d.s.T", {"rdbms_names": "plain"}, "rdbms_table d.s.T@plat"),
-        (DB, "d.s.T", {"rdbms_names": "scheme"}, "rdbms_table postgres://db:5432/d.s.T@plat"),
+        (DB, "d.s.T", {"rdbms_names": "plain"}, "rdbms_table d.s.t@plat"),
+        (DB, "d.s.T", {"rdbms_names": "scheme"}, "rdbms_table postgres://db:5432/d.s.t@plat"),
         (DB, "d.s.T", {"rdbms_names": "sac"}, "rdbms_table d.t"),
-        (DB, "d.s.T", {"case": "lower"}, "rdbms_table db:5432/d.s.t@plat"),
+        (DB, "d.s.T", {"case": "keep"}, "rdbms_table db:5432/d.s.T@plat"),
         ("snowflake://a", "d.s.t", {"case": "keep"}, "rdbms_table snowflake://a/d.s.t@plat"),
         ("s3://b", "k", {"scheme": "s3"}, "aws_s3_v2_directory s3://b/k/@plat"),
         ("s3://b", "K/x", {"family": "s3_v1"}, "aws_s3_pseudo_dir s3a://b/k/x@plat"),
@@ -83,6 +84,27 @@ def test_aliases_in_a_circle_end():
     assert last("postgres://b", "d.s.t", *rules) == "rdbms_table a:5432/d.s.t@plat"
 
 
+def test_a_rule_for_a_name_between_two_aliases_counts():
+    rules = (
+        rule(match="acme://one", alias="acme://two"),
+        rule(match="acme://two", alias="acme://three", type="acme_table"),
+    )
+    assert last("acme://one", "t", *rules) == "acme_table acme:%2F%2Fthree/t@cat"
+    why = named("acme://one", "t", *rules).why
+    assert [reason for reason in why if " means " in reason] == [
+        "acme://one means acme://two: rule in line 7 of r.toml",
+        "acme://two means acme://three: rule in line 7 of r.toml",
+    ]
+
+
+def test_rules_speak_of_what_symlinks_name():
+    link = {"symlinks": {"identifiers": [{"namespace": "acme://meta", "name": "d.t", "type": "TABLE"}]}}
+    path = {"namespace": "s3://lake", "name": "t", "facets": link}
+    rules = (rule(match="acme://meta", name="d.*", alias="hive://meta:9083"),)
+    found = translated(task_event(inputs=[path], outputs=[table("x")]), options=with_rules(*rules))
+    assert edges(found)[0][1] == ["d.t"]
+
+
 @pytest.mark.parametrize(
     ("namespace", "name"),
     [
@@ -103,20 +125,37 @@ def test_temporary_tables_by_rule():
 
 
 @pytest.mark.parametrize(
-    ("namespace", "name", "hints", "wanted"),
+    ("namespace", "name", "told", "wanted"),
     [
         ("sqlserver://syn:1433", "dbo.t", Hints(("shop", "dbo", "t")), "rdbms_table syn:1433/shop.dbo.t@plat"),
         ("sqlserver://syn:1433", "dbo.t", Hints(database="shop"), "rdbms_table syn:1433/shop.dbo.t@plat"),
         ("sqlserver://syn:1433", "dbo.t", Hints(), "mlgov_dataset sqlserver:%2F%2Fsyn:1433/dbo.t@cat"),
+        ("oracle://h:1521", "HR.EMP", Hints(database="SALES"), "rdbms_table h:1521/SALES.HR.EMP@plat"),
         (DB, "d.s.a.b", Hints(("d", "s.a", "b")), "rdbms_table db:5432/d.s.a.b@plat"),
         (DB, "d.s.t", Hints(("x", "y", "z")), "rdbms_table db:5432/d.s.t@plat"),
         ("snowflake://a", "t", Hints(("db", "s", "t")), "rdbms_table snowflake://a/DB.S.T@plat"),
         ("trino://h", "s.t", Hints(("cat", "s", "t")), "mlgov_trino_table trino://h/cat.s.t@plat"),
     ],
 )
-def test_hints_of_facets(namespace, name, hints, wanted):
-    entity = name_entities(namespace, name, OPTIONS, hints).entities[-1]
+def test_hints_of_facets(namespace, name, told, wanted):
+    entity = name_entities(namespace, name, OPTIONS, told).entities[-1]
     assert f"{entity.type_name} {entity.qualified_name}" == wanted
+
+
+@pytest.mark.parametrize(
+    ("uri", "database"),
+    [
+        ("jdbc:oracle:thin:@//h:1521/SALES", "SALES"),
+        ("jdbc:oracle:thin:scott/tiger@h:1521:SID", "SID"),
+        ("jdbc:oracle:thin:@h:1521", ""),
+        ("jdbc:sqlserver://h:1433;databaseName=shop;user=x", "shop"),
+        ("postgres://h:5432/shop", "shop"),
+        ("postgres://h:5432/shop/more", ""),
+        ("http://[", ""),
+    ],
+)
+def test_the_database_of_a_connection(uri, database):
+    assert hints({"dataSource": [0, 0, {"uri": uri}]}).database == database
 
 
 def test_a_dotted_schema_is_told_by_the_hierarchy():
@@ -167,6 +206,20 @@ def test_a_facet_is_kept_by_rule():
     dataset = {**table("a"), "facets": {"acme": {"_producer": "p", "centre": {"id": 4}, "x": "y"}}}
     marks = one(translated(task_event(outputs=[dataset]), options=replace(OPTIONS, rules=rules)), "rdbms_table").marks
     assert dict(marks.custom) == {"cost": "4", "all": '{"centre":{"id":4},"x":"y"}'}
+
+
+def test_a_facet_of_one_use_is_kept_by_rule_too():
+    rules = with_rules(facets=(FacetRule(3, "acmeScan", "scan", "files"),))
+    read = {**table("a"), "inputFacets": {"acmeScan": {"files": "7"}}}
+    found = translated(task_event(inputs=[read]), options=rules)
+    assert one(found, "rdbms_table").marks.custom == (("scan", "7"),)
+
+
+def test_tags_of_columns_need_no_schema():
+    found = translated(task_event(inputs=[tagged(("pii", "true", "mail"))]))
+    column = one(found, "rdbms_column")
+    assert names(column.ref) == ["db:5432/shop.public.a.mail"]
+    assert column.marks.labels == {"pii"}
 
 
 def test_what_a_rule_ignores_is_no_end_and_no_warning():

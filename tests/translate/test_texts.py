@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
-from airflow_provider_mlgov.translate.texts import json_text, long, named_values, plain, shorten
+from airflow_provider_mlgov.translate.texts import MAX_NAME, json_text, long, nameable, named_values, plain, shorten
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,15 @@ def test_an_indexed_text_stays_below_what_stalls_atlas():
     text = plain("\U0001f600" * 20_000)
     assert text is not None
     assert len(text.encode()) < 32_766
+
+
+@pytest.mark.parametrize("char", ["a", "/", "%", "ä", "\U0001f600", "\ud800"])
+@pytest.mark.parametrize("length", [100, 101, 400, 1_200, 1_201, 100_000])
+def test_a_name_fits_into_a_request(char, length):
+    name = nameable(char * length)
+    assert len(quote(name, errors="replace", safe="")) <= MAX_NAME
+    assert (name == char * length) == (len(quote(char * length, errors="replace", safe="")) <= MAX_NAME)
+    assert nameable(char * length + "b") != name
 
 
 def test_shorten():

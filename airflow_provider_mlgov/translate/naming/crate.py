@@ -1,7 +1,7 @@
-"""CrateDB: ``crate://host:port`` ⟂ ``db.schema.table``."""
+"""CrateDB: ``crate://host:port`` ⟂ ``db.schema.table``, in lower case."""
 
 from __future__ import annotations
 
 from airflow_provider_mlgov.translate.naming.rdbms import family
 
-FAMILY = family("crate", ("crate",), 4200, has_schemas=True)
+FAMILY = family("crate", ("crate",), 4200, has_schemas=True, case="lower")

@@ -34,6 +34,10 @@ class Family:
     """How many parts a name has, where they may come from a hierarchy facet: database, schema and table are 3."""
     parts: Callable[[str, tuple[str, ...], TranslateOptions], Chain | None] | None = None
     """As `entities`, from the ``levels`` parts of the name."""
+    is_hooked: bool = False
+    """Atlas's own hook writes the same entities and knows them better: what is stored already stays."""
+    has_nested_columns: bool = True
+    """The parts of a column (``address.city``) are columns too."""
     case: Case = "keep"
     """How the platform folds names that are not quoted."""
     has_paths: bool = False

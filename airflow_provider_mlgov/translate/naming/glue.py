@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from airflow_provider_mlgov.model.entity import Entity
 from airflow_provider_mlgov.translate.naming import hive
-from airflow_provider_mlgov.translate.naming.family import Family
 from airflow_provider_mlgov.translate.options import TranslateOptions
 
 
@@ -24,4 +23,4 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Enti
     return hive.entities(namespace, ".".join(parts[1:]), replace(options, platform_namespace=at))
 
 
-FAMILY = Family(("arn",), entities, hive.column, "tableType", is_catalog=True, case="lower")
+FAMILY = replace(hive.FAMILY, schemes=("arn",), entities=entities)

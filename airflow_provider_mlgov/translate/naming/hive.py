@@ -13,6 +13,9 @@ from airflow_provider_mlgov.translate.naming.family import Family
 from airflow_provider_mlgov.translate.naming.fields import Field
 from airflow_provider_mlgov.translate.options import TranslateOptions
 
+UNKNOWN = "unknown"
+"""The type of a column that only lineage named, until something tells it."""
+
 
 def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Entity, ...] | None:  # noqa: ARG001 - no host in names
     """Database and table."""
@@ -29,24 +32,25 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Enti
 def column(table: Entity, field: Field) -> Entity:
     """``db.table.column``.
 
-    ``type`` is required, so a column without one is made as ``unknown`` and never overwritten by that.
+    What the hook knows better (Spark's ``string`` may be a ``varchar(20)``) is only written when the column is made. ``type`` is
+    required, so a column without one is made as `UNKNOWN`.
     """
     head, _, at = table.qualified_name.rpartition("@")
     name = field.name.lower()
-    attributes: dict[str, Any] = {"name": name}
+    create_only: dict[str, Any] = {"type": field.type or UNKNOWN}
     if field.position is not None:
-        attributes["position"] = field.position - 1
+        create_only["position"] = field.position - 1
     if field.description:
-        attributes["comment"] = field.description
-    if field.type:
-        attributes["type"] = field.type
+        create_only["comment"] = field.description
     return Entity(
         "hive_column",
         f"{head}.{name}@{at}",
-        attributes,
-        create_only={} if field.type else {"type": "unknown"},
+        {"name": name},
+        create_only=create_only,
         relations={"table": Ref(table.type_name, table.qualified_name, "hive_table_columns")},
     )
 
 
-FAMILY = Family(("hive",), entities, column, "tableType", is_catalog=True, case="lower")
+FAMILY = Family(
+    ("hive",), entities, column, "tableType", is_catalog=True, case="lower", is_hooked=True, has_nested_columns=False
+)

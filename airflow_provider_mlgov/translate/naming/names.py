@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from airflow_provider_mlgov.model.entity import Entity
@@ -28,6 +29,9 @@ class Hints:
 
 NO_HINTS = Hints()
 
+MAX_LEVELS = 100
+"""Levels of a path that get an entity each."""
+
 
 @dataclass(frozen=True)
 class Named:
@@ -38,16 +42,23 @@ class Named:
     """Parents first, the dataset itself last; empty where it is `left_out`."""
     partition: str = ""
     """The partition that was folded into the dataset."""
+    is_part: bool = False
+    """The name is that of a part of the dataset, or of its next state: what is done to that is not done to the dataset."""
+    location: str = ""
+    """Where its files are, if the data was called by its path and another name counts."""
     left_out: str = ""
     """Why there is nothing of it in the catalogue; empty where there is."""
+    is_ignored: bool = False
+    """It is left out because a rule says so."""
     why: tuple[str, ...] = ()
     """Each decision that was made, in words."""
 
 
-def is_catalog(namespace: str, options: TranslateOptions) -> bool:
-    """Whether tables of this namespace are kept in a catalogue, which says better what data is than a physical path."""
-    decided = options.rules.decisions((namespace,), "").get("family")
-    return FAMILIES[decided.value if decided else family_of(namespace)].is_catalog
+def is_catalog(namespace: str, name: str, options: TranslateOptions) -> bool:
+    """Whether this is a table that is kept in a catalogue, which says better what data is than a physical path."""
+    names, _ = options.rules.meant(namespace, name)
+    decided = options.rules.decisions(names, name).get("family")
+    return FAMILIES[decided.value if decided else family_of(names[-1])].is_catalog
 
 
 @lru_cache(maxsize=8192)
@@ -59,41 +70,56 @@ def name_entities(namespace: str, name: str, options: TranslateOptions, hints: H
     namespace, name = namespace.strip(), name.strip()
     check_text(namespace, "namespace of a dataset")
     check_text(name, "name of a dataset")
-    meant, aliases = options.rules.meant(namespace, name)
-    names = tuple(dict.fromkeys((namespace, meant)))
+    names, aliases = options.rules.meant(namespace, name)
+    meant = names[-1]
     decided = options.rules.decisions(names, name)
-    why = [f"{names[0]} means {meant}: {_place(rule, options)}" for rule in aliases[-1:]]
+    why = [
+        f"{one} means {other}: {_place(rule, options)}"
+        for (one, other), rule in zip(pairwise(names), aliases, strict=True)
+    ]
     key = decided["family"].value if "family" in decided else family_of(meant)
     family = FAMILIES[key]
     why.append(f"family {key}: {_reason(decided.get('family'), options, _built_in(key, meant))}")
     if ignored := decided.get("ignore"):
         if ignored.value:
-            return Named(family, left_out=_reason(ignored, options, "ignored"), why=tuple(why))
+            return Named(family, left_out=_reason(ignored, options, "ignored"), is_ignored=True, why=tuple(why))
     elif reason := _no_identity(family, key, name, options):
         return Named(family, left_out=reason, why=tuple(why))
     if "case" in decided:
         family = replace(family, case=decided["case"].value)
     if family.case != "keep" or "case" in decided:
         why.append(f"{family.case} case: {_reason(decided.get('case'), options, 'as the platform folds names')}")
-    folds = decided["partitions"].value if "partitions" in decided else True
-    kept, partition = partitions.fold(key, name, has_paths=family.has_paths) if folds else (name, "")
-    if partition:
-        why.append(f"partition {partition} is folded into {kept}: built in; a rule with partitions = false keeps it")
-    elif not folds:
-        why.append(f"partitions are kept: {_reason(decided['partitions'], options, '')}")
-    kept = temporary.settled(kept)
+    kept, partition = _folded(key, family, name, options, decided.get("partitions"), why)
     told = _options(options, decided, why)
     is_long = max(len(meant), len(kept)) > MAX_NAME
-    entities = None if is_long else _entities(family, meant, kept, told, hints, why)
+    is_deep = family.has_paths and kept.count("/") > MAX_LEVELS
+    entities = None if is_long or is_deep else _entities(family, meant, kept, told, hints, why)
     if entities is None:
-        what = "the name is too long" if is_long else f"{kept!r} has no form that family {key} knows"
-        why.append(f"family other: {what}")
+        what = "too long" if is_long else "too deep" if is_deep else f"of no form that family {key} knows"
+        why.append(f"family other: {kept[:100]!r} is {what}")
         family = replace(FAMILIES["other"], case=family.case)
         entities = fallback.entities(meant, kept, told)
     if "type" in decided:
         entities = (*entities[:-1], replace(entities[-1], type_name=decided["type"].value))
         why.append(f"type {decided['type'].value}: {_reason(decided['type'], options, '')}")
-    return Named(family, entities, partition, why=tuple(why))
+    return Named(family, entities, partition, is_part=kept != name, why=tuple(why))
+
+
+def _folded(
+    key: str, family: Family, name: str, options: TranslateOptions, folds: Decided | None, why: list[str]
+) -> tuple[str, str]:
+    """The name of the whole that ``name`` is a part or the next state of, and which partition it is."""
+    if folds is not None and not folds.value:
+        why.append(f"partitions are kept: {_place(folds.rule, options)}")
+        whole, partition = name, ""
+    else:
+        whole, partition = partitions.fold(key, name, has_paths=family.has_paths)
+    if partition:
+        why.append(f"partition {partition} is folded into {whole}: built in; a rule with partitions = false keeps it")
+    settled = temporary.settled(whole)
+    if settled != whole:
+        why.append(f"{whole} becomes {settled}: built in, as dbt names a table that is not ready")
+    return settled, partition
 
 
 def _no_identity(family: Family, key: str, name: str, options: TranslateOptions) -> str:

@@ -1,10 +1,35 @@
 """SQL Server: ``mssql://host:port`` ⟂ ``db.schema.table``, and ``sqlserver://`` as Spark names the same server.
 
-Synapse's ``sqlserver://host:port`` ⟂ ``schema.table`` says no database: such a table is taken by the fallback.
+Spark may add the name of an instance (``sqlserver://host:port/instance``): the port already says which it is. Synapse's
+``sqlserver://host:port`` ⟂ ``schema.table`` says no database: such a table is taken by the fallback, where no facet says it.
 """
 
 from __future__ import annotations
 
-from airflow_provider_mlgov.translate.naming.rdbms import family
+import re
+from dataclasses import replace
 
-FAMILY = family("mssql", ("mssql", "sqlserver", "fabric-warehouse"), 1433, has_schemas=True)
+from airflow_provider_mlgov.translate.naming.family import Chain
+from airflow_provider_mlgov.translate.naming.rdbms import family
+from airflow_provider_mlgov.translate.options import TranslateOptions
+
+_INSTANCE = re.compile(r"(\w+://[^/]+:\d+)/[\w$#-]+/?")
+_SERVER = family("mssql", ("mssql", "sqlserver", "fabric-warehouse"), 1433, has_schemas=True)
+
+
+def entities(namespace: str, name: str, options: TranslateOptions) -> Chain | None:
+    """Instance, database and table."""
+    return _SERVER.entities(_server(namespace), name, options)
+
+
+def parts(namespace: str, names: tuple[str, ...], options: TranslateOptions) -> Chain | None:
+    """The same from the parts of the name."""
+    return _SERVER.parts(_server(namespace), names, options) if _SERVER.parts else None
+
+
+def _server(namespace: str) -> str:
+    found = _INSTANCE.fullmatch(namespace)
+    return found[1] if found else namespace
+
+
+FAMILY = replace(_SERVER, entities=entities, parts=parts)

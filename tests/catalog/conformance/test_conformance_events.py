@@ -267,7 +267,8 @@ def test_what_the_hive_hook_wrote_is_joined_and_stays_whole(shop: Shop) -> None:
             "symlinks": {
                 "identifiers": [{"namespace": "hive://meta:9083", "name": "Shop.A", "type": "TABLE"}],
             },
-            "schema": {"fields": [{"name": "ID", "type": "long"}]},
+            "schema": {"fields": [{"name": "MAIL", "type": "string", "fields": [{"name": "host", "type": "string"}]}]},
+            "datasetType": {"datasetType": "TABLE"},
             "documentation": {"description": "by Spark"},
             "ownership": {"owners": [{"name": "spark"}]},
         },
@@ -282,9 +283,10 @@ def test_what_the_hive_hook_wrote_is_joined_and_stays_whole(shop: Shop) -> None:
     assert table["relationshipAttributes"]["sd"]["guid"] == guids["-9"]
     columns = {item["displayText"]: item["guid"] for item in table["relationshipAttributes"]["columns"]}
     assert columns == {"id": guids["-3"], "mail": guids["-4"]}
-    column = shop.get("hive_column", "shop.a.id")
+    column = shop.get("hive_column", "shop.a.mail")
     assert column is not None
-    assert (column["attributes"]["comment"], column["attributes"]["position"]) == ("of the hook", 0)
+    told = column["attributes"]
+    assert (told["comment"], told["position"], told["type"]) == ("of the hook", 1, "bigint")
     storage = shop.get("hive_storagedesc", "shop.a", relationships=False) or shop.catalog.get(
         "hive_storagedesc", f"shop.a@{shop.at}_storage"
     )

@@ -48,7 +48,7 @@ def test_names_that_cannot_be(namespace, name):
             "D.T",
             "hive_column",
             "d.t.id@plat",
-            {"name": "id", "type": "INT", "comment": "key", "position": 1},
+            {"name": "id"},
         ),
         (
             "postgres://h:1",

@@ -1,0 +1,103 @@
+"""What facets say of datasets and queries, and where it is kept."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from translate_events import at, by_type, names, one, run_id, table, task_event, translated
+
+HIVE = {"namespace": "hive://m", "name": "d.t"}
+
+
+def dataset_event(**facets):
+    return {"eventTime": at(1), "dataset": {**table("a"), "facets": facets}}
+
+
+def fields(*items):
+    return {"schema": {"fields": list(items)}}
+
+
+def column(name, kind="int", **more):
+    return {"name": name, "type": kind, **more}
+
+
+def test_what_no_run_tells_is_a_custom_attribute():
+    found = translated(
+        dataset_event(
+            version={"datasetVersion": "v3"},
+            storage={"storageLayer": "iceberg", "fileFormat": "parquet"},
+            lifecycleStateChange={"lifecycleStateChange": "TRUNCATE"},
+            datasetType={"datasetType": "VIEW", "subType": "MATERIALIZED"},
+            ownership={"owners": [{"name": "ann", "type": "OWNER"}, {"name": "bob"}]},
+        )
+    )
+    data = one(found, "rdbms_table")
+    assert dict(data.marks.custom) == {
+        "version": "v3",
+        "storage": '{"fileFormat":"parquet","storageLayer":"iceberg"}',
+        "lifecycle": "TRUNCATE",
+        "subType": "MATERIALIZED",
+        "owners": "ann (OWNER), bob",
+    }
+    assert data.attributes["type"] == "VIEW"
+    assert data.create_only["owner"] == "ann"
+
+
+def test_what_a_run_tells_is_with_the_run():
+    read = {**table("a", version="v3")}
+    found = translated(task_event(inputs=[read]))
+    assert not one(found, "rdbms_table").marks
+    assert '"version":"v3"' in one(found, "mlgov_task_run").latest["io"]
+
+
+@pytest.mark.parametrize("kind", ["COMPLETE", "FAIL"])
+def test_a_run_keeps_its_query_whatever_it_touched(kind):
+    job = {"sql": {"query": "SELECT 1", "dialect": "ansi"}}
+    run = one(translated(task_event(kind, job=job)), "mlgov_task_run")
+    assert (run.attributes["queryText"], run.attributes["queryDialect"]) == ("SELECT 1", "ansi")
+
+
+def test_what_the_hook_of_hive_knows_better_is_only_written_to_begin_with():
+    schema = fields(column("Mail", "string", description="m"), column("addr", "struct", fields=[column("city")]))
+    facets = {**schema, "datasetType": {"datasetType": "TABLE"}}
+    found = translated(task_event(outputs=[{**HIVE, "facets": facets}]))
+    data = one(found, "hive_table")
+    assert ("tableType" in data.attributes, data.create_only["tableType"]) == (False, "TABLE")
+    columns = {names(entity.ref)[0]: entity for entity in by_type(found, "hive_column")}
+    assert set(columns) == {"d.t.mail", "d.t.addr"}
+    assert dict(columns["d.t.mail"].attributes) == {"name": "mail"}
+    assert dict(columns["d.t.mail"].create_only) == {"type": "string", "position": 0, "comment": "m"}
+
+
+def test_lineage_of_a_part_of_a_hive_column_is_of_the_column():
+    made_of = {"inputFields": [{**HIVE, "field": "addr.city"}]}
+    out = {**table("x"), "facets": {"columnLineage": {"fields": {"city": made_of}}}}
+    found = translated(task_event(inputs=[HIVE], outputs=[out]))
+    (process,) = by_type(found, "mlgov_column_lineage")
+    assert names(process.relations["inputs"]) == ["d.t.addr"]
+
+
+@pytest.mark.parametrize(
+    ("direction", "fields_told", "positions"),
+    [
+        ("outputs", [column("a"), column("b")], [1, 2]),
+        ("inputs", [column("a"), column("b")], [None, None]),
+        ("inputs", [column("a", ordinal_position=4), column("b")], [4, None]),
+    ],
+)
+def test_only_a_whole_schema_says_where_a_column_stands(direction, fields_told, positions):
+    file = {"namespace": "file", "name": "/a.csv", "facets": fields(*fields_told)}
+    found = translated(task_event(**{direction: [file]}))
+    assert [entity.attributes.get("position") for entity in by_type(found, "mlgov_field")] == positions
+
+
+def test_a_job_event_keeps_its_query_on_its_process():
+    event = {
+        "eventTime": at(1),
+        "job": {"namespace": "n", "name": run_id("j"), "facets": {"sql": {"query": "q"}}},
+        "inputs": [table("a")],
+        "outputs": [],
+    }
+    assert one(translated(json.loads(json.dumps(event))), "mlgov_job_process").latest["queryText"] == "q"
