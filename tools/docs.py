@@ -147,7 +147,8 @@ def names() -> Iterator[str]:
     yield "out: what went into them and what came of them are ends of the run all the same. `orders__dbt_tmp` is"
     yield "`orders`. Partitions (`…/dt=2026-01-31/…`, `table$20260131`) are folded into their table, and named on"
     yield "the run; to drop or rename one does nothing to the table. Of what Hive's hook writes too, type, position and"
-    yield "comment of a column and the kind and place of a table are only written when they are made. Columns that Atlas has no type for (of files, objects, topics) are `mlgov_field`, named"
+    yield "comment of a column and the kind and place of a table are only written when they are made. Columns that"
+    yield "Atlas has no type for (of files, objects, topics) are `mlgov_field`, named"
     yield "`<dataset>#<column>@ns`."
 
 
