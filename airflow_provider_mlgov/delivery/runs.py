@@ -101,25 +101,35 @@ class RunReader:
         self, spool: Spool, state: SenderState, options: TranslateOptions, *, clock: Callable[[], float] = time.time
     ) -> None:
         self.dead: list[tuple[Run, str]] = []
+        self.left: list[Path] = []
         self._spool = spool
         self._state = state
         self._options = options
         self._clock = clock
+        self._read: dict[Path, tuple[str, Json]] = {}
+        """What was read for an earlier call and not taken then, since one call takes less than it looks at."""
 
     def read(self, paths: Sequence[Path], size: int) -> list[Run]:
-        """The runs of the oldest of ``paths``, until their entities are about ``size``; all waiting events of each run."""
+        """The runs of the oldest of ``paths``, until their entities are about ``size``, with all their events among ``paths``.
+
+        What was read and not taken is `left`, for the next call.
+        """
         runs: dict[str, Run] = {}
+        self._read = {path: self._read[path] for path in paths if path in self._read}
         for path in paths:
             self._add(path, runs)
         runs = self._with_named(runs)
         taken: list[Run] = []
         entities = 0
+        gone: set[Path] = set()
         for run in runs.values():
             if entities >= size:
                 break
+            gone.update(run.paths)
             if self._translate(run):
                 taken.append(run)
                 entities += len(run.entities)
+        self.left = [path for path in paths if path in self._read and path not in gone]
         return taken
 
     def _with_named(self, runs: dict[str, Run]) -> dict[str, Run]:
@@ -135,23 +145,25 @@ class RunReader:
         return named
 
     def _add(self, path: Path, runs: dict[str, Run]) -> None:
+        if path not in self._read:
+            self._read_event(path)
+        if path in self._read:
+            key, event = self._read[path]
+            run = runs.setdefault(key, Run(key))
+            run.paths.append(path)
+            run.events.append(event)
+
+    def _read_event(self, path: Path) -> None:
         document = self._spool.read(path)
         if document is None:
             return
         try:
             event = read_event(document)
-            key = run_key(event)
+            self._read[path] = run_key(event), event
         except InvalidEventError as error:
             self.dead.append((Run("(unreadable)", [path], [document]), str(error)))
-            return
         except Exception as error:  # noqa: BLE001 - whatever one event brings about must not stop the others
             self.dead.append((Run("(unreadable)", [path], [document]), _unexpected(error)))
-            return
-        run = runs.get(key) or Run(key)
-        if not run.paths:
-            runs[key] = run
-        run.paths.append(path)
-        run.events.append(event)
 
     def _translate(self, run: Run) -> bool:
         run.before = self._state.run(run.key)

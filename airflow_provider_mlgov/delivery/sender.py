@@ -207,13 +207,16 @@ class _Drain:
         self._batch_size = batch_size
         self._report = report
         self._deadline = deadline
+        self._paths: list[Path] = []
+        """What waited when it was last looked, oldest first."""
 
     def step(self) -> bool:
         """Deliver the oldest events that make about one batch; False if nothing waits."""
-        paths = self._spool.waiting()[:_EVENTS_PER_PARCEL]
-        if not paths:
+        self._paths = self._paths or self._spool.waiting()
+        if not self._paths:
             return False
-        runs = self._reader.read(paths, self._batch_size)
+        runs = self._reader.read(self._paths[:_EVENTS_PER_PARCEL], self._batch_size)
+        self._paths[:_EVENTS_PER_PARCEL] = self._reader.left
         self._settle_dead(self._reader.dead)
         self._reader.dead = []
         if runs:
