@@ -6,6 +6,7 @@ Everything opens lazily, and a Connection is looked up only when something is re
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.errors import ConfigurationError
@@ -13,6 +14,7 @@ from airflow_provider_mlgov.settings import Settings
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
+    from airflow_provider_mlgov.delivery.bounds import Bounds
     from airflow_provider_mlgov.delivery.clean import CleanOptions, Mask
     from airflow_provider_mlgov.delivery.outbox import Outbox
     from airflow_provider_mlgov.delivery.sender import Sender
@@ -97,8 +99,16 @@ def open_sender(settings: Settings) -> Sender:
         translate_options(settings),
         apply_types=settings.types_apply == "automatic",
         keep_hours=settings.state_hours,
+        bounds=spool_bounds(settings),
         breaker_interval=settings.breaker_interval,
     )
+
+
+def spool_bounds(settings: Settings) -> Bounds:
+    """How much may wait; 0 in the settings is no bound."""
+    from airflow_provider_mlgov.delivery.bounds import Bounds
+
+    return Bounds(settings.spool_megabytes * 1e6 or math.inf, settings.spool_days * 86400 or math.inf)
 
 
 def masker() -> Mask:

@@ -83,6 +83,13 @@ OPTIONS: tuple[Option, ...] = (
         "Folder where events wait until the catalogue has them. On a local disk. Empty: mlgov/spool under AIRFLOW_HOME.",
     ),
     Option(
+        "spool_megabytes",
+        "float",
+        "1024.0",
+        "Megabytes of events that may wait; beyond that the oldest become dead letters. 0: no limit.",
+    ),
+    Option("spool_days", "float", "0.0", "Days that an event may wait before it becomes a dead letter. 0: no limit."),
+    Option(
         "send_budget",
         "float",
         "5.0",
@@ -186,6 +193,10 @@ def _positive(value: str) -> float:
     return number
 
 
+def _limit(value: str) -> float:
+    return 0.0 if value.strip() in ("0", "0.0") else _positive(value)
+
+
 def _path(value: str) -> Path:
     try:
         return Path(os.path.expandvars(value)).expanduser() if value else Path()
@@ -211,6 +222,8 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 _READ: Mapping[str, Callable[[str], Any]] = {
     "types_apply": _one_of("automatic", "manual"),
+    "spool_megabytes": _limit,
+    "spool_days": _limit,
     "s3_scheme": _one_of("s3a", "s3n", "s3"),
     "namespace": _namespace,
     "catalogue_namespace": _namespace,
@@ -236,6 +249,8 @@ class Settings:
     platform_namespace: str = "primary"
     embedded_path: Path = Path()
     spool_folder: Path = Path()
+    spool_megabytes: float = 1024.0
+    spool_days: float = 0.0
     send_budget: float = 5.0
     collect_timeout: float = 3.0
     delivery_process: bool = True

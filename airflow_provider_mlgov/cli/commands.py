@@ -57,18 +57,18 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _seconds(text: str) -> float:
+def _amount(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1
     if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; wanted 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is no number; wanted 0 or more")
     return seconds
 
 
 def _rate(text: str) -> float:
-    rate = _seconds(text)
+    rate = _amount(text)
     if rate == 0:
         raise argparse.ArgumentTypeError("0 events a second would never end; wanted more")
     return rate
@@ -112,7 +112,7 @@ COMMANDS: tuple[Command | Group, ...] = (
             ),
             argument("--format", choices=("tree", "mermaid", "dot", "json"), default="tree", help="default: tree"),
             argument("--wait", action="store_true", help="first send what waits, and wait until the run has ended"),
-            argument("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="of --wait; default: 60"),
+            argument("--timeout", type=_amount, default=60.0, metavar="SECONDS", help="of --wait; default: 60"),
             *_CATALOG,
         ),
         "Which endpoints now run a model that was trained on a table: "
@@ -275,9 +275,7 @@ COMMANDS: tuple[Command | Group, ...] = (
                 "send them, and close the runs that ended",
                 "spool:drain",
                 (
-                    argument(
-                        "--budget", type=_seconds, metavar="SECONDS", help="stop after so long; default: no limit"
-                    ),
+                    argument("--budget", type=_amount, metavar="SECONDS", help="stop after so long; default: no limit"),
                     *_CATALOG,
                 ),
             ),
@@ -286,6 +284,25 @@ COMMANDS: tuple[Command | Group, ...] = (
                 "let dead letters wait again",
                 "spool:retry",
                 (argument("names", nargs="*", metavar="NAME", help="these; default: all"), *_CATALOG),
+            ),
+            Command(
+                "show",
+                "print the events of one file, as `mlgov translate` reads them",
+                "spool:show",
+                (argument("name", metavar="NAME", help="as `mlgov spool list` names it"), *_CATALOG),
+            ),
+            Command(
+                "drop",
+                "delete dead letters, or what waits if it is named, for good",
+                "spool:drop",
+                (
+                    argument("names", nargs="*", metavar="NAME", help="these"),
+                    argument("--older-than", type=_amount, metavar="DAYS", help="all dead letters of this age"),
+                    argument(
+                        "--yes", action="store_true", help="do it; without, it is only said what would be deleted"
+                    ),
+                    *_CATALOG,
+                ),
             ),
         ),
     ),

@@ -17,7 +17,7 @@ from airflow_provider_mlgov.assembly import open_spool
 from airflow_provider_mlgov.catalog.types.apply import plan
 from airflow_provider_mlgov.cli.context import Context, conf_get
 from airflow_provider_mlgov.cli.output import age, say
-from airflow_provider_mlgov.cli.spool import breaker_words, written
+from airflow_provider_mlgov.cli.spool import breaker_words
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.errors import ConfigurationError, MlgovError
 from airflow_provider_mlgov.lineage import followup
@@ -167,7 +167,7 @@ def _spool(context: Context) -> Iterator[Finding]:
 
 def _waiting(settings: Settings, spool: Spool) -> Finding:
     """What waits, and whether anything will take it."""
-    events = [written(path) for path in spool.waiting()]
+    events = [spool.written(path) for path in spool.waiting()]
     runs = [path.stat().st_mtime for path, _ in followup.notes(settings)]
     said = f"{len(events)} events wait in {spool.root}"
     if runs:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
 from argparse import Namespace
-from pathlib import Path
 
 from airflow_provider_mlgov.assembly import open_spool
 from airflow_provider_mlgov.cli.context import Context
@@ -14,6 +14,7 @@ from airflow_provider_mlgov.delivery.breaker import Breaker
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.errors import InvalidInputError
 from airflow_provider_mlgov.lineage import followup
+from airflow_provider_mlgov.settings import Settings
 
 
 def status(arguments: Namespace) -> int:
@@ -23,6 +24,7 @@ def status(arguments: Namespace) -> int:
     counts = spool.counts()
     say(f"folder        {spool.root}")
     say(f"waiting       {counts.waiting}{_oldest(spool)}")
+    say(f"at most       {_bounds(context.settings)}")
     say(f"runs to close {sum(1 for _ in followup.notes(context.settings))}")
     say(f"dead letters  {counts.dead}{': see `mlgov spool list --dead`' if counts.dead else ''}")
     say(f"set aside     {counts.odd}{': see its folder odd' if counts.odd else ''}")
@@ -42,12 +44,16 @@ def breaker_words(spool: Spool) -> str:
 
 def _oldest(spool: Spool) -> str:
     waiting = spool.waiting()
-    return f", the oldest written {age(time.time() - written(waiting[0]))}" if waiting else ""
+    if not waiting:
+        return ""
+    size = sum(path.stat().st_size for path in waiting if path.exists())
+    return f", {size / 1e6:.1f} MB, the oldest written {age(time.time() - spool.written(waiting[0]))}"
 
 
-def written(path: Path) -> float:
-    """When a file of the spool was written: its name begins with that."""
-    return int(path.name.partition("-")[0]) / 1e9
+def _bounds(settings: Settings) -> str:
+    """How much may wait before the oldest become dead letters."""
+    size = f"{settings.spool_megabytes:g} MB" if settings.spool_megabytes else "any size"
+    return f"{size}, {f'{settings.spool_days:g} days' if settings.spool_days else 'any age'}"
 
 
 def list_events(arguments: Namespace) -> int:
@@ -64,7 +70,7 @@ def list_events(arguments: Namespace) -> int:
         for path in paths[: arguments.limit]:
             event = spool.read(path)
             if event is not None:
-                say(f"{path.name}  {age(time.time() - written(path))}  {_about(event)}")
+                say(f"{path.name}  {age(time.time() - spool.written(path))}  {_about(event)}")
         shown, total = min(len(paths), arguments.limit), len(paths)
     if shown < total:
         remark(f"{shown} of {total}: --limit shows more")
@@ -79,6 +85,41 @@ def _about(event: object) -> str:
     run = event.get("run")
     run_id = run.get("runId") if isinstance(run, dict) else None
     return f"{event.get('eventType') or 'event'} {name or '-'} {run_id or ''}".rstrip()
+
+
+def show(arguments: Namespace) -> int:
+    """Print the events of one file, a line each, as `mlgov translate` reads them; the reason on stderr."""
+    found = open_spool(Context.of(arguments).settings).find(arguments.name)
+    if found is None:
+        raise InvalidInputError(
+            f"{arguments.name}: nothing of this name waits or is a dead letter; see `mlgov spool list`"
+        )
+    head, events = found
+    if head.get("reason"):
+        remark(f"dead letter: {' '.join(str(head['reason']).split())}")
+    for part in head.get("parts", ()):
+        remark(f"refused: {part}")
+    for event in events:
+        say(json.dumps(event, sort_keys=True))
+    return 0
+
+
+def drop(arguments: Namespace) -> int:
+    """Delete dead letters, and what waits if it is named. Exit code 1 if nothing was deleted because ``--yes`` is missing."""
+    spool = open_spool(Context.of(arguments).settings)
+    if bool(arguments.names) == (arguments.older_than is not None):
+        raise InvalidInputError("wanted names, or --older-than DAYS for all dead letters of that age")
+    names = arguments.names
+    if unknown := [name for name in names if spool.find(name) is None]:
+        raise InvalidInputError(f"{', '.join(unknown)}: no such file; see `mlgov spool list [--dead]`")
+    if arguments.older_than is not None:
+        before = time.time() - arguments.older_than * 86400
+        names = [letter.name for letter in spool.dead_letters() if letter.time < before]
+    if names and not arguments.yes:
+        say(f"{len(names)} files would be deleted for good: --yes does it")
+        return 1
+    say(f"{spool.drop(names)} files deleted")
+    return 0
 
 
 def drain(arguments: Namespace) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds, is_due, trim
 from airflow_provider_mlgov.delivery.breaker import Breaker
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
 from airflow_provider_mlgov.delivery.runs import Run, RunReader, parcel_of
@@ -72,6 +73,7 @@ class Sender:
         batch_size: int = 100,
         apply_types: bool = True,
         keep_hours: float = 24.0,
+        bounds: Bounds = NO_BOUNDS,
         breaker_interval: float = 60.0,
         breaker_cap: float = 600.0,
         sleep: Callable[[float], None] = time.sleep,
@@ -82,6 +84,7 @@ class Sender:
         self._batch_size = batch_size
         self._apply_types = apply_types
         self._keep_hours = keep_hours
+        self._bounds = bounds
         self._sleep = sleep
         self.breaker = Breaker(spool.root / "breaker.json", interval=breaker_interval, cap=breaker_cap)
 
@@ -96,6 +99,7 @@ class Sender:
         try:
             while self._spool.has_waiting():
                 if not (despite_breaker or self.breaker.allows()):
+                    self._trim()
                     opening = self.breaker.opening()
                     report.outcome, report.reason = "open", opening.reason if opening else None
                     return report
@@ -104,12 +108,20 @@ class Sender:
                         report.outcome = "done" if report.events else "locked"
                         return report
                     self._drain(report, deadline)
+                self._trim()
                 if report.outcome != "done":
                     return report
         except SpoolError as error:
             report.outcome, report.reason = "spool", str(error)
             log.warning("Events wait: %s", error)
         return report
+
+    def _trim(self) -> None:
+        """Keep what could not be sent within its bounds."""
+        if is_due(self._spool, self._bounds):
+            with self._lock() as held:
+                if held:
+                    trim(self._spool, self._bounds)
 
     @contextmanager
     def exclusive(self, timeout: float = 30.0) -> Iterator[Sink]:

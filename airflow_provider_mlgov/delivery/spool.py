@@ -116,6 +116,16 @@ class Spool:
         odd = sum(1 for entry in self._scan("odd") if not entry.name.endswith(".reason"))
         return Counts(sum(1 for _ in self._scan("new")), sum(1 for _ in self._scan("dead")), odd)
 
+    def find(self, name: str) -> tuple[Json, list[Json]] | None:
+        """What a file that waits, or a dead letter, says of itself, and its events; None if there is none of this name."""
+        path = self._path(name)
+        return self._read(path) if path is not None else None
+
+    @staticmethod
+    def written(path: Path) -> float:
+        """When a file was written, in seconds of the epoch: its name begins with that."""
+        return int(path.name.partition("-")[0]) / 1e9
+
     # --- mending -----------------------------------------------------------------------------------------------------
     def retry(self, names: Iterable[str] | None = None) -> int:
         """Let the events of dead letters (all, or those named) wait again; returns how many events that were."""
@@ -128,6 +138,12 @@ class Spool:
                     events += 1
                 self.acknowledge([self.root / "dead" / letter.name])
         return events
+
+    def drop(self, names: Iterable[str]) -> int:
+        """Delete files that wait and dead letters, for good; says how many there were."""
+        paths = [path for name in names if (path := self._path(name)) is not None]
+        self.acknowledge(paths)
+        return len(paths)
 
     def tidy(self) -> None:
         """Remove what writers that were killed left in tmp/; such an event was never accepted."""
@@ -152,6 +168,13 @@ class Spool:
                 except FileExistsError:
                     continue
         self._made = True
+
+    def _path(self, name: str) -> Path | None:
+        """Where the file ``name`` is: it waits, or it is a dead letter."""
+        if not _NAME.fullmatch(name):
+            return None
+        paths = (self.root / folder / name for folder in ("new", "dead"))
+        return next((path for path in paths if path.is_file()), None)
 
     def _store(self, folder: str, head: Json, events: Sequence[Mapping[str, Any]]) -> Path:
         body = "\n".join(json.dumps(event, separators=(",", ":"), allow_nan=False) for event in events).encode()

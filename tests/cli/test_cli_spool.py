@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_what_waits_is_said_and_drained(home: Path, catalog: Path) -> None:
     shown = mlgov(home, *RUN)
     assert shown.returncode == 0
     assert "`mlgov spool drain` sends them" in shown.stderr
-    assert "waiting       1, the oldest written" in mlgov(home, "spool", "status").stdout
+    assert "waiting       1, 0.0 MB, the oldest written" in mlgov(home, "spool", "status").stdout
     assert "COMPLETE shop.load" in mlgov(home, "spool", "list").stdout
     sent = mlgov(home, "spool", "drain")
     assert sent.returncode == 0, sent.stderr
@@ -75,6 +76,36 @@ def test_dead_letters(home: Path) -> None:
     name = listed.split()[0]
     assert mlgov(home, "spool", "retry", name).stdout.startswith("1 events wait again")
     assert mlgov(home, "spool", "status").returncode == 0
+
+
+def test_one_file_is_shown_as_translate_reads_it(home: Path) -> None:
+    spool = Spool(home / "mlgov" / "spool")
+    path = spool.append(event("load"))
+    letter = spool.bury([event("a"), event("b")], "Atlas refused it", parts=["hive_table d.t@cm"])
+    shown = mlgov(home, "spool", "show", letter.name)
+    assert [json.loads(line)["job"]["name"] for line in shown.stdout.splitlines()] == ["shop.a", "shop.b"]
+    assert "dead letter: Atlas refused it" in shown.stderr
+    assert "refused: hive_table d.t@cm" in shown.stderr
+    (home / "shown.ndjson").write_text(mlgov(home, "spool", "show", path.name).stdout)
+    assert "shop/tasks/load" in mlgov(home, "translate", str(home / "shown.ndjson")).stdout
+    for name in ("nothing", "../dead/" + letter.name):
+        assert one_line(mlgov(home, "spool", "show", name)).endswith("see `mlgov spool list`")
+
+
+def test_what_is_dropped_is_said_first(home: Path) -> None:
+    spool = Spool(home / "mlgov" / "spool")
+    path = spool.append(event("load"))
+    letter = spool.bury([event("a")], "Atlas refused it")
+    one_line(mlgov(home, "spool", "drop"))
+    one_line(mlgov(home, "spool", "drop", path.name, "--older-than", "1"))
+    assert one_line(mlgov(home, "spool", "drop", path.name, "nothing", "--yes")).startswith("mlgov: nothing:")
+    asked = mlgov(home, "spool", "drop", path.name, letter.name)
+    assert (asked.returncode, asked.stdout) == (1, "2 files would be deleted for good: --yes does it\n")
+    assert mlgov(home, "spool", "drop", "--older-than", "1", "--yes").stdout == "0 files deleted\n"
+    assert mlgov(home, "spool", "drop", "--older-than", "0", "--yes").stdout == "1 files deleted\n"
+    assert [found.name for found in spool.waiting()] == [path.name]
+    assert mlgov(home, "spool", "drop", path.name, "--yes").stdout == "1 files deleted\n"
+    assert not spool.waiting()
 
 
 @pytest.mark.parametrize("odd", [5, [], None, "text"])
