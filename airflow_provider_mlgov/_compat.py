@@ -153,6 +153,13 @@ def models() -> tuple[Any, Any, Any]:
     return DagRun, TaskInstanceHistory, TaskInstance
 
 
+def serialized_dag(dag_id: str, session: Any) -> Any | None:
+    """The DAG as Airflow's database has it, or None."""
+    from airflow.models.serialized_dag import SerializedDagModel
+
+    return SerializedDagModel.get_dag(dag_id, session=session)
+
+
 def close_thread_session() -> None:
     """End the database session of this thread, if it has one: on 2.11 there is one per thread."""
     import sys

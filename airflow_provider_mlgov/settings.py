@@ -317,13 +317,19 @@ class Settings:
 
     def records(self, dag_id: str, task_id: str | None = None, operator: str | None = None) -> bool:
         """Whether the options let this DAG, or this task of it, be recorded. ``operator`` is the full path of its class."""
+        return not self.left_out_by(dag_id, task_id, operator)
+
+    def left_out_by(self, dag_id: str, task_id: str | None = None, operator: str | None = None) -> str:
+        """The name of the option that leaves this DAG, or this task of it, out; empty if none does."""
         if self.dags and not _matches(self.dags, dag_id):
-            return False
+            return "dags"
         if _matches(self.disabled_dags, dag_id):
-            return False
+            return "disabled_dags"
         if task_id is not None and _matches(self.disabled_tasks, task_id, f"{dag_id}.{task_id}"):
-            return False
-        return operator is None or not _matches(self.disabled_operators, operator, operator.rpartition(".")[2])
+            return "disabled_tasks"
+        if operator is not None and _matches(self.disabled_operators, operator, operator.rpartition(".")[2]):
+            return "disabled_operators"
+        return ""
 
 
 def _matches(patterns: tuple[str, ...], *names: str) -> bool:

@@ -306,5 +306,17 @@ COMMANDS: tuple[Command | Group, ...] = (
             ),
         ),
     ),
-    Command("doctor", "check doors, settings, catalogue, types and spool", "doctor:doctor", _CATALOG),
+    Command(
+        "doctor",
+        "check doors, settings, catalogue, types and spool, and say why tasks have no lineage",
+        "doctor:doctor",
+        (
+            argument("--dag-id", metavar="D", help="say of each task of a run of this DAG why it has no lineage"),
+            argument("--run-id", metavar="R", help="that run"),
+            argument("--task-id", metavar="T", help="only of this task"),
+            argument("--namespace", metavar="NAME", help="the Airflow it ran in; default: [mlgov] namespace"),
+            *_CATALOG,
+        ),
+        "Where Airflow's database can be asked, tasks that were never recorded are named too.",
+    ),
 )

@@ -19,7 +19,7 @@ from airflow_provider_mlgov.cli.context import Context, conf_get
 from airflow_provider_mlgov.cli.output import age, say
 from airflow_provider_mlgov.cli.spool import breaker_words
 from airflow_provider_mlgov.delivery.spool import Spool
-from airflow_provider_mlgov.errors import ConfigurationError, MlgovError
+from airflow_provider_mlgov.errors import ConfigurationError, InvalidInputError, MlgovError
 from airflow_provider_mlgov.lineage import followup
 from airflow_provider_mlgov.mapping_rules import read_rules
 from airflow_provider_mlgov.settings import BACKEND, Settings
@@ -41,7 +41,11 @@ class Finding:
 def doctor(arguments: Namespace) -> int:
     """Check everything that can be checked from here; exit code 1 if anything is wrong."""
     context = Context.of(arguments)
+    if bool(arguments.dag_id) != bool(arguments.run_id) or (arguments.task_id and not arguments.dag_id):
+        raise InvalidInputError("a DAG run has two names: give --dag-id and --run-id")
     findings = [*_versions(), *_doors(context), *_settings(context), *_catalog(context), *_spool(context)]
+    if arguments.dag_id:
+        findings += _tasks(context, arguments)
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         say(f"{finding.verdict:<5}  {finding.subject:<{width}}  {' '.join(finding.text.split())}")
@@ -49,6 +53,28 @@ def doctor(arguments: Namespace) -> int:
     say()
     say("all well" if not wrong else f"{wrong} wrong: mend the lines marked WRONG, from the top")
     return 1 if wrong else 0
+
+
+def _tasks(context: Context, arguments: Namespace) -> Iterator[Finding]:
+    """Why the tasks of a DAG run have no lineage."""
+    from airflow_provider_mlgov.lineage.absence import explained, tasks_of
+
+    namespace = context.namespace(arguments.namespace)
+    spool = open_spool(context.settings)
+    run = (namespace, arguments.dag_id, arguments.run_id)
+    try:
+        with context.catalog() as catalog:
+            tasks, failure = tasks_of(context.settings, spool, catalog, *run)
+    except MlgovError:  # it is among the findings already
+        tasks, failure = tasks_of(context.settings, spool, None, *run)
+    if failure:
+        yield Finding("note", "Airflow", f"cannot be asked ({failure}): tasks that were never recorded are not known")
+    tasks = [task for task in tasks if arguments.task_id in (None, task.task_id)]
+    if not tasks:
+        yield Finding("WRONG", "tasks", f"nobody knows such a task of run {arguments.run_id!r} of {arguments.dag_id!r}")
+    for task in tasks:
+        verdict, said = explained(task, is_recording=context.settings.enabled)
+        yield Finding(verdict, task.task_id, said)
 
 
 def _versions() -> Iterator[Finding]:

@@ -7,7 +7,7 @@ not know yet becomes an event with ``stateSource`` reconciled. What Airflow cann
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -169,26 +169,27 @@ def _from_catalog(settings: Settings, dag_id: str, run_id: str) -> dict[Attempt,
 
     catalog = open_catalog(settings)
     try:
-        key = DagRun(settings.airflow_namespace, dag_id, run_id).key
-        return dict(_attempts(catalog, key))
+        found = attempts_in_catalog(catalog, settings.airflow_namespace, dag_id, run_id, ("state",))
+        return {attempt: str(attributes.get("state") or "") for attempt, attributes in found}
     finally:
         catalog.close()
 
 
-def _attempts(catalog: Catalog, run_key: str) -> Iterator[tuple[Attempt, str]]:
+def attempts_in_catalog(
+    catalog: Catalog, namespace: str, dag_id: str, run_id: str, attributes: Sequence[str]
+) -> Iterator[tuple[Attempt, Mapping[str, Any]]]:
+    """The attempts of a DAG run that the catalogue knows, with these attributes of their task runs."""
+    run_key = DagRun(namespace, dag_id, run_id).key
     for offset in range(0, _MOST_ATTEMPTS, _PAGE):
         try:
             found = catalog.search(
-                TaskRun.type_name, {"runKey": run_key}, attributes=("state",), limit=_PAGE, offset=offset
+                TaskRun.type_name, {"runKey": run_key}, attributes=tuple(attributes), limit=_PAGE, offset=offset
             )
         except CatalogRefusedError:
             return  # nothing was ever recorded: not even the types are there
         for header in found:
-            attributes: Mapping[str, Any] = header.get("attributes") or {}
-            name = TaskRun.parse(str(attributes["qualifiedName"]))
-            yield (
-                Attempt(name.dag, name.run, name.task, name.map_index, name.try_number),
-                str(attributes.get("state") or ""),
-            )
+            told: Mapping[str, Any] = header.get("attributes") or {}
+            name = TaskRun.parse(str(told["qualifiedName"]))
+            yield Attempt(name.dag, name.run, name.task, name.map_index, name.try_number), told
         if len(found) < _PAGE:
             return
