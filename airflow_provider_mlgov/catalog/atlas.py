@@ -139,13 +139,14 @@ class AtlasCatalog:
         type_name: str,
         filters: Mapping[str, Any] | None = None,
         *,
+        below: Mapping[str, int] | None = None,
         classification: str | None = None,
         attributes: Sequence[str] = (),
         limit: int = 100,
         offset: int = 0,
         include_deleted: bool = False,
     ) -> list[Json]:
-        """Basic search by equality of all ``filters``."""
+        """Basic search by equality of all ``filters``, and by what is ``below`` a value."""
         body: Json = {
             "typeName": type_name,
             "excludeDeletedEntities": not include_deleted,
@@ -156,8 +157,10 @@ class AtlasCatalog:
         }
         if classification is not None:
             body |= {"classification": classification, "includeSubClassifications": True}
-        if filters:
-            body["entityFilters"] = {"condition": "AND", "criterion": [_criterion(*each) for each in filters.items()]}
+        criteria = [_criterion(name, "eq", value) for name, value in (filters or {}).items()]
+        criteria += [_criterion(name, "lt", value) for name, value in (below or {}).items()]
+        if criteria:
+            body["entityFilters"] = {"condition": "AND", "criterion": criteria}
         return self._object("POST", "v2/search/basic", body).get("entities") or []
 
     # --- relationships and classifications ---------------------------------------------------------------------------
@@ -289,9 +292,9 @@ def _queries(qualified_names: Iterable[str]) -> Iterator[str]:
         yield query
 
 
-def _criterion(attribute: str, value: Any) -> Json:
+def _criterion(attribute: str, operator: str, value: Any) -> Json:
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return {"attributeName": attribute, "operator": "eq", "attributeValue": text}
+    return {"attributeName": attribute, "operator": operator, "attributeValue": text}
 
 
 def _chunks(guids: Sequence[str]) -> Iterator[Sequence[str]]:

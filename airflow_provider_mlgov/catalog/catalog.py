@@ -89,6 +89,7 @@ class Catalog(Protocol):
         type_name: str,
         filters: Mapping[str, Any] | None = None,
         *,
+        below: Mapping[str, int] | None = None,
         classification: str | None = None,
         attributes: Sequence[str] = (),
         limit: int = 100,
@@ -97,7 +98,8 @@ class Catalog(Protocol):
     ) -> list[Json]:
         """Basic search: entity headers of this type and its subtypes whose attributes equal all ``filters``.
 
-        ``attributes`` names those that the headers shall carry. Filter by plain tokens: anything else is a scan in Atlas.
+        Numbers and dates (epoch milliseconds) may also be asked to be ``below`` a value. ``attributes`` names those that the
+        headers shall carry. Filter by plain tokens: anything else is a scan in Atlas.
         A write may take up to about a second to become visible.
         """
         ...

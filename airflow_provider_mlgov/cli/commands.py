@@ -307,6 +307,21 @@ COMMANDS: tuple[Command | Group, ...] = (
         ),
     ),
     Command(
+        "purge",
+        "delete the runs of long ago from the catalogue",
+        "purge:purge_runs",
+        (
+            argument("--older-than", type=_amount, required=True, metavar="DAYS", help="runs that ended so long ago"),
+            argument("--namespace", metavar="NAME", help="the Airflow whose runs they are; default: [mlgov] namespace"),
+            argument("--job-runs", action="store_true", help="also those of other jobs (Spark, dbt …)"),
+            argument("--keep-deleted", action="store_true", help="let Atlas keep them as deleted entities"),
+            argument("--yes", action="store_true", help="do it; without, it is only said how many there are"),
+            *_CATALOG,
+        ),
+        "Builds, deployments, data, and the processes between them stay: what is deleted is when each run was, how it ended, and "
+        "what it read and wrote. It may be stopped and begun again at any time.",
+    ),
+    Command(
         "doctor",
         "check doors, settings, catalogue, types and spool, and say why tasks have no lineage",
         "doctor:doctor",

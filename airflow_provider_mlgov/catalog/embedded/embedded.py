@@ -155,17 +155,18 @@ class EmbeddedCatalog:
         type_name: str,
         filters: Mapping[str, Any] | None = None,
         *,
+        below: Mapping[str, int] | None = None,
         classification: str | None = None,
         attributes: Sequence[str] = (),
         limit: int = 100,
         offset: int = 0,
         include_deleted: bool = False,
     ) -> list[Json]:
-        """Headers of the entities of this type and its subtypes whose attributes equal all ``filters``."""
+        """Headers of the entities of this type and its subtypes whose attributes equal all ``filters`` and are ``below``."""
         query = searching.Query(
             type_name=type_name,
             classification=classification,
-            filters=searching.equal(filters or {}),
+            filters=searching.criteria(filters or {}, below or {}),
             attributes=attributes,
             limit=limit,
             offset=offset,

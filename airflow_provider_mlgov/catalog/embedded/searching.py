@@ -97,10 +97,14 @@ def search(work: Work, query: Query) -> Found:
     return Found(headers, referred, len(rows))
 
 
-def equal(filters: Mapping[str, Any]) -> Json | None:
-    """The criteria for attributes that equal values."""
-    criteria = [{"attributeName": name, "operator": "eq", "attributeValue": value} for name, value in filters.items()]
-    return {"condition": "AND", "criterion": criteria} if criteria else None
+def criteria(equal: Mapping[str, Any], below: Mapping[str, int]) -> Json | None:
+    """The criteria for attributes that equal values, or are below them."""
+    found = [
+        {"attributeName": name, "operator": operator, "attributeValue": value}
+        for operator, values in (("eq", equal), ("lt", below))
+        for name, value in values.items()
+    ]
+    return {"condition": "AND", "criterion": found} if found else None
 
 
 def _type(work: Work, name: str | None) -> EntityType | None:
