@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from airflow_provider_mlgov.catalog.atlas_auth import Auth
 from airflow_provider_mlgov.catalog.atlas_errors import (
     GUID_NOT_FOUND,
     NAME_NOT_FOUND,
@@ -29,19 +30,20 @@ class AtlasCatalog:
 
     ``url`` may have a base path (``https://knox/gateway/cdp/atlas``). ``timeout`` is for connecting and for each read;
     ``deadline`` bounds a whole call. ``verify`` is False or the path of a CA file or folder where the system's
-    certificates do not do.
+    certificates do not do. ``cert`` are the files of a certificate and its key, for mutual TLS.
     """
 
     def __init__(
         self,
         url: str,
-        auth: tuple[str, str] | None = None,
+        auth: Auth | None = None,
         *,
         timeout: tuple[float, float] = (5.0, 60.0),
         deadline: float = 120.0,
         verify: bool | str = True,
+        cert: tuple[str, str] | None = None,
     ) -> None:
-        self._http = AtlasHttp(Address.read(url, auth), timeout=timeout, deadline=deadline, verify=verify)
+        self._http = AtlasHttp(Address.read(url, auth), timeout=timeout, deadline=deadline, verify=verify, cert=cert)
         self._wrote = False
 
     def __repr__(self) -> str:

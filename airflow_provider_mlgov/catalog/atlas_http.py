@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_mlgov import __version__
+from airflow_provider_mlgov.catalog.atlas_auth import Auth
 from airflow_provider_mlgov.catalog.atlas_errors import error_for_answer, error_for_failure, unreadable_answer
 from airflow_provider_mlgov.errors import CatalogBusyError, ConfigurationError
 
@@ -116,10 +117,10 @@ class Address:
 
     base: str
     """Without credentials, without ``/api/atlas`` and without a slash at the end."""
-    auth: tuple[str, str] | None = field(repr=False)
+    auth: Auth | None = field(repr=False)
 
     @classmethod
-    def read(cls, url: str, auth: tuple[str, str] | None) -> Address:
+    def read(cls, url: str, auth: Auth | None) -> Address:
         """Take a URL apart; credentials in it count where ``auth`` is not given."""
         parts = urlsplit(url.strip())
         try:
@@ -140,8 +141,17 @@ class Address:
 class AtlasHttp:
     """Sends requests to one Atlas and returns its JSON. Safe in threads and after a fork; never tries twice."""
 
-    def __init__(self, address: Address, *, timeout: tuple[float, float], deadline: float, verify: bool | str) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        timeout: tuple[float, float],
+        deadline: float,
+        verify: bool | str,
+        cert: tuple[str, str] | None = None,
+    ) -> None:
         self.address = address
+        self._cert = cert
         self._timeout = timeout
         self._deadline = deadline
         self._verify = verify
@@ -182,6 +192,7 @@ class AtlasHttp:
                     headers={"Content-Type": "application/json"} if body is not None else None,
                     timeout=(min(self._timeout[0], seconds), min(self._timeout[1], seconds)),
                     verify=self._verify,
+                    cert=self._cert,
                     allow_redirects=False,
                 )
                 content = response.content
@@ -232,7 +243,7 @@ class AtlasHttp:
         return held
 
 
-def _new_session(auth: tuple[str, str] | None) -> requests.Session:
+def _new_session(auth: Auth | None) -> requests.Session:
     from http.cookiejar import DefaultCookiePolicy
 
     import requests
@@ -243,7 +254,10 @@ def _new_session(auth: tuple[str, str] | None) -> requests.Session:
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.headers.update(_HEADERS)
     # Bytes, since requests would send text as Latin-1. Without a login say so, or requests looks into ~/.netrc.
-    session.auth = HTTPBasicAuth(*(part.encode() for part in auth)) if auth is not None else _no_login
+    if isinstance(auth, tuple):
+        session.auth = HTTPBasicAuth(*(part.encode() for part in auth))
+    else:
+        session.auth = auth or _no_login
     for scheme in ("http://", "https://"):
         session.mount(scheme, _adapter_class()(pool_connections=1, pool_maxsize=1))
     return session

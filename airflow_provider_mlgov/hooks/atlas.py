@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov._compat import BaseHook
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pyapacheatlas.core import AtlasClient
 
     from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
+    from airflow_provider_mlgov.catalog.atlas_auth import Auth, Bearer, ClientCredentials
 
 _TRUE = ("true", "1", "yes", "on", "t")
 _FALSE = ("false", "0", "no", "off", "f")
@@ -21,7 +23,8 @@ class AtlasHook(BaseHook):
     """Apache Atlas, by a Connection of type ``atlas``.
 
     Host (with or without ``http://`` or ``https://``), port, login and password; in the extras ``scheme``, ``base_path``
-    (``/gateway/cdp/atlas``), ``verify`` (true, false), ``ca_path``, ``connect_timeout`` and ``read_timeout`` (seconds).
+    (``/gateway/cdp/atlas``), ``verify`` (true, false), ``ca_path``, ``connect_timeout`` and ``read_timeout`` (seconds), ``auth``
+    (basic, bearer, oauth2), ``token_url`` and ``scope`` (oauth2), ``client_cert`` and ``client_key`` (files, mutual TLS).
     """
 
     conn_name_attr = "atlas_conn_id"
@@ -51,8 +54,13 @@ class AtlasHook(BaseHook):
         from pyapacheatlas.core import AtlasClient
 
         arguments = self._arguments()
-        auth = BasicAuthentication(*arguments["auth"]) if arguments["auth"] else None
-        options = {"requests_verify": arguments["verify"], "requests_timeout": arguments["timeout"]}
+        login = arguments["auth"]
+        auth = BasicAuthentication(*login) if isinstance(login, tuple) else _Tokens(login) if login else None
+        options = {
+            "requests_verify": arguments["verify"],
+            "requests_timeout": arguments["timeout"],
+            "requests_cert": arguments["cert"],
+        }
         return AtlasClient(f"{arguments['url']}/api/atlas/v2", auth, **options)
 
     def test_connection(self) -> tuple[bool, str]:
@@ -81,14 +89,16 @@ class AtlasHook(BaseHook):
                 f"connection {self.atlas_conn_id!r} does not exist: create one of type atlas, or correct the name ({error})"
             ) from None
         extra = connection.extra_dejson
+        verify = extra.get("ca_path") or _boolean(self.atlas_conn_id, extra, "verify", default=True)
         return {
             "url": _url(self.atlas_conn_id, connection, extra),
-            "auth": (connection.login, connection.password or "") if connection.login else None,
+            "auth": _auth(self.atlas_conn_id, connection, extra, verify),
+            "cert": _cert(self.atlas_conn_id, extra),
             "timeout": (
                 _seconds(self.atlas_conn_id, extra, "connect_timeout", 3.0),
                 _seconds(self.atlas_conn_id, extra, "read_timeout", 10.0),
             ),
-            "verify": extra.get("ca_path") or _boolean(self.atlas_conn_id, extra, "verify", default=True),
+            "verify": verify,
         }
 
     # On Airflow 3 the form is declared in the provider metadata; 2.11 asks these two.
@@ -153,6 +163,49 @@ def _url(name: str, connection: Any, extra: dict[str, Any]) -> str:
         authority = f"{authority}:{connection.port}"
     base = "/".join(part.strip("/") for part in (path, str(extra.get("base_path") or "")) if part.strip("/"))
     return f"{scheme}://{authority}/{base}".rstrip("/").removesuffix("/api/atlas/v2").removesuffix("/api/atlas")
+
+
+class _Tokens:
+    """What pyapacheatlas asks for its headers, before each call."""
+
+    def __init__(self, auth: Bearer | ClientCredentials) -> None:
+        self._auth = auth
+
+    def get_authentication_headers(self) -> dict[str, str]:
+        token = self._auth.token
+        return {"Authorization": f"Bearer {token if isinstance(token, str) else token()}"}
+
+
+def _auth(name: str, connection: Any, extra: dict[str, Any], verify: bool | str) -> Auth | None:
+    from airflow_provider_mlgov.catalog.atlas_auth import Bearer, ClientCredentials
+
+    kind = str(extra.get("auth") or "basic").strip().lower()
+    if kind not in ("basic", "bearer", "oauth2"):
+        raise ConfigurationError(f"connection {name!r} has auth {kind!r}; wanted basic, bearer or oauth2")
+    login, password = connection.login or "", connection.password or ""
+    if kind == "basic":
+        return (login, password) if login else None
+    try:
+        if kind == "bearer":
+            return Bearer(password)
+        if not login or not password:
+            raise ConfigurationError("the client's id or secret is missing; wanted them as login and password")
+        scope = str(extra.get("scope") or "")
+        return ClientCredentials(str(extra.get("token_url") or ""), login, password, scope, verify)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"connection {name!r}: {error}") from None
+
+
+def _cert(name: str, extra: dict[str, Any]) -> tuple[str, str] | None:
+    certificate, key = (str(extra.get(part) or "") for part in ("client_cert", "client_key"))
+    if key and not certificate:
+        raise ConfigurationError(f"connection {name!r} has a client_key without client_cert; wanted both, or only that")
+    for path in (certificate, key):
+        if path and not os.access(path, os.R_OK):
+            raise ConfigurationError(
+                f"connection {name!r} names {path}, which cannot be read on this machine; wanted a PEM file"
+            )
+    return (certificate, key or certificate) if certificate else None
 
 
 def _boolean(name: str, extra: dict[str, Any], key: str, *, default: bool) -> bool:

@@ -25,6 +25,31 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "description": "File with the certificates to trust, on the machine that sends.",
         "schema": {"type": ["string", "null"], "default": None},
     },
+    "auth": {
+        "label": "Login by",
+        "description": "basic: login and password. bearer: a token, as password. oauth2: client id and secret as both.",
+        "schema": {"type": ["string", "null"], "default": None},
+    },
+    "token_url": {
+        "label": "Token URL",
+        "description": "With oauth2: the token endpoint (client credentials).",
+        "schema": {"type": ["string", "null"], "default": None},
+    },
+    "scope": {
+        "label": "Scope",
+        "description": "With oauth2: the scope to ask for, if one is wanted.",
+        "schema": {"type": ["string", "null"], "default": None},
+    },
+    "client_cert": {
+        "label": "Client certificate",
+        "description": "Mutual TLS: file with the certificate, on the machine that sends.",
+        "schema": {"type": ["string", "null"], "default": None},
+    },
+    "client_key": {
+        "label": "Client key",
+        "description": "Mutual TLS: file with its key; empty where the certificate's file holds it.",
+        "schema": {"type": ["string", "null"], "default": None},
+    },
     "connect_timeout": {
         "label": "Connect timeout",
         "description": "Seconds.",

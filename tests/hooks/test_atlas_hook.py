@@ -52,6 +52,12 @@ def test_the_address(connect: Any, connection: dict[str, Any], url: str) -> None
         ({"host": "atlas", "extra": {"verify": "perhaps"}}, "has verify 'perhaps'"),
         ({"host": "atlas", "extra": {"read_timeout": "long"}}, "has read_timeout 'long'"),
         ({"host": "atlas", "extra": {"connect_timeout": 0}}, "has connect_timeout 0"),
+        ({"host": "atlas", "extra": {"auth": "magic"}}, "has auth 'magic'; wanted basic, bearer or oauth2"),
+        ({"host": "atlas", "extra": {"auth": "bearer"}}, "the bearer token is empty"),
+        ({"host": "atlas", "login": "me", "extra": {"auth": "oauth2"}}, "id or secret is missing"),
+        ({"host": "atlas", "login": "me", "password": "x", "extra": {"auth": "oauth2"}}, "token_url is no address"),
+        ({"host": "atlas", "extra": {"client_key": "/k.pem"}}, "client_key without client_cert"),
+        ({"host": "atlas", "extra": {"client_cert": "/nowhere.pem"}}, "names /nowhere.pem, which cannot be read"),
     ],
 )
 def test_a_wrong_connection(connect: Any, connection: dict[str, Any], says: str) -> None:
@@ -119,6 +125,22 @@ def test_the_button_with_nothing_there(connect: Any) -> None:
     ok, message = connect(host="http://127.0.0.1:9").test_connection()
     assert not ok
     assert "127.0.0.1:9" in message
+
+
+@pytest.mark.parametrize(
+    ("connection", "kind"),
+    [
+        ({"extra": {"auth": "bearer"}}, "Bearer"),
+        ({"login": "id", "extra": {"auth": "oauth2", "token_url": "https://login/token"}}, "ClientCredentials"),
+        ({"login": "admin"}, "tuple"),
+    ],
+)
+def test_the_login(connect: Any, connection: dict[str, Any], kind: str) -> None:
+    hook = connect(host="https://atlas", password="hunter2", **connection)
+    auth = hook._arguments()["auth"]
+    assert type(auth).__name__ == kind
+    if kind == "Bearer":
+        assert hook.get_conn().authentication.get_authentication_headers() == {"Authorization": "Bearer hunter2"}
 
 
 @pytest.mark.atlas

@@ -100,7 +100,7 @@ def drip(client: socket.socket, _: str) -> None:
 @contextmanager
 def opened(server: FakeServer | str, path: str = "", **options: object) -> Iterator[AtlasCatalog]:
     url = server if isinstance(server, str) else server.url
-    catalog = AtlasCatalog(url + path, ("user", SECRET), **{"timeout": (1.0, 1.0), **options})  # type: ignore[arg-type]
+    catalog = AtlasCatalog(url + path, **{"auth": ("user", SECRET), "timeout": (1.0, 1.0), **options})  # type: ignore[arg-type]
     try:
         yield catalog
     finally:
