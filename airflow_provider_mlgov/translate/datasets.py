@@ -40,6 +40,8 @@ class End:
     """The partitions of it that were read or written."""
     location: str = ""
     """Where its files are, if another name counts."""
+    names: tuple[tuple[str, dict[str, Any]], ...] = ()
+    """Partition and facets of each of its names, where it has several."""
 
     @property
     def ref(self) -> Ref:
@@ -111,7 +113,12 @@ def _united(one: End, other: End) -> End:
         role=join_registers(one.role, other.role),
         partitions=tuple(sorted({*one.partitions, *other.partitions}))[:_MOST_PARTITIONS],
         location=max(one.location, other.location),
+        names=(*_names(one), *_names(other)),
     )
+
+
+def _names(end: End) -> tuple[tuple[str, dict[str, Any]], ...]:
+    return end.names or ((end.partitions[0] if end.partitions else "", end.facets),)
 
 
 def _is_deployed(datasets: Json, namespace: str, name: str) -> bool:

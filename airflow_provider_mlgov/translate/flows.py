@@ -17,6 +17,7 @@ from airflow_provider_mlgov.model.entity import Ref
 from airflow_provider_mlgov.translate.datasets import End
 from airflow_provider_mlgov.translate.events import facet
 from airflow_provider_mlgov.translate.names import Names
+from airflow_provider_mlgov.translate.naming import FAMILIES
 from airflow_provider_mlgov.translate.reading import CUT
 from airflow_provider_mlgov.translate.texts import plain
 
@@ -63,6 +64,8 @@ class _Said:
     columns: dict[str, list[Json]]
     """Fields of datasets that each of its columns is made of, with their ``transformations``."""
     is_certain: bool
+    is_open: bool = False
+    """Something else that goes into the output is not told."""
 
 
 def read_flows(
@@ -74,10 +77,12 @@ def read_flows(
     not speak of, and that does not speak for itself, is made of nothing.
     """
     reader = _Reader(names, ends, warnings)
-    of_job = {end.ref: _of_lineage(entry) for entry, end in _entries(job, reader)}
+    of_job: dict[Ref, list[_Said | None]] = {}
+    for entry, end in _entries(job, reader):
+        of_job.setdefault(end.ref, []).append(_of_lineage(entry))
     flows: dict[Ref, Flow] = {}
     for end in outputs:
-        said = of_job.get(end.ref) or _said(end.facets)
+        said = _together(of_job.get(end.ref) or _by_name(end))
         if said is not None:
             flows[end.ref] = reader.flow(said)
         elif facet(job, "lineage"):
@@ -86,9 +91,13 @@ def read_flows(
 
 
 def with_told(job: Json, outputs: Sequence[End], gone: Iterable[Ref], names: Names, warnings: list[str]) -> list[End]:
-    """``outputs``, and those that only the facet ``lineage`` of the job names; what is ``gone`` after the run is none."""
+    """``outputs``, and data that only the facet ``lineage`` of the job says is made; what is ``gone`` after the run is none."""
     known = {*gone, *(end.ref for end in outputs)}
-    told = {end.ref: end for _, end in _entries(job, _Reader(names, {}, warnings)) if end.ref not in known}
+    told = {
+        end.ref: end
+        for entry, end in _entries(job, _Reader(names, {}, warnings))
+        if end.ref not in known and (entry.get("inputs") or entry.get("fields")) and end.family is not FAMILIES["ml"]
+    }
     return [*outputs, *(told[ref] for ref in sorted(told))]
 
 
@@ -97,6 +106,33 @@ def _entries(job: Json, reader: _Reader) -> Iterator[tuple[Json, End]]:
     for entry in _objects(facet(job, "lineage").get("entries")):
         if entry.get("type") == "DATASET" and (end := reader.end(entry)) is not None:
             yield entry, end
+
+
+def _by_name(end: End) -> list[_Said | None]:
+    """What is said of an output under each of its names; of a partition that nothing is said of, None."""
+    if not end.names:
+        return [_said(end.facets)]
+    told = [(bool(partition), _said(facets)) for partition, facets in end.names]
+    return [said for is_part, said in told if is_part or said is not None] or [None]
+
+
+def _together(told: list[_Said | None]) -> _Said | None:
+    """What is said of one output under several names (its partitions), or in several entries."""
+    known = [said for said in told if said is not None]
+    if len(known) <= 1 == len(told):
+        return told[0]
+    if not known:
+        return None
+    columns: dict[str, list[Json]] = {}
+    for said in known:
+        for name, items in said.columns.items():
+            columns.setdefault(name, []).extend(items)
+    return _Said(
+        [item for said in known for item in said.whole],
+        columns,
+        is_certain=all(said.is_certain for said in known),
+        is_open=len(known) < len(told),
+    )
 
 
 def _said(facets: Json) -> _Said | None:
@@ -145,7 +181,7 @@ class _Reader:
 
     def flow(self, said: _Said) -> Flow:
         """What is said, with the entities that are meant."""
-        flow = Flow(is_certain=said.is_certain)
+        flow = Flow(is_certain=said.is_certain, is_open=said.is_open)
         for item in said.whole:
             flow.inputs.update(end.ref for end, _ in self._sources(item, flow))
         for name, items in said.columns.items():

@@ -170,6 +170,48 @@ def test_a_facet_that_names_all_sources_counts_for_an_only_output_too(facets):
     assert sorted(edges(found)) == [("mlgov_task_process", [A], [X]), ("mlgov_task_process", [B], [])]
 
 
+def partition(day, facets):
+    return {"namespace": "s3://lake", "name": f"x/dt={day}", "facets": facets}
+
+
+def made_of(*sources):
+    return {"columnLineage": {"fields": {"i": {"inputFields": [source(name, "i") for name in sources]}}}}
+
+
+@pytest.mark.parametrize(
+    ("facets", "inputs"),
+    [(made_of("b"), [A, B]), ({}, [A, B, C])],
+)
+def test_what_partitions_are_made_of_their_table_is_made_of(facets, inputs):
+    out = [partition(1, made_of("a")), partition(2, facets), target("y", {"i": [source("c", "i")]})]
+    found = translated(task_event(inputs=[table(name) for name in "abc"], outputs=out))
+    assert [edge[1] for edge in edges(found) if edge[2] == ["s3a://lake/x/"]] == [inputs]
+
+
+def test_a_second_name_that_says_nothing_takes_nothing_away():
+    link = {"symlinks": {"identifiers": [{"namespace": "hive://m", "name": "d.x", "type": "TABLE"}]}}
+    by_path = {"namespace": "s3://lake", "name": "x", "facets": link}
+    by_name = {"namespace": "hive://m", "name": "d.x", "facets": made_of("a")}
+    found = translated(
+        task_event(inputs=[table("a"), table("b")], outputs=[by_path, by_name, target("y", {"i": [source("b", "i")]})])
+    )
+    assert [edge[1] for edge in edges(found) if edge[2] == ["d.x"]] == [[A]]
+
+
+def test_several_entries_of_one_output_count_together():
+    found = translated(task_event(inputs=[table("a"), table("b")], job=of_job(entry("x", "a"), entry("x", "b"))))
+    assert edges(found) == [("mlgov_task_process", [A, B], [X])]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [entry("x"), {"type": "DATASET", "namespace": "mlgov://shop", "name": "models/m", "inputs": [source("a")]}],
+)
+def test_what_an_entry_only_names_is_no_output(named):
+    found = translated(task_event(inputs=[table("a")], job=of_job(named)))
+    assert edges(found) == [("mlgov_task_process", [A], [])]
+
+
 def test_an_output_of_constants_is_made_of_nothing():
     out = [target("x", {"i": [source("a", "i")]}), target("y", {"k": []})]
     found = translated(task_event(inputs=[table("a")], outputs=out))
