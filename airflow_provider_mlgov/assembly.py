@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
     from airflow_provider_mlgov.delivery.bounds import Bounds
     from airflow_provider_mlgov.delivery.clean import CleanOptions, Mask
+    from airflow_provider_mlgov.delivery.draining import Draining
+    from airflow_provider_mlgov.delivery.forward import Forwarder
     from airflow_provider_mlgov.delivery.outbox import Outbox
-    from airflow_provider_mlgov.delivery.sender import Sender
     from airflow_provider_mlgov.delivery.spool import Spool
     from airflow_provider_mlgov.translate.options import TranslateOptions
 
@@ -89,8 +90,13 @@ def translate_options(settings: Settings) -> TranslateOptions:
     )
 
 
-def open_sender(settings: Settings) -> Sender:
-    """The sender. `ConfigurationError` if the namespace is missing; the catalogue is opened when something is sent."""
+def open_sender(settings: Settings) -> Draining:
+    """What drains the spool: the sender, or the forwarder where ``forward_conn_id`` names a receiver.
+
+    `ConfigurationError` if the namespace is missing; the catalogue is opened when something is sent.
+    """
+    if settings.forward_conn_id:
+        return _open_forwarder(settings)
     from airflow_provider_mlgov.delivery.sender import Sender
 
     return Sender(
@@ -99,6 +105,18 @@ def open_sender(settings: Settings) -> Sender:
         translate_options(settings),
         apply_types=settings.types_apply == "automatic",
         keep_hours=settings.state_hours,
+        bounds=spool_bounds(settings),
+        breaker_interval=settings.breaker_interval,
+    )
+
+
+def _open_forwarder(settings: Settings) -> Forwarder:
+    from airflow_provider_mlgov.delivery.forward import Forwarder
+    from airflow_provider_mlgov.hooks.atlas import AtlasHook
+
+    return Forwarder(
+        open_spool(settings),
+        **AtlasHook(settings.forward_conn_id).receiver(),
         bounds=spool_bounds(settings),
         breaker_interval=settings.breaker_interval,
     )

@@ -54,6 +54,14 @@ OPTIONS: tuple[Option, ...] = (
         "atlas_default",
     ),
     Option(
+        "forward_conn_id",
+        "string",
+        "",
+        "Connection of type atlas to a receiver (mlgov receive) that this host sends its events to, in place of writing to the "
+        "catalogue: for workers on other hosts. The password is a token made with --airflow and --own-facets.",
+        "mlgov_receiver",
+    ),
+    Option(
         "namespace",
         "string",
         "",
@@ -244,6 +252,7 @@ class Settings:
 
     enabled: bool = False
     atlas_conn_id: str = ""
+    forward_conn_id: str = ""
     namespace: str = ""
     catalogue_namespace: str = "primary"
     platform_namespace: str = "primary"

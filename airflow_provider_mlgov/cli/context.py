@@ -16,7 +16,7 @@ from airflow_provider_mlgov.settings import SECTION, Settings, airflow_conf_get
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
-    from airflow_provider_mlgov.delivery.sender import Sender
+    from airflow_provider_mlgov.delivery.draining import Draining
 
 _EMBEDDED = "embedded:"
 
@@ -119,10 +119,10 @@ class Context:
 
         return open_catalog(self.settings)
 
-    def sender(self) -> Sender:
-        """A sender from this host's spool into the catalogue."""
+    def sender(self) -> Draining:
+        """What takes the events of this host's spool to the catalogue, or to a receiver."""
         if not self.url:
-            if self.settings.atlas_conn_id:
+            if self.settings.atlas_conn_id or self.settings.forward_conn_id:
                 _prepare_airflow()
             from airflow_provider_mlgov.assembly import open_sender
 

@@ -10,7 +10,7 @@ from airflow_provider_mlgov.cli.output import remark
 from airflow_provider_mlgov.errors import CatalogUnavailableError, SpoolError
 
 if TYPE_CHECKING:
-    from airflow_provider_mlgov.delivery.sender import SendReport
+    from airflow_provider_mlgov.delivery.draining import SendReport
 
 _PAUSE = 0.3
 _STUCK = {"open": CatalogUnavailableError, "unavailable": CatalogUnavailableError, "spool": SpoolError}

@@ -18,6 +18,7 @@ from airflow_provider_mlgov.catalog.types.apply import plan
 from airflow_provider_mlgov.cli.context import Context, conf_get
 from airflow_provider_mlgov.cli.output import age, say
 from airflow_provider_mlgov.cli.spool import breaker_words
+from airflow_provider_mlgov.delivery.forward import Forwarder
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.errors import ConfigurationError, InvalidInputError, MlgovError
 from airflow_provider_mlgov.lineage import followup
@@ -29,11 +30,14 @@ _LONG_SECONDS = 600.0
 """What waits longer than this was forgotten, or belongs to a task that still runs."""
 
 
+Verdict = Literal["ok", "note", "WRONG"]
+
+
 @dataclass(frozen=True)
 class Finding:
     """One line of the report."""
 
-    verdict: Literal["ok", "note", "WRONG"]
+    verdict: Verdict
     subject: str
     text: str
 
@@ -43,7 +47,8 @@ def doctor(arguments: Namespace) -> int:
     context = Context.of(arguments)
     if bool(arguments.dag_id) != bool(arguments.run_id) or (arguments.task_id and not arguments.dag_id):
         raise InvalidInputError("a DAG run has two names: give --dag-id and --run-id")
-    findings = [*_versions(), *_doors(context), *_settings(context), *_catalog(context), *_spool(context)]
+    findings = [*_versions(), *_doors(context), *_settings(context)]
+    findings += [*_forwarding(context), *_catalog(context), *_spool(context)]
     if arguments.dag_id:
         findings += _tasks(context, arguments)
     width = max(len(finding.subject) for finding in findings)
@@ -144,8 +149,25 @@ def _settings(context: Context) -> Iterator[Finding]:
         yield Finding("note", "AIRFLOW_HOME", "is not set; ~/airflow is meant")
 
 
+def _forwarding(context: Context) -> Iterator[Finding]:
+    """Where events go on a host that does not write to the catalogue itself."""
+    if not context.settings.forward_conn_id:
+        return
+    try:
+        forwarder = context.sender()
+    except MlgovError as error:
+        yield Finding("WRONG", "forwarding", str(error))
+        return
+    if isinstance(forwarder, Forwarder):
+        health = forwarder.health()
+        verdict: Verdict = "ok" if health == "ready" else "WRONG"
+        yield Finding(verdict, "forwarding", f"events go to the receiver at {forwarder.url}: {health}")
+
+
 def _catalog(context: Context) -> Iterator[Finding]:
     path = context.settings.embedded_path
+    if context.is_embedded and not path.exists() and context.settings.forward_conn_id:
+        return  # it is the receiver's host that has one
     if context.is_embedded and not path.exists():
         yield Finding("note", "catalogue", f"{path} is not there yet: the first recorded run makes it")
         return

@@ -10,13 +10,12 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds, is_due, trim
-from airflow_provider_mlgov.delivery.breaker import Breaker
+from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
+from airflow_provider_mlgov.delivery.draining import Draining, SendReport
 from airflow_provider_mlgov.delivery.runs import Run, RunReader, parcel_of
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Sink
 from airflow_provider_mlgov.delivery.state import SenderState
@@ -35,30 +34,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Outcome = Literal["done", "nothing", "locked", "open", "unavailable", "busy", "budget", "spool"]
 _EVENTS_PER_PARCEL = 500
 
 
-@dataclass
-class SendReport:
-    """What a send did."""
-
-    outcome: Outcome = "nothing"
-    """``done``: everything that waited was delivered. ``nothing``: nothing waited. ``locked``: another process is sending.
-    ``open``: the breaker is open. ``unavailable``, ``busy``: the catalogue failed. ``budget``: the time was over.
-    ``spool``: the spool failed. Except for the first two, events wait on."""
-    events: int = 0
-    """Events acknowledged."""
-    entities: int = 0
-    """Entities written."""
-    dead: int = 0
-    """Dead letters made."""
-    warnings: list[str] = field(default_factory=list)
-    reason: str | None = None
-    """Why events wait on, where they do."""
-
-
-class Sender:
+class Sender(Draining):
     """Drains a spool into a catalogue.
 
     ``sink_factory`` is called when something is to be sent, under the lock: it returns a catalogue, or another `Sink`.
@@ -78,50 +57,20 @@ class Sender:
         breaker_cap: float = 600.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._spool = spool
+        super().__init__(spool, bounds=bounds, breaker_interval=breaker_interval, breaker_cap=breaker_cap)
         self._sink_factory = sink_factory
         self._options = options
         self._batch_size = batch_size
         self._apply_types = apply_types
         self._keep_hours = keep_hours
-        self._bounds = bounds
         self._sleep = sleep
-        self.breaker = Breaker(spool.root / "breaker.json", interval=breaker_interval, cap=breaker_cap)
 
-    def send(self, budget: float | None = None, *, despite_breaker: bool = False) -> SendReport:
-        """Deliver what waits, within ``budget`` seconds (None: without limit), or return at once if somebody else does.
-
-        ``despite_breaker``: somebody asks by hand, perhaps because the catalogue was mended a moment ago.
-        Never raises for what a catalogue, an event or the spool does; the report and one log line say it.
-        """
-        report = SendReport()
-        deadline = Deadline(budget)
-        try:
-            while self._spool.has_waiting():
-                if not (despite_breaker or self.breaker.allows()):
-                    self._trim()
-                    opening = self.breaker.opening()
-                    report.outcome, report.reason = "open", opening.reason if opening else None
-                    return report
-                with self._lock() as held:
-                    if not held:
-                        report.outcome = "done" if report.events else "locked"
-                        return report
-                    self._drain(report, deadline)
-                self._trim()
-                if report.outcome != "done":
-                    return report
-        except SpoolError as error:
-            report.outcome, report.reason = "spool", str(error)
-            log.warning("Events wait: %s", error)
-        return report
-
-    def _trim(self) -> None:
-        """Keep what could not be sent within its bounds."""
-        if is_due(self._spool, self._bounds):
-            with self._lock() as held:
-                if held:
-                    trim(self._spool, self._bounds)
+    def _deliver_all(self, report: SendReport, deadline: Deadline) -> None:
+        with self._state() as state, self._sink(state) as sink:
+            drain = _Drain(self._spool, state, sink, self._options, self._batch_size, report, deadline)
+            while drain.step():
+                deadline.check()
+            drain.finish()
 
     @contextmanager
     def exclusive(self, timeout: float = 30.0) -> Iterator[Sink]:
@@ -132,26 +81,6 @@ class Sender:
                 raise CatalogBusyError(f"another process has been sending for {timeout:g} s; try again later")
             with self._state() as state, self._sink(state) as sink:
                 yield sink
-
-    @contextmanager
-    def _lock(self, timeout: float = 0.0) -> Iterator[bool]:
-        from filelock import FileLock, Timeout
-
-        path = self._spool.root / "sender.lock"
-        lock = FileLock(path, timeout=timeout)
-        try:
-            lock.acquire()
-        except Timeout:
-            yield False
-            return
-        except OSError as error:
-            raise SpoolError(
-                f"cannot lock {path}: {error}; give the spool a writable folder on a local disk"
-            ) from error
-        try:
-            yield True
-        finally:
-            lock.release()
 
     @contextmanager
     def _state(self) -> Iterator[SenderState]:
@@ -176,27 +105,6 @@ class Sender:
             yield sink
         finally:
             sink.close()
-
-    def _drain(self, report: SendReport, deadline: Deadline) -> None:
-        """Deliver until nothing waits; the outcome says how it ended."""
-        before = report.events
-        try:
-            with self._state() as state, self._sink(state) as sink:
-                drain = _Drain(self._spool, state, sink, self._options, self._batch_size, report, deadline)
-                while drain.step():
-                    deadline.check()
-                drain.finish()
-            report.outcome = "done"
-            self.breaker.succeeded()
-        except BudgetSpentError as error:
-            report.outcome, report.reason = "budget", str(error)
-        except CatalogBusyError as error:
-            report.outcome, report.reason = "busy", str(error)
-            if report.events == before:
-                self.breaker.failed(str(error))
-        except (CatalogError, ConfigurationError, TypesConflictError) as error:
-            report.outcome, report.reason = "unavailable", str(error)
-            self.breaker.failed(str(error))
 
 
 class _Drain:

@@ -45,6 +45,16 @@ class AtlasHook(BaseHook):
 
         return AtlasCatalog(**self._arguments())
 
+    def receiver(self) -> dict[str, Any]:
+        """The arguments of `Forwarder`, where the Connection is that of a receiver: its host, and its token as password."""
+        found = self._arguments()
+        token = self.get_connection(self.atlas_conn_id).password
+        if not token:
+            raise ConfigurationError(
+                f"connection {self.atlas_conn_id!r} has no password; wanted the token of the receiver (`mlgov token show default`)"
+            )
+        return {name: found[name] for name in ("url", "verify", "cert", "timeout")} | {"token": token}
+
     def get_conn(self) -> AtlasClient:
         """A ready `pyapacheatlas` client, for what the catalogue protocol does not cover.
 

@@ -148,7 +148,7 @@ class _Receiver:
         failed: list[Json] = []
         for index, event in enumerate(events):
             try:
-                _, reason = self._keep(event, token)
+                status, reason = self._keep(event, token)
             except SpoolError as error:
                 if index == 0:
                     return self._unkept(error)
@@ -158,7 +158,7 @@ class _Receiver:
                 ]
                 break
             if reason is not None:
-                failed.append({"index": index, "reason": reason, "retriable": False})
+                failed.append({"index": index, "reason": reason, "retriable": False, "status": status})
         if len(failed) < len(events):
             self._kept()
         retriable = sum(item["retriable"] for item in failed)

@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.model.identity import TaskRun
 from cli_runs import mlgov, one_line
-from receiving import receiving
+from delivery_events import task_event
+from lineage_world import AIR
+from receiving import Receiver, receiving
 
 
 def sent_by_the_client(url: str, token: str, name: str, **config: Any) -> None:
@@ -60,6 +64,39 @@ def test_what_openlineage_sends_is_in_the_catalogue(home: Path) -> None:
         assert catalog.get("rdbms_table", "db:5432/shop.public.foreign@primary") is None
     finally:
         catalog.close()
+
+
+def test_a_host_that_forwards(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Its events go to the receiver of another host, by a Connection, and from there to the catalogue."""
+    away = tmp_path_factory.mktemp("away")
+    name = uuid.uuid4().hex[:8]
+    for number in range(3):
+        Spool(away / "mlgov" / "spool").append(task_event("COMPLETE", task=f"t{number}", dag=name, namespace=AIR))
+
+    def forwarding(receiver: Receiver, token: str) -> dict[str, str]:
+        connection = {"conn_type": "atlas", "host": receiver.url, "password": token}
+        return {"AIRFLOW__MLGOV__FORWARD_CONN_ID": "there", "AIRFLOW_CONN_THERE": json.dumps(connection)}
+
+    with receiving(home) as receiver:
+        worker = mlgov(home, "token", "add", "worker", "--airflow", "--own-facets").stdout.strip()
+        refused = mlgov(away, "spool", "drain", **forwarding(receiver, "wrong-wrong-wrong"))
+        assert refused.returncode == 3, refused.stderr
+        assert "answered 401" in refused.stderr
+        sent = mlgov(away, "spool", "drain", **forwarding(receiver, worker))
+        assert sent.returncode == 0, sent.stderr
+        assert sent.stdout.startswith("sent 3 events")
+        told = mlgov(away, "doctor", **forwarding(receiver, worker)).stdout
+        assert f"events go to the receiver at {receiver.url}: ready" in told
+    assert f"{receiver.url}: it cannot be reached" in mlgov(away, "doctor", **forwarding(receiver, worker)).stdout
+    assert worker not in (home / "receiver.log").read_text()
+    catalog = EmbeddedCatalog(home / "mlgov" / "catalog.db")
+    try:
+        for number in range(3):
+            run = TaskRun(AIR, name, "r1", f"t{number}", -1, 1)
+            assert catalog.get(run.type_name, str(run)) is not None
+    finally:
+        catalog.close()
+    assert not (away / "mlgov" / "catalog.db").exists()
 
 
 def test_tokens(home: Path) -> None:

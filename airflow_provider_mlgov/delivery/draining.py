@@ -1,0 +1,139 @@
+"""Draining a spool: one process at a time, never while the breaker is open, within a budget, and never an exception."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds, is_due, trim
+from airflow_provider_mlgov.delivery.breaker import Breaker
+from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
+from airflow_provider_mlgov.errors import (
+    CatalogBusyError,
+    CatalogError,
+    ConfigurationError,
+    SpoolError,
+    TypesConflictError,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_mlgov.delivery.spool import Spool
+
+log = logging.getLogger(__name__)
+
+Outcome = Literal["done", "nothing", "locked", "open", "unavailable", "busy", "budget", "spool"]
+
+
+@dataclass
+class SendReport:
+    """What a send did."""
+
+    outcome: Outcome = "nothing"
+    """``done``: everything that waited was delivered. ``nothing``: nothing waited. ``locked``: another process is sending.
+    ``open``: the breaker is open. ``unavailable``, ``busy``: the catalogue failed. ``budget``: the time was over.
+    ``spool``: the spool failed. Except for the first two, events wait on."""
+    events: int = 0
+    """Events acknowledged."""
+    entities: int = 0
+    """Entities written."""
+    dead: int = 0
+    """Dead letters made."""
+    warnings: list[str] = field(default_factory=list)
+    reason: str | None = None
+    """Why events wait on, where they do."""
+
+
+class Draining(ABC):
+    """Takes what waits in a spool to where it goes: a catalogue (`Sender`) or a receiver (`Forwarder`)."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        *,
+        bounds: Bounds = NO_BOUNDS,
+        breaker_interval: float = 60.0,
+        breaker_cap: float = 600.0,
+    ) -> None:
+        self._spool = spool
+        self._bounds = bounds
+        self.breaker = Breaker(spool.root / "breaker.json", interval=breaker_interval, cap=breaker_cap)
+
+    def send(self, budget: float | None = None, *, despite_breaker: bool = False) -> SendReport:
+        """Deliver what waits, within ``budget`` seconds (None: without limit), or return at once if somebody else does.
+
+        ``despite_breaker``: somebody asks by hand, perhaps because the catalogue was mended a moment ago.
+        Never raises for what a catalogue, an event or the spool does; the report and one log line say it.
+        """
+        report = SendReport()
+        deadline = Deadline(budget)
+        try:
+            while self._spool.has_waiting():
+                if not (despite_breaker or self.breaker.allows()):
+                    self._trim()
+                    opening = self.breaker.opening()
+                    report.outcome, report.reason = "open", opening.reason if opening else None
+                    return report
+                with self._lock() as held:
+                    if not held:
+                        report.outcome = "done" if report.events else "locked"
+                        return report
+                    self._drain(report, deadline)
+                self._trim()
+                if report.outcome != "done":
+                    return report
+        except SpoolError as error:
+            report.outcome, report.reason = "spool", str(error)
+            log.warning("Events wait: %s", error)
+        return report
+
+    @abstractmethod
+    def _deliver_all(self, report: SendReport, deadline: Deadline) -> None:
+        """Deliver until nothing waits, under the lock; what it acknowledged stands in ``report``, also where it raises."""
+
+    def _trim(self) -> None:
+        """Keep what could not be sent within its bounds."""
+        if is_due(self._spool, self._bounds):
+            with self._lock() as held:
+                if held:
+                    trim(self._spool, self._bounds)
+
+    @contextmanager
+    def _lock(self, timeout: float = 0.0) -> Iterator[bool]:
+        from filelock import FileLock, Timeout
+
+        path = self._spool.root / "sender.lock"
+        lock = FileLock(path, timeout=timeout)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        except OSError as error:
+            raise SpoolError(
+                f"cannot lock {path}: {error}; give the spool a writable folder on a local disk"
+            ) from error
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def _drain(self, report: SendReport, deadline: Deadline) -> None:
+        """Deliver until nothing waits; the outcome says how it ended."""
+        before = report.events
+        try:
+            self._deliver_all(report, deadline)
+            report.outcome = "done"
+            self.breaker.succeeded()
+        except BudgetSpentError as error:
+            report.outcome, report.reason = "budget", str(error)
+        except CatalogBusyError as error:
+            report.outcome, report.reason = "busy", str(error)
+            if report.events == before:
+                self.breaker.failed(str(error))
+        except (CatalogError, ConfigurationError, TypesConflictError) as error:
+            report.outcome, report.reason = "unavailable", str(error)
+            self.breaker.failed(str(error))

@@ -1,0 +1,214 @@
+"""Hosts that send their events to a receiver: nothing is lost, whatever it answers, and nothing is given up too early."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_mlgov.delivery.forward import Forwarder
+from airflow_provider_mlgov.delivery.outbox import Outbox
+from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.lineage import receiver
+from airflow_provider_mlgov.lineage.tokens import Tokens
+
+Answer = Callable[[list[Any]], tuple[int, Any]]
+
+
+def event(number: int, size: int = 0) -> dict[str, Any]:
+    return {
+        "eventType": "COMPLETE",
+        "eventTime": "2026-11-23T10:00:00Z",
+        "run": {"runId": str(number), "facets": {}},
+        "job": {"namespace": "n", "name": "j", "facets": {"documentation": {"description": "x" * size}}},
+        "inputs": [],
+        "outputs": [],
+    }
+
+
+class World:
+    """A host with a spool, and a receiver on another one."""
+
+    def __init__(self, folder: Path) -> None:
+        import uvicorn
+
+        self.spool = Spool(folder / "here")
+        self.there = Spool(folder / "there")
+        self.tokens = Tokens(folder / "tokens.json")
+        self.token = self.tokens.add("worker", airflow=True, own_facets=True)
+        app = receiver.create_app(self.tokens, Outbox(self.there), lambda: None)
+        self.server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none"))
+        self._thread = threading.Thread(target=self.server.run, daemon=True)
+        self._thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+        self.url = f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
+
+    def close(self) -> None:
+        self.server.should_exit = True
+        self._thread.join(10)
+
+    def forwarder(self, **more: Any) -> Forwarder:
+        return Forwarder(self.spool, **{"url": self.url, "token": self.token.token, "breaker_interval": 0.001, **more})
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.close()
+
+
+def runs(spool: Spool) -> list[str]:
+    return [found["run"]["runId"] for path in spool.waiting() if (found := spool.read(path))]
+
+
+def test_events_arrive_and_leave_the_spool(world: World) -> None:
+    facets = {"mlgov_airflow": {"dagId": "d", "runId": "r"}, "mlgov_ml": {"a": 1}}
+    world.spool.append({**event(0), "run": {"runId": "0", "facets": facets}})
+    for number in range(1, 450):
+        world.spool.append(event(number))
+    report = world.forwarder().send()
+    assert (report.outcome, report.events, report.dead) == ("done", 450, 0)
+    assert not world.spool.waiting()
+    assert sorted(map(int, runs(world.there))) == list(range(450))
+    first = world.there.read(world.there.waiting()[0])
+    assert first is not None
+    assert first["run"]["facets"] == facets
+    assert world.forwarder().send().outcome == "nothing"
+
+
+def test_what_was_received_from_somebody_else_stays_his(world: World) -> None:
+    """A receiver may forward too: who sent it may not speak for Airflow there either."""
+    Outbox(world.spool).put(event(1), foreign=True)
+    world.forwarder().send()
+    found = world.there.read(world.there.waiting()[0])
+    assert found is not None
+    assert found["foreign"] is True
+
+
+def test_a_wrong_token_costs_nothing_but_time(world: World) -> None:
+    world.spool.append(event(1))
+    report = world.forwarder(token="wrong").send()
+    assert report.outcome == "unavailable"
+    assert "401" in str(report.reason)
+    assert "wrong" not in str(report.reason).replace("a wrong one", "")
+    time.sleep(0.01)
+    assert world.forwarder().send().events == 1
+
+
+def test_a_token_without_a_right_costs_nothing_but_time(world: World) -> None:
+    plain = world.tokens.add("plain")
+    world.spool.append({**event(1), "run": {"runId": "1", "facets": {"mlgov_airflow": {"dagId": "d"}}}})
+    world.spool.append(event(2))
+    report = world.forwarder(token=plain.token).send()
+    assert report.outcome == "unavailable"
+    assert "--airflow" in str(report.reason)
+    assert runs(world.there) == ["2"]
+    assert runs(world.spool) == ["1"]
+    assert not world.spool.dead_letters()
+
+
+def test_what_the_receiver_cannot_take_becomes_a_dead_letter(world: World) -> None:
+    world.spool.append({"eventTime": "never"})
+    world.spool.append(event(2))
+    report = world.forwarder().send()
+    assert (report.outcome, report.events, report.dead) == ("done", 2, 1)
+    (letter,) = world.spool.dead_letters()
+    assert "the receiver refused it: eventTime" in letter.reason
+    assert runs(world.there) == ["2"]
+
+
+def test_a_batch_that_is_too_large_goes_in_halves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, size in enumerate((1, 1, 60_000, 1)):
+        world.spool.append(event(number, size))
+    monkeypatch.setattr(receiver, "BODY_LIMIT", 30_000)
+    report = world.forwarder().send()
+    assert (report.outcome, report.events, report.dead) == ("done", 4, 1)
+    assert sorted(runs(world.there)) == ["0", "1", "3"]
+    assert "more than 30000 bytes" in world.spool.dead_letters()[0].reason
+
+
+def test_a_receiver_that_is_away_and_comes_back(world: World) -> None:
+    world.spool.append(event(1))
+    report = world.forwarder(url="http://127.0.0.1:9").send()
+    assert report.outcome == "unavailable"
+    assert "is `mlgov receive` running there?" in str(report.reason)
+    assert world.forwarder(breaker_interval=60.0).breaker.opening() is not None
+    time.sleep(0.01)
+    assert world.forwarder().send().outcome == "done"
+    assert world.forwarder().breaker.opening() is None
+
+
+def whole(events: list[Any]) -> dict[str, Any]:
+    return {"summary": {"received": len(events), "failed": 0}, "failed_events": []}
+
+
+def refused(events: list[Any], **item: Any) -> dict[str, Any]:
+    return {"summary": {"received": len(events), "failed": 1}, "failed_events": [{"index": 0, "reason": "r", **item}]}
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[Answer], str]]:
+    servers = []
+
+    def start(answer: Answer) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                import gzip
+
+                body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
+                status, said = answer(json.loads(body))
+                content = said if isinstance(said, bytes) else json.dumps(said).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: Any) -> None:
+                """Quiet."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "left"),
+    [
+        (lambda events: (200, whole(events)), "done", 0),
+        (lambda _: (200, b"<html>log in</html>"), "unavailable", 3),
+        (lambda _: (200, {}), "unavailable", 3),
+        (lambda events: (200, whole(events[1:])), "unavailable", 3),
+        (lambda events: (200, {**whole(events), "failed_events": [{"index": 7}]}), "unavailable", 3),
+        (lambda events: (200, {**whole(events), "failed_events": "none"}), "unavailable", 3),
+        (lambda events: (200, refused(events, retriable=True)), "unavailable", 1),
+        (lambda events: (200, refused(events, status=500)), "unavailable", 1),
+        (lambda _: (302, {}), "unavailable", 3),
+        (lambda _: (404, {"error": "no such page"}), "unavailable", 3),
+        (lambda _: (429, {}), "busy", 3),
+        (lambda _: (500, {"error": "bug"}), "unavailable", 3),
+        (lambda _: (503, {"error": "the disk is full"}), "busy", 3),
+    ],
+)
+def test_only_a_receivers_word_lets_an_event_go(
+    tmp_path: Path, answering: Callable[[Answer], str], answer: Answer, outcome: str, left: int
+) -> None:
+    spool = Spool(tmp_path)
+    for number in range(3):
+        spool.append(event(number))
+    assert Forwarder(spool, answering(answer), "token").send().outcome == outcome
+    assert len(spool.waiting()) == left
+    assert not spool.dead_letters()

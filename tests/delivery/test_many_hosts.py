@@ -1,0 +1,114 @@
+"""Two hosts and one catalogue: workers of the second send through the receiver of the first, so that one writes at a time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
+from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.delivery.draining import Draining
+from airflow_provider_mlgov.delivery.forward import Forwarder
+from airflow_provider_mlgov.delivery.outbox import Outbox
+from airflow_provider_mlgov.delivery.sender import Sender
+from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.lineage import receiver
+from airflow_provider_mlgov.lineage.tokens import Tokens
+from airflow_provider_mlgov.translate.options import TranslateOptions
+from delivery_events import dataset, task_event
+
+OPTIONS = TranslateOptions(airflow_namespace="test")
+NAMES, PROCESSES = 200, 8
+
+
+class Hosts:
+    """The first host has a receiver and sends; the second forwards."""
+
+    def __init__(self, folder: Path, make_catalog: Callable[[], Any]) -> None:
+        import uvicorn
+
+        self.first, self.second = Spool(folder / "first"), Spool(folder / "second")
+        self._make_catalog = make_catalog
+        tokens = Tokens(folder / "tokens.json")
+        self._token = tokens.add("worker", airflow=True, own_facets=True).token
+        app = receiver.create_app(tokens, Outbox(self.first), lambda: None)
+        self._server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none"))
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+        self._url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    def on_first(self) -> Draining:
+        return Sender(self.first, self._make_catalog, OPTIONS)
+
+    def on_second(self) -> Draining:
+        return Forwarder(self.second, self._url, self._token)
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Hosts, Any]]:
+    if request.param == "atlas":
+        catalog = request.getfixturevalue("atlas")
+        url = request.getfixturevalue("atlas_url")
+        made = Hosts(tmp_path, lambda: AtlasCatalog(url))
+    else:
+        catalog = EmbeddedCatalog(tmp_path / "catalog.db")
+        made = Hosts(tmp_path, lambda: EmbeddedCatalog(tmp_path / "catalog.db"))
+    yield made, catalog
+    made.close()
+
+
+def work(hosts: Hosts, number: int, name: str, barrier: Any) -> None:
+    """A worker that runs tasks: each ends, reports, and sends. Every table is named by two workers, one of either host."""
+    spool, draining = (hosts.first, hosts.on_first()) if number % 2 else (hosts.second, hosts.on_second())
+    mine = number // 2
+    barrier.wait(30)
+    for index in range(mine, NAMES, PROCESSES // 2):
+        table = dataset(f"{name}.s.t{index}", f"postgres://{name}.test:5432")
+        Outbox(spool).put(task_event("COMPLETE", task=f"t{number}_{index}", dag=name, outputs=[table]))
+        draining.send(5)
+
+
+@pytest.mark.parametrize("hosts", ["embedded", pytest.param("atlas", marks=pytest.mark.atlas)], indirect=True)
+def test_no_name_is_made_twice(hosts: tuple[Hosts, Any]) -> None:
+    world, catalog = hosts
+    name = f"d{uuid.uuid4().hex[:12]}"
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(PROCESSES)
+    processes = [context.Process(target=work, args=(world, number, name, barrier)) for number in range(PROCESSES)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
+        assert process.exitcode == 0
+    assert world.on_second().send(60).outcome in ("done", "nothing")
+    assert world.on_first().send(300).outcome in ("done", "nothing")
+    assert not world.first.dead_letters()
+    assert not world.second.dead_letters()
+
+    def found(type_name: str, wanted: int) -> Counter[str]:
+        until = time.monotonic() + 10
+        while True:
+            headers = catalog.search(type_name, limit=10_000)
+            names = [header["attributes"]["qualifiedName"] for header in headers]
+            counted = Counter(each for each in names if name in each)
+            if len(counted) >= wanted or time.monotonic() > until:
+                return counted
+            time.sleep(0.2)
+
+    for type_name, wanted in (("rdbms_table", NAMES), ("mlgov_task_run", 2 * NAMES), ("rdbms_instance", 1)):
+        counted = found(type_name, wanted)
+        assert (len(counted), set(counted.values())) == (wanted, {1})
