@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow_provider_mlgov import __version__
 from airflow_provider_mlgov.hooks.fields import CONNECTION_FIELDS, FIELD_BEHAVIOUR
-from airflow_provider_mlgov.settings import OPTIONS, SECTION
+from airflow_provider_mlgov.options import OPTIONS, SECTION
 
 _PACKAGE = "airflow_provider_mlgov"
 _INTEGRATION = "Apache Atlas"

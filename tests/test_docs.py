@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import docs
-from airflow_provider_mlgov.settings import OPTIONS
+from airflow_provider_mlgov.options import OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -13,8 +13,8 @@ import pytest
 
 from airflow_env import environment
 from airflow_provider_mlgov import _compat
+from airflow_provider_mlgov.options import OPTIONS
 from airflow_provider_mlgov.provider_info import get_provider_info
-from airflow_provider_mlgov.settings import OPTIONS
 
 PACKAGE = Path(_compat.__file__).parent
 

@@ -10,7 +10,8 @@ import pytest
 
 from airflow_provider_mlgov import settings as settings_module
 from airflow_provider_mlgov.errors import ConfigurationError
-from airflow_provider_mlgov.settings import BACKEND, OPTIONS, Settings, is_enabled
+from airflow_provider_mlgov.options import OPTIONS
+from airflow_provider_mlgov.settings import BACKEND, Settings, is_enabled
 
 
 def reader(**options: str) -> Any:

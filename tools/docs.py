@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def configuration() -> Iterator[str]:
     """Write the reference of the options."""
-    from airflow_provider_mlgov.settings import OPTIONS, SECTION
+    from airflow_provider_mlgov.options import OPTIONS, SECTION
 
     yield "# Configuration"
     yield ""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from airflow_provider_mlgov.errors import ConfigurationError
-from airflow_provider_mlgov.settings import SECTION, Settings, airflow_conf_get
+from airflow_provider_mlgov.options import SECTION
+from airflow_provider_mlgov.settings import Settings, airflow_conf_get
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog

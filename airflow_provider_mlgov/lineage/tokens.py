@@ -121,7 +121,7 @@ class Tokens:
         """Make a token. `InvalidInputError` if the name is taken."""
         if any(token.name == name for token in self.all()):
             raise InvalidInputError(f"there is a token {name!r} already; remove it first, or give another name")
-        token = Token(name, secrets.token_urlsafe(32), tuple(jobs), airflow, own_facets)
+        token = Token(name, secrets.token_hex(32), tuple(jobs), airflow, own_facets)
         self._write([*self.all(), token])
         return token
 

@@ -65,7 +65,8 @@ class MlgovOperator(BaseOperator):
 
     def new_key(self, attempt: Attempt, name: str) -> str:
         """The key of what this attempt makes where the user gives none; the same whoever computes it."""
-        from airflow_provider_mlgov.settings import SECTION, airflow_conf_get
+        from airflow_provider_mlgov.options import SECTION
+        from airflow_provider_mlgov.settings import airflow_conf_get
 
         return ml.derived_key(airflow_conf_get(SECTION, "namespace") or "default", *attempt, name)
 
