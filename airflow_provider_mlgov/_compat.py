@@ -49,6 +49,8 @@ _NAMES: dict[str, str] = {
     "get_current_context": _SDK,
     # airflow.utils.log.secrets_masker -> airflow.sdk.log
     "redact": _SDK,
+    # airflow.stats -> airflow.sdk.observability.stats
+    "Stats": _SDK,
 }
 
 

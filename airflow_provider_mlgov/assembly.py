@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
+import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.errors import ConfigurationError
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
     from airflow_provider_mlgov.delivery.bounds import Bounds
     from airflow_provider_mlgov.delivery.clean import CleanOptions, Mask
-    from airflow_provider_mlgov.delivery.draining import Draining
+    from airflow_provider_mlgov.delivery.draining import Draining, Measure, SendReport
     from airflow_provider_mlgov.delivery.forward import Forwarder
     from airflow_provider_mlgov.delivery.outbox import Outbox
     from airflow_provider_mlgov.delivery.spool import Spool
@@ -106,6 +109,7 @@ def open_sender(settings: Settings) -> Draining:
         apply_types=settings.types_apply == "automatic",
         keep_hours=settings.state_hours,
         bounds=spool_bounds(settings),
+        measure=metrics(open_spool(settings)),
         breaker_interval=settings.breaker_interval,
     )
 
@@ -118,6 +122,7 @@ def _open_forwarder(settings: Settings) -> Forwarder:
         open_spool(settings),
         **AtlasHook(settings.forward_conn_id).receiver(),
         bounds=spool_bounds(settings),
+        measure=metrics(open_spool(settings)),
         breaker_interval=settings.breaker_interval,
     )
 
@@ -127,6 +132,36 @@ def spool_bounds(settings: Settings) -> Bounds:
     from airflow_provider_mlgov.delivery.bounds import Bounds
 
     return Bounds(settings.spool_megabytes * 1e6 or math.inf, settings.spool_days * 86400 or math.inf)
+
+
+def metrics(spool: Spool) -> Measure:
+    """Counters, timings and gauges in Airflow's own metrics (StatsD or OpenTelemetry), where Airflow is loaded anyway."""
+
+    def measure(report: SendReport, seconds: float) -> None:
+        if "airflow" not in sys.modules:
+            return
+        try:
+            from airflow_provider_mlgov._compat import Stats
+
+            for name, count in (
+                ("events", report.events),
+                ("entities", report.entities),
+                ("dead_letters", report.dead),
+            ):
+                if count:
+                    Stats.incr(f"mlgov.{name}", count)
+            Stats.incr(f"mlgov.sends.{report.outcome}")
+            Stats.timing("mlgov.send", timedelta(seconds=seconds))
+            waiting = spool.waiting()
+            age = time.time() - spool.written(waiting[0]) if waiting else 0.0
+            Stats.gauge("mlgov.spool.waiting", len(waiting))
+            Stats.gauge("mlgov.spool.age", round(max(age, 0.0)))
+            Stats.gauge("mlgov.spool.dead_letters", spool.counts().dead)
+            Stats.gauge("mlgov.breaker.open", int(report.outcome in ("open", "unavailable")))
+        except Exception as error:  # noqa: BLE001 - metrics are the least of all, and their backends may raise anything
+            log.debug("No metrics of mlgov: %s: %s", type(error).__name__, error)
+
+    return measure
 
 
 def masker() -> Mask:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -47,6 +48,10 @@ class SendReport:
     """Why events wait on, where they do."""
 
 
+Measure = Callable[[SendReport, float], None]
+"""Told what a send did and how many seconds it took; must not raise."""
+
+
 class Draining(ABC):
     """Takes what waits in a spool to where it goes: a catalogue (`Sender`) or a receiver (`Forwarder`)."""
 
@@ -55,10 +60,13 @@ class Draining(ABC):
         spool: Spool,
         *,
         bounds: Bounds = NO_BOUNDS,
+        measure: Measure | None = None,
         breaker_interval: float = 60.0,
         breaker_cap: float = 600.0,
     ) -> None:
+        """``measure`` is told of each send that found something to do."""
         self._spool = spool
+        self._measure = measure
         self._bounds = bounds
         self.breaker = Breaker(spool.root / "breaker.json", interval=breaker_interval, cap=breaker_cap)
 
@@ -69,26 +77,31 @@ class Draining(ABC):
         Never raises for what a catalogue, an event or the spool does; the report and one log line say it.
         """
         report = SendReport()
-        deadline = Deadline(budget)
+        began = time.monotonic()
+        self._send(report, Deadline(budget), despite_breaker=despite_breaker)
+        if self._measure is not None and report.outcome != "nothing":
+            self._measure(report, time.monotonic() - began)
+        return report
+
+    def _send(self, report: SendReport, deadline: Deadline, *, despite_breaker: bool) -> None:
         try:
             while self._spool.has_waiting():
                 if not (despite_breaker or self.breaker.allows()):
                     self._trim()
                     opening = self.breaker.opening()
                     report.outcome, report.reason = "open", opening.reason if opening else None
-                    return report
+                    return
                 with self._lock() as held:
                     if not held:
                         report.outcome = "done" if report.events else "locked"
-                        return report
+                        return
                     self._drain(report, deadline)
                 self._trim()
                 if report.outcome != "done":
-                    return report
+                    return
         except SpoolError as error:
             report.outcome, report.reason = "spool", str(error)
             log.warning("Events wait: %s", error)
-        return report
 
     @abstractmethod
     def _deliver_all(self, report: SendReport, deadline: Deadline) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds
 from airflow_provider_mlgov.delivery.deadline import Deadline
-from airflow_provider_mlgov.delivery.draining import Draining, SendReport
+from airflow_provider_mlgov.delivery.draining import Draining, Measure, SendReport
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogUnavailableError
 
 if TYPE_CHECKING:
@@ -46,10 +46,13 @@ class Forwarder(Draining):
         cert: tuple[str, str] | None = None,
         timeout: tuple[float, float] = (3.0, 10.0),
         bounds: Bounds = NO_BOUNDS,
+        measure: Measure | None = None,
         breaker_interval: float = 60.0,
         breaker_cap: float = 600.0,
     ) -> None:
-        super().__init__(spool, bounds=bounds, breaker_interval=breaker_interval, breaker_cap=breaker_cap)
+        super().__init__(
+            spool, bounds=bounds, measure=measure, breaker_interval=breaker_interval, breaker_cap=breaker_cap
+        )
         self.url = url
         self._token = token
         self._options: Json = {"verify": verify, "cert": cert, "allow_redirects": False}

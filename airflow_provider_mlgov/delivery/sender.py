@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
-from airflow_provider_mlgov.delivery.draining import Draining, SendReport
+from airflow_provider_mlgov.delivery.draining import Draining, Measure, SendReport
 from airflow_provider_mlgov.delivery.runs import Run, RunReader, parcel_of
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Sink
 from airflow_provider_mlgov.delivery.state import SenderState
@@ -53,11 +53,14 @@ class Sender(Draining):
         apply_types: bool = True,
         keep_hours: float = 24.0,
         bounds: Bounds = NO_BOUNDS,
+        measure: Measure | None = None,
         breaker_interval: float = 60.0,
         breaker_cap: float = 600.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        super().__init__(spool, bounds=bounds, breaker_interval=breaker_interval, breaker_cap=breaker_cap)
+        super().__init__(
+            spool, bounds=bounds, measure=measure, breaker_interval=breaker_interval, breaker_cap=breaker_cap
+        )
         self._sink_factory = sink_factory
         self._options = options
         self._batch_size = batch_size
