@@ -37,10 +37,12 @@ def column_entities(end: End, options: TranslateOptions, warnings: list[str], *,
         return
     found = facet(end.facets, "schema").get("fields")
     marks = field_marks(end.facets, options.rules, warnings) if "tags" in end.facets else {}
-    fields = list(_fields(found, nested=end.family.has_nested_columns)) if isinstance(found, list) else []
-    untold = marks.keys() - {item.name for item, _ in fields}
-    for item, is_certain in (*fields, *((Field(name), True) for name in sorted(untold))):
-        column = _column(end, item if is_certain or is_written else replace(item, position=None), warnings)
+    nested = end.family.has_nested_columns
+    fields = list(_fields(found, nested=nested, whole=is_written)) if isinstance(found, list) else []
+    if marks:
+        fields += [Field(name) for name in sorted(marks.keys() - {item.name for item in fields})]
+    for item in fields:
+        column = _column(end, item, warnings)
         if column is not None:
             yield replace(column, marks=marks[item.name]) if item.name in marks else column
 
@@ -58,20 +60,20 @@ def _column(end: End, item: Field, warnings: list[str]) -> Entity | None:
     return end.family.column(end.entities[-1], item if name == item.name else replace(item, name=name))
 
 
-def _fields(fields: list[Any], *, nested: bool, prefix: str = "", depth: int = 0) -> Iterator[tuple[Field, bool]]:
-    """The columns of a schema, with whether their position is told and not just where they stand."""
+def _fields(fields: list[Any], *, nested: bool, whole: bool, prefix: str = "", depth: int = 0) -> Iterator[Field]:
+    """The columns of a schema. Where one stands is its position if it is told, or if the schema is ``whole``."""
     for index, item in enumerate(fields, start=1):
         if not isinstance(item, dict):
             continue
         name = item.get("name")
-        position = item.get("ordinal_position")
         name = f"{prefix}{name}" if isinstance(name, str) and name else ""
-        is_told = isinstance(position, int) and 0 < position < 2**31
-        told = Field(name, plain(item.get("type")), long(item.get("description")), position if is_told else index)
-        yield told, is_told
+        position = item.get("ordinal_position")
+        if not isinstance(position, int) or isinstance(position, bool) or not 0 < position < 2**31:
+            position = index if whole else None
+        yield Field(name, plain(item.get("type")), long(item.get("description")), position)
         inner = item.get("fields")
         if nested and name and isinstance(inner, list) and depth < _DEPTH:
-            yield from _fields(inner, nested=nested, prefix=f"{name}.", depth=depth + 1)
+            yield from _fields(inner, nested=nested, whole=whole, prefix=f"{name}.", depth=depth + 1)
 
 
 # --- which column is made of which -----------------------------------------------------------------------------------

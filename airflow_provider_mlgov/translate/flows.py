@@ -27,6 +27,8 @@ _WORDS = 1_000
 _MASKED = "MASKED"
 _PASSING = 10
 """Steps that data in memory is followed back."""
+_MOST_FOLLOWED = 10_000
+"""Such steps in one event: each may lead to many others."""
 
 
 @dataclass(frozen=True)
@@ -162,11 +164,12 @@ def _of_columns(found: Json) -> _Said | None:
     columns: dict[str, list[Json]] = {}
     for name, item in fields.items() if isinstance(fields, dict) else ():
         if isinstance(item, dict):
-            step = {"type": item.get("transformationType"), "description": item.get("transformationDescription")}
-            columns[str(name)] = [
-                source if source.get("transformations") else {**source, "transformations": [step]}
-                for source in _objects(item.get("inputFields"))
-            ]
+            sources = list(_objects(item.get("inputFields")))
+            kind, words = item.get("transformationType"), item.get("transformationDescription")
+            if kind or words:  # as older versions say it: once for all sources
+                older = {"transformations": [{"type": kind, "description": words}]}
+                sources = [source if source.get("transformations") else {**source, **older} for source in sources]
+            columns[str(name)] = sources
     if not columns and not whole and CUT not in found:
         return None
     return _Said(list(_objects(whole)), columns, is_certain=bool(whole))
@@ -178,18 +181,19 @@ class _Reader:
         self._ends = ends
         self._warnings = warnings
         self._known: dict[tuple[str, str], tuple[End | None, bool]] = {}
+        self._followed = 0
 
     def flow(self, said: _Said) -> Flow:
         """What is said, with the entities that are meant."""
         flow = Flow(is_certain=said.is_certain, is_open=said.is_open)
         for item in said.whole:
-            flow.inputs.update(end.ref for end, _ in self._sources(item, flow))
+            flow.inputs.update(ref for ref, _ in self._sources(item, flow))
         for name, items in said.columns.items():
             direct = [
                 made_of
                 for item in items
-                for end, source in self._sources(item, flow)
-                if (made_of := _input_field(end.ref, source)) is not None
+                for ref, source in self._sources(item, flow)
+                if (made_of := _input_field(ref, source)) is not None
             ]
             if direct:
                 flow.columns[name] = direct
@@ -199,16 +203,20 @@ class _Reader:
         """The dataset that is named, added to the ends if it is not one yet."""
         return self._find(item)[0]
 
-    def _sources(self, item: Json, flow: Flow, through: tuple[Json, ...] = ()) -> Iterator[tuple[End, Json]]:
+    def _sources(self, item: Json, flow: Flow, through: tuple[Json, ...] = ()) -> Iterable[tuple[Ref, Json]]:
         """The dataset that is named, or what it is made of where it ended with the run; `Flow.is_open` if nobody says that."""
         end, is_passing = self._find(item)
         if end is not None:
-            flow.inputs.add(end.ref)
-            yield end, item
-        if not is_passing:
-            return
+            ref = end.ref
+            flow.inputs.add(ref)
+            return ((ref, item),)
+        return self._behind(item, flow, through) if is_passing else ()
+
+    def _behind(self, item: Json, flow: Flow, through: tuple[Json, ...]) -> Iterator[tuple[Ref, Json]]:
         said = _said(self._names.facets(item["namespace"], item["name"]))
-        if said is None or len(through) >= _PASSING or any(_is_same(item, other) for other in through):
+        self._followed += 1
+        is_endless = len(through) >= _PASSING or self._followed > _MOST_FOLLOWED
+        if said is None or is_endless or any(_is_same(item, other) for other in through):
             flow.is_open = True
             return
         column = item.get("field")

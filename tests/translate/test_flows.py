@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -246,6 +247,22 @@ def test_what_comes_from_memory_that_nothing_is_said_of_takes_all(passing):
     out = [*passing, target("x", {"i": [in_memory("tmp", "i")]}), target("y", {"i": [source("b", "i")]})]
     found = translated(task_event(inputs=[table("a"), table("b")], outputs=out))
     assert sorted(edges(found)) == [("mlgov_task_process", [A, B], [X]), ("mlgov_task_process", [B], [Y])]
+
+
+def test_what_passes_through_memory_many_times_takes_no_time():
+    """Each of ten steps names the next one ten times: ten thousand million ways."""
+
+    def step_to(number):
+        fields = {
+            f"c{i}": {"inputFields": [in_memory(f"t{number + 1}", f"c{j}") for j in range(10)]} for i in range(10)
+        }
+        return {**in_memory(f"t{number}"), "facets": {"columnLineage": {"fields": fields}}}
+
+    out = [*(step_to(number) for number in range(12)), target("x", {"i": [in_memory("t0", "c0")]}), table("y")]
+    began = time.monotonic()
+    found = translated(task_event(inputs=[table("a")], outputs=out))
+    assert time.monotonic() - began < 2
+    assert edges(found) == [("mlgov_task_process", [A], [X, Y])]
 
 
 @pytest.mark.parametrize("facet", ["columnLineage", "lineage"])
