@@ -14,6 +14,7 @@ from typing import Literal
 
 from airflow_provider_mlgov import __version__, _compat
 from airflow_provider_mlgov.assembly import open_spool
+from airflow_provider_mlgov.catalog.catalog import Catalog
 from airflow_provider_mlgov.catalog.types.apply import plan
 from airflow_provider_mlgov.cli.context import Context, conf_get
 from airflow_provider_mlgov.cli.output import age, say
@@ -180,9 +181,14 @@ def _catalog(context: Context) -> Iterator[Finding]:
                 "ok" if state == "ACTIVE" else "WRONG", "catalogue", f"{catalog.identity} is {state}{version}"
             )
             todo = plan(catalog)
+            unknown = list(_unknown_types(context, catalog))
     except MlgovError as error:
         yield Finding("WRONG", "catalogue", str(error))
         return
+    for line, name in unknown:
+        yield Finding(
+            "WRONG", "mapping rules", f"line {line}: the catalogue has no type {name!r}; make it, or correct the rule"
+        )
     if todo.conflicts:
         yield Finding("WRONG", "types", "; ".join(todo.conflicts))
     elif todo.is_empty:
@@ -192,6 +198,19 @@ def _catalog(context: Context) -> Iterator[Finding]:
         manual = context.settings.types_apply == "manual"
         remedy = "run `mlgov types apply`" if manual else "the first recorded run adds them, or `mlgov types apply`"
         yield Finding("WRONG" if manual else "note", "types", f"{lacking}: {remedy}")
+
+
+def _unknown_types(context: Context, catalog: Catalog) -> Iterator[tuple[int, str]]:
+    """The types and classifications that mapping rules name and the catalogue lacks: what is named so would be refused."""
+    try:
+        rules = read_rules(context.settings.mapping_rules)
+    except ConfigurationError:
+        return  # it is among the findings already
+    named = [(rule.line, rule.type) for rule in rules.namespaces]
+    named += [(rule.line, rule.classification) for rule in rules.tags]
+    for line, name in named:
+        if name is not None and catalog.type_definition(name) is None:
+            yield line, name
 
 
 def _spool(context: Context) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.model import ml
@@ -24,6 +24,14 @@ _MOST_PARTITIONS = 100
 _LIFECYCLE = "lifecycleStateChange"
 
 
+class Name(NamedTuple):
+    """One of several names of a dataset in one event."""
+
+    partition: str
+    facets: dict[str, Any]
+    role: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class End:
     """A dataset that a run read or wrote."""
@@ -40,8 +48,8 @@ class End:
     """The partitions of it that were read or written."""
     location: str = ""
     """Where its files are, if another name counts."""
-    names: tuple[tuple[str, dict[str, Any]], ...] = ()
-    """Partition and facets of each of its names, where it has several."""
+    names: tuple[Name, ...] = ()
+    """What was said under each of its names, where it has several."""
 
     @property
     def ref(self) -> Ref:
@@ -117,8 +125,8 @@ def _united(one: End, other: End) -> End:
     )
 
 
-def _names(end: End) -> tuple[tuple[str, dict[str, Any]], ...]:
-    return end.names or ((end.partitions[0] if end.partitions else "", end.facets),)
+def _names(end: End) -> tuple[Name, ...]:
+    return end.names or (Name(end.partitions[0] if end.partitions else "", end.facets, end.role),)
 
 
 def _is_deployed(datasets: Json, namespace: str, name: str) -> bool:

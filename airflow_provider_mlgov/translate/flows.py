@@ -114,7 +114,7 @@ def _by_name(end: End) -> list[_Said | None]:
     """What is said of an output under each of its names; of a partition that nothing is said of, None."""
     if not end.names:
         return [_said(end.facets)]
-    told = [(bool(partition), _said(facets)) for partition, facets in end.names]
+    told = [(bool(name.partition), _said(name.facets)) for name in end.names]
     return [said for is_part, said in told if is_part or said is not None] or [None]
 
 

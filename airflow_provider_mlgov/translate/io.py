@@ -86,11 +86,21 @@ def _dataset(end: End, read: End | None, written: End | None) -> Json:
         if told is None:
             continue
         facts |= facts_of_use(told)
-        counts = facet(told.role, statistics)
-        facts |= {name: counts[name] for name in _COUNTS if is_count(counts.get(name))}
+        facts |= _counts(told, statistics)
         if told.split:
             facts["split"] = told.split
     return facts
+
+
+def _counts(end: End, statistics: str) -> Json:
+    """Rows, bytes and files of one use: of several partitions all together, if each of them says it."""
+    roles = [name.role for name in end.names if name.partition] or [end.role]
+    told = [facet(role, statistics) for role in roles]
+    return {
+        name: sum(counts[name] for counts in told)
+        for name in _COUNTS
+        if all(is_count(counts.get(name)) for counts in told)
+    }
 
 
 def facts_of_use(end: End) -> Json:

@@ -75,3 +75,16 @@ def test_translate_by_rules(home: Path, rules: Path) -> None:
 def broken(rules: Path) -> Path:
     rules.write_text(RULES + "odd = 1\n")
     return rules
+
+
+@pytest.mark.usefixtures("catalog")
+def test_doctor_knows_which_types_are_there(home: Path) -> None:
+    path = home / "types.toml"
+    path.write_text(
+        '[[namespaces]]\nmatch = "a"\ntype = "mlgov_dataset"\n[[namespaces]]\nmatch = "b"\ntype = "acme_table"\n'
+        '[[tags]]\nkey = "pii"\nclassification = "Personal"\n'
+    )
+    told = mlgov(home, "doctor", AIRFLOW__MLGOV__MAPPING_RULES=str(path)).stdout
+    assert "line 4: the catalogue has no type 'acme_table'" in told
+    assert "line 7: the catalogue has no type 'Personal'" in told
+    assert "mlgov_dataset" not in told

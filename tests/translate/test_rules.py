@@ -235,3 +235,15 @@ def test_two_partitions_are_one_dataset_and_both_are_told():
     found = translated(task_event(inputs=paths, outputs=[table("b")]))
     assert edges(found) == [("mlgov_task_process", ["s3a://lake/t/"], ["db:5432/shop.public.b"])]
     assert '"partitions":["dt=1","dt=2"]' in one(found, "mlgov_task_run").latest["io"]
+
+
+@pytest.mark.parametrize(("second", "said"), [({"rowCount": 4}, '"rowCount":7'), ({}, None)])
+def test_rows_of_partitions_are_counted_together(second, said):
+    counts = [{"rowCount": 3, "size": 10}, second]
+    paths = [
+        {"namespace": "s3://lake", "name": f"t/dt={day}", "outputFacets": {"outputStatistics": told}}
+        for day, told in enumerate(counts)
+    ]
+    io = one(translated(task_event(outputs=paths)), "mlgov_task_run").latest["io"]
+    assert (said in io) if said else ("rowCount" not in io)
+    assert '"size"' not in io
