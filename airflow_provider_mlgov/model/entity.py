@@ -22,6 +22,10 @@ class Ref:
     qualified_name: str
     relationship_type: str | None = None
 
+    def __hash__(self) -> int:
+        """That of the name, which Python remembers: references are looked up by the thousand."""
+        return hash(self.qualified_name)
+
     def to_atlas(self, guid: str | None = None) -> dict[str, Any]:
         """Atlas's form of this reference.
 

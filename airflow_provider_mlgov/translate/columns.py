@@ -51,11 +51,11 @@ def _column(end: End, item: Field, warnings: list[str]) -> Entity | None:
     if end.family.column is None:
         return None
     try:
-        name = fold(nameable(check_text(item.name, f"a column of {end.ref.qualified_name}")), end.family.case)
+        name = fold(nameable(check_text(item.name, "a column")), end.family.case)
         if not end.family.has_nested_columns:
             name = name.partition(".")[0] or name
     except InvalidNameError as error:
-        warnings.append(f"the column is left out: {error}")
+        warnings.append(f"a column of {end.ref.qualified_name} is left out: {error}")
         return None
     return end.family.column(end.entities[-1], item if name == item.name else replace(item, name=name))
 

@@ -94,8 +94,9 @@ def _dataset(end: End, read: End | None, written: End | None) -> Json:
 
 def _counts(end: End, statistics: str) -> Json:
     """Rows, bytes and files of one use: of several partitions all together, if each of them says it."""
-    roles = [name.role for name in end.names if name.partition] or [end.role]
-    told = [facet(role, statistics) for role in roles]
+    told = [facet(name.role, statistics) for name in end.names if name.partition] or [facet(end.role, statistics)]
+    if not told[0]:
+        return {}
     return {
         name: sum(counts[name] for counts in told)
         for name in _COUNTS
