@@ -238,6 +238,18 @@ def test_a_large_event_loses_texts_then_facets_but_never_names():
     assert any("mlgovCut" in item["facets"]["schema"] for item in kept["inputs"])
 
 
+def test_ten_thousand_columns_with_lineage_stay_whole():
+    names = [f"a_column_of_a_wide_table_{number}" for number in range(10_000)]
+    schema = {"fields": [{"name": name, "type": "varchar(200)", "description": "what it is"} for name in names]}
+    step = {"type": "DIRECT", "subtype": "IDENTITY", "description": "", "masking": False}
+    source = {"namespace": "postgres://warehouse.example.org:5432", "name": "shop.public.orders"}
+    lineage = {
+        "fields": {name: {"inputFields": [{**source, "field": name, "transformations": [step]}]} for name in names}
+    }
+    document = event(inputs=[dataset("a", schema=schema)], outputs=[dataset("b", schema=schema, columnLineage=lineage)])
+    assert clean(document) == document
+
+
 def test_what_is_no_json_becomes_json():
     deep = current = {}
     for _ in range(100):
