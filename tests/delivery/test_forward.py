@@ -17,6 +17,7 @@ from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.lineage import receiver
 from airflow_provider_mlgov.lineage.tokens import Tokens
+from serving import served
 
 Answer = Callable[[list[Any]], tuple[int, Any]]
 
@@ -36,23 +37,12 @@ class World:
     """A host with a spool, and a receiver on another one."""
 
     def __init__(self, folder: Path) -> None:
-        import uvicorn
-
         self.spool = Spool(folder / "here")
         self.there = Spool(folder / "there")
         self.tokens = Tokens(folder / "tokens.json")
         self.token = self.tokens.add("worker", airflow=True, own_facets=True)
-        app = receiver.create_app(self.tokens, Outbox(self.there), lambda: None)
-        self.server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none"))
-        self._thread = threading.Thread(target=self.server.run, daemon=True)
-        self._thread.start()
-        while not self.server.started:
-            time.sleep(0.01)
-        self.url = f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
-
-    def close(self) -> None:
-        self.server.should_exit = True
-        self._thread.join(10)
+        self.app = receiver.create_app(self.tokens, Outbox(self.there), lambda: None)
+        self.url = ""
 
     def forwarder(self, **more: Any) -> Forwarder:
         return Forwarder(self.spool, **{"url": self.url, "token": self.token.token, "breaker_interval": 0.001, **more})
@@ -61,8 +51,8 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
-    yield made
-    made.close()
+    with served(made.app) as made.url:
+        yield made
 
 
 def runs(spool: Spool) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import threading
 import time
 import uuid
 from collections import Counter
@@ -24,6 +23,7 @@ from airflow_provider_mlgov.lineage import receiver
 from airflow_provider_mlgov.lineage.tokens import Tokens
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from delivery_events import dataset, task_event
+from serving import served
 
 OPTIONS = TranslateOptions(airflow_namespace="test")
 NAMES, PROCESSES = 200, 8
@@ -33,29 +33,18 @@ class Hosts:
     """The first host has a receiver and sends; the second forwards."""
 
     def __init__(self, folder: Path, make_catalog: Callable[[], Any]) -> None:
-        import uvicorn
-
         self.first, self.second = Spool(folder / "first"), Spool(folder / "second")
         self._make_catalog = make_catalog
         tokens = Tokens(folder / "tokens.json")
         self._token = tokens.add("worker", airflow=True, own_facets=True).token
-        app = receiver.create_app(tokens, Outbox(self.first), lambda: None)
-        self._server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none"))
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-        self._url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
-
-    def close(self) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
+        self.app = receiver.create_app(tokens, Outbox(self.first), lambda: None)
+        self.url = ""
 
     def on_first(self) -> Draining:
         return Sender(self.first, self._make_catalog, OPTIONS)
 
     def on_second(self) -> Draining:
-        return Forwarder(self.second, self._url, self._token)
+        return Forwarder(self.second, self.url, self._token)
 
 
 @pytest.fixture
@@ -67,8 +56,8 @@ def hosts(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Host
     else:
         catalog = EmbeddedCatalog(tmp_path / "catalog.db")
         made = Hosts(tmp_path, lambda: EmbeddedCatalog(tmp_path / "catalog.db"))
-    yield made, catalog
-    made.close()
+    with served(made.app) as made.url:
+        yield made, catalog
 
 
 def work(hosts: Hosts, number: int, name: str, barrier: Any) -> None:

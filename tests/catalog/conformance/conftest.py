@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,30 +17,20 @@ from airflow_provider_mlgov.catalog.catalog import Catalog, Json
 from airflow_provider_mlgov.catalog.types.apply import ensure_types
 from airflow_provider_mlgov.catalog.types.definitions import expand
 from airflow_provider_mlgov.errors import CatalogRefusedError
+from serving import served
 
 
 @contextmanager
 def serving(path: Path) -> Iterator[str]:
     """The embedded catalogue in ``path``, served; yields its URL."""
-    import uvicorn
-
     from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
     from airflow_provider_mlgov.catalog.server import create_app
 
     embedded = EmbeddedCatalog(path)
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(embedded), host="127.0.0.1", port=0, log_level="warning", ws="none")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server ended at once"
-        time.sleep(0.01)
     try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        with served(create_app(embedded)) as url:
+            yield url
     finally:
-        server.should_exit = True
-        thread.join(10)
         embedded.close()
 
 
