@@ -240,7 +240,10 @@ def events() -> Iterator[str]:
                 "how the run ended, and what its tests found; no edges. They count wherever a COMPLETE is: Spark sends both",
             ),
             ("job event", "the job and its process"),
-            ("dataset event", "the dataset and its columns"),
+            (
+                "dataset event",
+                "the dataset and its columns; its lineage has no job to hang it on and is left out, with a warning",
+            ),
             ("`_deleted` facet", "the facet says nothing any more; what is stored stays"),
         ],
     )

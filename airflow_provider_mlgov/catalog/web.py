@@ -49,6 +49,8 @@ def unzipped(raw: bytes, limit: int) -> bytes | None:
         raise ValueError(str(error)) from None
     if len(content) > limit or unpacker.unconsumed_tail:
         return None
+    if unpacker.unused_data:
+        raise ValueError("something comes after its end")
     if not unpacker.eof:
         raise ValueError("it ends too early")
     return content

@@ -44,7 +44,7 @@ def receive(arguments: Namespace) -> int:
         context.sender()  # what is wrong with the settings is said before anything is received
     sending = _Sending(context, paused=arguments.no_send)
     outbox = Outbox(open_spool(context.settings), options=clean_options(context.settings))
-    app = create_app(tokens, outbox, sending.wake, hosts=LOOPBACK if local else None)
+    app = create_app(tokens, outbox, sending.wake, hosts=(*LOOPBACK, arguments.host) if local else None)
     import uvicorn
 
     scheme = "https" if arguments.certificate else "http"

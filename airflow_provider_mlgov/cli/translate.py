@@ -52,7 +52,7 @@ def _opened(name: str) -> Iterator[TextIO]:
         yield sys.stdin
         return
     try:
-        file = Path(name).open(encoding="utf-8", errors="replace")  # noqa: SIM115 - closed below; errors of the reader are its own
+        file = Path(name).open(encoding="utf-8-sig", errors="replace")  # noqa: SIM115 - closed below; errors of the reader are its own
     except OSError as error:
         raise InvalidInputError(
             f"{name} cannot be read: {error.strerror}; wanted a file of OpenLineage events, one a line, or -"

@@ -17,6 +17,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_mlgov.delivery.secrets import strip_url
 from airflow_provider_mlgov.errors import ConfigurationError, InvalidInputError
 from airflow_provider_mlgov.model.ml import SCHEME
 
@@ -42,6 +43,7 @@ class Token:
     def refusal(self, event: Mapping[str, Any]) -> str | None:
         """Why it may not send ``event`` (as `read_event` gives it), or None if it may."""
         job = event.get("job", {}).get("namespace")
+        job = strip_url(job) if isinstance(job, str) else job  # as it will be kept
         if not any(pattern == "*" if job is None else fnmatchcase(job, pattern) for pattern in self.jobs):
             what = "dataset events" if job is None else f"job namespace {job!r}"
             return f"token {self.name!r} may not speak for {what}; wanted one of {', '.join(self.jobs)}"
@@ -153,7 +155,7 @@ def _parsed(text: str, path: Path) -> tuple[Token, ...]:
             Token(
                 item["name"],
                 _long(item["token"]),
-                tuple(item["jobs"]),
+                _patterns(item["jobs"]),
                 item["airflow"] is True,
                 item["ownFacets"] is True,
             )
@@ -161,6 +163,12 @@ def _parsed(text: str, path: Path) -> tuple[Token, ...]:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{path} is no file of tokens: {error!r}; remove it to begin with a new one") from None
+
+
+def _patterns(jobs: object) -> tuple[str, ...]:
+    if not isinstance(jobs, list) or not all(isinstance(pattern, str) for pattern in jobs):
+        raise ValueError("jobs is no list of texts")
+    return tuple(jobs)
 
 
 def _long(token: str) -> str:

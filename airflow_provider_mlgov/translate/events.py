@@ -48,7 +48,7 @@ def run_key(event: Mapping[str, Any]) -> str:
 
     OpenLineage's run id of a task comes from its logical date (or ``run_after``): two DAG runs of one date share it.
     """
-    own = _own_key(event)
+    own = _own_key(event).replace("%", "%25").replace("/", "%2F").replace("~", "%7E")  # no run id looks like two parts
     if event.get("foreign") is True:  # a run id is no secret: who knows it does not speak for the jobs of others
         return f"{own}~{token(event.get('job', {}).get('namespace', ''))[:8]}"
     run = _airflow_run(event.get("run", {}).get("facets", {}))

@@ -66,7 +66,8 @@ class NamespaceRule:
         """The namespace that is meant by ``namespace``, if this rule says one."""
         if self.alias is None or self.regex is None:
             return self.alias
-        return re.sub(self.regex, self.alias, namespace, count=1)
+        found = re.fullmatch(self.regex, namespace)
+        return found.expand(self.alias) if found is not None else None
 
 
 @dataclass(frozen=True)

@@ -106,9 +106,19 @@ def settle(entities: Iterable[Entity], stored: Stored) -> Settled:
             entity = replace(
                 entity, attributes={"name": entity.attributes["name"], **_kept(entity, known)}, relations={}
             )
+        if known is not None and _is_told_already(entity, known):
+            continue
         final = _final(entity, known)
         settled.append(replace(final, marks=_missing(entity.marks, stored.get(entity.ref))) if entity.marks else final)
     return Settled(tuple(settled), tuple(updates), tuple(warnings))
+
+
+def _is_told_already(entity: Entity, known: Mapping[str, Any]) -> bool:
+    """Whether it is a column of Hive's of which nothing is new.
+
+    It is left as it is, since its table may have it among the partition keys, which Hive's hook tells apart and nobody else.
+    """
+    return entity.type_name == "hive_column" and not entity.marks and known.get("type") not in (None, UNKNOWN)
 
 
 def _needs_stored(entity: Entity) -> bool:

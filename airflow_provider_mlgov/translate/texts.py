@@ -43,13 +43,18 @@ def long(value: object, limit: int = MAX_TEXT) -> str | None:
     return text.encode("utf-8", "replace").decode() if not text.isascii() else text
 
 
+def fits(name: str) -> bool:
+    """Whether a request could carry ``name``."""
+    return len(name) <= _SURELY_SHORT or (
+        len(name) <= MAX_NAME and len(quote(name, safe="", errors="replace")) <= MAX_NAME
+    )
+
+
 def nameable(name: str) -> str:
     """``name``, cut where no request could carry it (a whole query as a name): then it ends in its digest."""
-    if len(name) <= _SURELY_SHORT:
+    if fits(name):
         return name
     quoted = quote(name, safe="", errors="replace")
-    if len(quoted) <= MAX_NAME:
-        return name
     whole = _HALF_CHARACTER.sub("", quoted[: MAX_NAME - 33])
     return f"{unquote(whole, errors='ignore')}~{token(name)}"
 

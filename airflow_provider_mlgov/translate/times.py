@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 
+_LONGEST = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(?:(Z|z)|([+-])(\d\d):?(\d\d)(?::\d\d)?)?",
@@ -35,7 +36,7 @@ def _microseconds(text: str) -> int | None:
 
 def microseconds(text: object) -> int | None:
     """Microseconds since the epoch of an ISO 8601 text with up to nine digits of fraction; None for anything else."""
-    return _microseconds(text) if isinstance(text, str) else None
+    return _microseconds(text) if isinstance(text, str) and len(text) <= _LONGEST else None
 
 
 def milliseconds(text: object) -> int | None:

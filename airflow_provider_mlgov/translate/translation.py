@@ -46,6 +46,8 @@ def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translatio
     known = {end.ref: end for end in (*inputs, *outputs)}
     ends = dict(known)
     flows = read_flows(run.job, outputs, names, ends, warnings) if run.name is not None else {}
+    if state["kind"] == "dataset" and any(end.facets.keys() & {"lineage", "columnLineage"} for end in outputs):
+        warnings.append("the lineage of a dataset event is left out: it has no job to hang it on")
     work = _work(inputs, outputs, flows, run, options)
     entities = [*_data(inputs, outputs, run, options, warnings)]
     entities += [entity for ref, end in ends.items() if ref not in known for entity in end.entities]

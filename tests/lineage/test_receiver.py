@@ -142,6 +142,7 @@ def test_gzip(endpoint: Endpoint) -> None:
     assert endpoint.post(raw=packed, content_encoding="gzip")[0] == 201
     assert endpoint.post(raw=packed[:-9], content_encoding="gzip")[0] == 400
     assert endpoint.post(raw=b"no gzip", content_encoding="gzip")[0] == 400
+    assert endpoint.post(raw=packed + packed, content_encoding="gzip")[0] == 400
 
 
 def test_a_batch_keeps_what_is_right(endpoint: Endpoint) -> None:
@@ -165,6 +166,11 @@ def test_a_token_speaks_only_for_its_jobs(endpoint: Endpoint) -> None:
     dataset = {"eventTime": EVENT["eventTime"], "dataset": {"namespace": "file", "name": "/a"}}
     assert endpoint.post(dataset, token)[0] == 403
     assert endpoint.post(dataset)[0] == 201
+
+
+def test_a_token_speaks_for_the_namespace_that_is_kept(endpoint: Endpoint) -> None:
+    token = endpoint.tokens.add("dev", ["*-dev"])
+    assert endpoint.post(event(job={"namespace": "prod?token=-dev", "name": "j"}), token)[0] == 403
 
 
 AIRFLOW = [
@@ -301,7 +307,14 @@ def test_what_is_added_and_removed_counts_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"tokens": [{}]}', '{"tokens": [{"name": "a", "token": "short", "jobs": []}]}']
+    "text",
+    [
+        "",
+        "[]",
+        '{"tokens": [{}]}',
+        '{"tokens": [{"name": "a", "token": "short", "jobs": []}]}',
+        '{"tokens": [{"name": "a", "token": "long-enough-for-all", "jobs": "spark*", "airflow": true, "ownFacets": true}]}',
+    ],
 )
 def test_a_file_that_is_none_lets_nobody_in(endpoint: Endpoint, text: str) -> None:
     endpoint.tokens.path.write_text(text)

@@ -436,6 +436,11 @@ EXAMPLES = [
         ["rdbms_instance db:5432@plat", "rdbms_db db:5432/shop@plat", "rdbms_table db:5432/shop.public.orders@plat"],
     ),
     # fallback
+    (
+        "kafka://k:9092",
+        "表" * 1000,
+        [f"mlgov_dataset kafka:%2F%2Fk:9092/{'表' * 129}~{identity.token('表' * 1000)}@cat"],
+    ),
     ("file", "/models/lr=0.01.pkl", ["fs_path file:///models/lr=0.01.pkl@air"]),
     ("file", "/t/dt=1/lr=0.01.pkl", ["fs_path file:///t@air"]),
     ("s3://b", "a/" * 101, [f"mlgov_dataset s3:%2F%2Fb/{'a%2F' * 101}@cat"]),

@@ -33,6 +33,21 @@ def test_two_dag_runs_of_one_logical_date_are_two():
     assert run_key(airflow_event("START", 0, None)) == "1"
 
 
+def foreign(run_id, namespace):
+    job = {"namespace": namespace, "name": "j"}
+    document = {"eventTime": "2026-01-01T00:00:00Z", "run": {"runId": run_id}, "job": job}
+    return read_event({**document, "foreign": True})
+
+
+def test_no_run_id_looks_like_that_of_another_job():
+    victim = run_key(foreign("U1", "prod"))
+    for run_id in (f"{victim}/z", victim, f"{victim}%2Fz"):
+        key = run_key(foreign(run_id, "evil"))
+        assert key != victim
+        assert not key.startswith(f"{victim}/")
+    assert not run_key(airflow_event("START", 0, None) | {"run": {"runId": "1/x", "facets": {}}}).startswith("1/")
+
+
 TWO_LIVES = [
     airflow_event("START", 0),
     airflow_event("COMPLETE", 1),

@@ -45,6 +45,12 @@ def test_what_no_run_tells_is_a_custom_attribute():
     assert data.create_only["owner"] == "ann"
 
 
+@pytest.mark.parametrize("facet", ["lineage", "columnLineage"])
+def test_lineage_that_has_no_job_is_not_left_out_in_silence(facet):
+    found = translated(dataset_event(**{facet: {"fields": {"x": {"inputs": [], "inputFields": []}}}}))
+    assert found.warnings == ("the lineage of a dataset event is left out: it has no job to hang it on",)
+
+
 def test_what_a_run_tells_is_with_the_run():
     read = {**table("a", version="v3")}
     found = translated(task_event(inputs=[read]))

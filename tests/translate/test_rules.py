@@ -78,6 +78,22 @@ def test_an_alias_by_regular_expression():
     assert last("postgres://db-replica-3:5432", "d.s.t", *rules) == "rdbms_table db:5432/d.s.t@plat"
 
 
+@pytest.mark.parametrize(
+    ("regex", "alias", "namespace", "wanted"),
+    [
+        (r"mysql://old|mysql://old:3306", "mysql://new:3306", "mysql://old:3306", "rdbms_table new:3306/a.b@plat"),
+        (
+            r"postgres://(\w+?)(?:\.example\.org)?(?::\d+)?",
+            r"postgres://\1-main:5432",
+            "postgres://db1.example.org:5433",
+            "mlgov_dataset postgres:%2F%2Fdb1-main:5432/a.b@cat",
+        ),
+    ],
+)
+def test_an_alias_replaces_the_whole_namespace(regex, alias, namespace, wanted):
+    assert last(namespace, "a.b", NamespaceRule(1, regex=regex, alias=alias)) == wanted
+
+
 def test_aliases_in_a_circle_end():
     rules = (rule(match="postgres://a", alias="postgres://b"), rule(match="postgres://b", alias="postgres://a"))
     assert last("postgres://a", "d.s.t", *rules) == "rdbms_table b:5432/d.s.t@plat"
@@ -131,6 +147,7 @@ def test_temporary_tables_by_rule():
         ("sqlserver://syn:1433", "dbo.t", Hints(database="shop"), "rdbms_table syn:1433/shop.dbo.t@plat"),
         ("sqlserver://syn:1433", "dbo.t", Hints(), "mlgov_dataset sqlserver:%2F%2Fsyn:1433/dbo.t@cat"),
         ("oracle://h:1521", "HR.EMP", Hints(database="SALES"), "rdbms_table h:1521/SALES.HR.EMP@plat"),
+        (DB, "ders", Hints(("db", "public", "orders")), "mlgov_dataset postgres:%2F%2Fdb:5432/ders@cat"),
         (DB, "d.s.a.b", Hints(("d", "s.a", "b")), "rdbms_table db:5432/d.s.a.b@plat"),
         (DB, "d.s.t", Hints(("x", "y", "z")), "rdbms_table db:5432/d.s.t@plat"),
         ("snowflake://a", "t", Hints(("db", "s", "t")), "rdbms_table snowflake://a/DB.S.T@plat"),

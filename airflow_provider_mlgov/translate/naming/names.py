@@ -14,7 +14,7 @@ from airflow_provider_mlgov.translate.naming.families import FAMILIES, family_of
 from airflow_provider_mlgov.translate.naming.family import Family, fold
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.rules import Decided
-from airflow_provider_mlgov.translate.texts import MAX_NAME
+from airflow_provider_mlgov.translate.texts import fits
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Hints:
 
 NO_HINTS = Hints()
 
+_LONGEST_KEPT = 2_000
+"""Characters of a name that is remembered: thousands of them are."""
 MAX_LEVELS = 100
 """Levels of a path that get an entity each."""
 
@@ -61,12 +63,18 @@ def is_catalog(namespace: str, name: str, options: TranslateOptions) -> bool:
     return FAMILIES[decided.value if decided else family_of(names[-1])].is_catalog
 
 
-@lru_cache(maxsize=8192)
 def name_entities(namespace: str, name: str, options: TranslateOptions, hints: Hints = NO_HINTS) -> Named:
     """What a dataset is in Atlas.
 
     Raises `InvalidNameError` for an empty name, a control character, or one of our own names in a wrong form.
     """
+    if len(namespace) + len(name) > _LONGEST_KEPT:
+        return _name_entities.__wrapped__(namespace, name, options, hints)
+    return _name_entities(namespace, name, options, hints)
+
+
+@lru_cache(maxsize=8192)
+def _name_entities(namespace: str, name: str, options: TranslateOptions, hints: Hints) -> Named:
     namespace, name = namespace.strip(), name.strip()
     check_text(namespace, "namespace of a dataset")
     check_text(name, "name of a dataset")
@@ -91,7 +99,7 @@ def name_entities(namespace: str, name: str, options: TranslateOptions, hints: H
         why.append(f"{family.case} case: {_reason(decided.get('case'), options, 'as the platform folds names')}")
     kept, partition = _folded(key, family, name, options, decided.get("partitions"), why)
     told = _options(options, decided, why)
-    is_long = max(len(meant), len(kept)) > MAX_NAME
+    is_long = not (fits(meant) and fits(kept))
     is_deep = family.has_paths and kept.count("/") > MAX_LEVELS
     entities = None if is_long or is_deep else _entities(family, meant, kept, told, hints, why)
     if entities is None:
@@ -150,7 +158,7 @@ def _entities(
     folded = fold(name, family.case)
     if family.parts is not None:
         parts = tuple(fold(part, family.case) for part in hints.hierarchy[-family.levels :])
-        if len(parts) == family.levels and ".".join(parts).endswith(folded):
+        if len(parts) == family.levels and f".{'.'.join(parts)}".endswith(f".{folded}"):
             entities = family.parts(namespace, parts, options)
             if entities is not None:
                 why.append(f"parts {' / '.join(parts)}: facet hierarchy")

@@ -243,6 +243,12 @@ def hooked(shop: Shop) -> dict[str, str]:
                 for position, name in enumerate(("id", "mail"))
             ),
             {
+                "typeName": "hive_column",
+                "guid": "-8",
+                "attributes": {"qualifiedName": f"shop.a.dt@{at}", "name": "dt", "type": "date", "position": 2},
+                "relationshipAttributes": {"table": {**table, "relationshipType": "hive_table_partitionkeys"}},
+            },
+            {
                 "typeName": "hive_storagedesc",
                 "guid": "-9",
                 "attributes": {
@@ -267,7 +273,12 @@ def test_what_the_hive_hook_wrote_is_joined_and_stays_whole(shop: Shop) -> None:
             "symlinks": {
                 "identifiers": [{"namespace": "hive://meta:9083", "name": "Shop.A", "type": "TABLE"}],
             },
-            "schema": {"fields": [{"name": "MAIL", "type": "string", "fields": [{"name": "host", "type": "string"}]}]},
+            "schema": {
+                "fields": [
+                    {"name": "MAIL", "type": "string", "fields": [{"name": "host", "type": "string"}]},
+                    {"name": "dt", "type": "string"},
+                ]
+            },
             "datasetType": {"datasetType": "TABLE"},
             "documentation": {"description": "by Spark"},
             "ownership": {"owners": [{"name": "spark"}]},
@@ -283,6 +294,7 @@ def test_what_the_hive_hook_wrote_is_joined_and_stays_whole(shop: Shop) -> None:
     assert table["relationshipAttributes"]["sd"]["guid"] == guids["-9"]
     columns = {item["displayText"]: item["guid"] for item in table["relationshipAttributes"]["columns"]}
     assert columns == {"id": guids["-3"], "mail": guids["-4"]}
+    assert [item["guid"] for item in table["relationshipAttributes"]["partitionKeys"]] == [guids["-8"]]
     column = shop.get("hive_column", "shop.a.mail")
     assert column is not None
     told = column["attributes"]
