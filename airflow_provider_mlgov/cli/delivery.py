@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlgov.delivery.draining import SendReport
 
 _PAUSE = 0.3
+_WARNINGS = 10
 _STUCK = {"open": CatalogUnavailableError, "unavailable": CatalogUnavailableError, "spool": SpoolError}
 
 
@@ -26,6 +27,9 @@ class Drain:
         self.entities = 0
         self.dead = 0
         self.settled = 0
+        self.warnings = 0
+        self.warned: list[str] = []
+        """The first of the warnings."""
 
     @property
     def left(self) -> float | None:
@@ -54,6 +58,9 @@ class Drain:
         self.events += report.events
         self.entities += report.entities
         self.dead += report.dead
+        self.warnings += len(report.warnings)
+        self.warned += [warning for warning in dict.fromkeys(report.warnings) if warning not in self.warned]
+        del self.warned[_WARNINGS:]
         return report
 
     def _followed_up(self) -> bool:

@@ -55,6 +55,10 @@ def replay(arguments: Namespace) -> int:
     )
     if replayed.malformed:
         remark(f"{replayed.malformed} lines were no events")
+    for warning in drain.warned:
+        remark(f"warning: {warning}")
+    if drain.warnings > len(drain.warned):
+        remark(f"{drain.warnings} warnings in all; `mlgov translate` shows those of each event")
     if drain.dead:
         remark(f"{drain.dead} became dead letters: see `mlgov spool list --dead`")
     return 1 if replayed.malformed or drain.dead else 0

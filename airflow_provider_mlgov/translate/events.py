@@ -158,7 +158,7 @@ def datasets_of(state: Mapping[str, Any], direction: str) -> Iterator[tuple[str,
     """The datasets of one direction that count.
 
     All that any event named; but of a producer whose events are complete pictures (``COMPLETE_SNAPSHOT``) those of its newest
-    event that shows any.
+    event that shows any, as that shows them.
     """
     pattern = facet(state["jobFacets"], "jobType").get("emissionPattern")
     if not isinstance(pattern, dict) or pattern.get("eventContentMode") != "COMPLETE_SNAPSHOT":
@@ -167,7 +167,16 @@ def datasets_of(state: Mapping[str, Any], direction: str) -> Iterator[tuple[str,
     newest = max((entry["at"] for side in ("inputs", "outputs") for _, _, entry in each(state[side])), default=0)
     for namespace, name, entry in each(state[direction]):
         if entry["at"] == newest:
-            yield namespace, name, entry
+            yield (
+                namespace,
+                name,
+                {**entry, **{role: _told_at(entry[role], newest) for role in ("facets", "roleFacets")}},
+            )
+
+
+def _told_at(registers: Mapping[str, Any], time: int) -> Json:
+    """The facets that were told at this time: an older picture's say nothing of a newer one."""
+    return {name: register for name, register in registers.items() if register[0] == time}
 
 
 def each(datasets: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

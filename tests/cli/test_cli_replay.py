@@ -81,3 +81,12 @@ def test_wrong_usage(home: Path) -> None:
     missing = mlgov(home, "replay", "nowhere.ndjson")
     assert missing.returncode == 2
     assert "nowhere.ndjson cannot be read" in one_line(missing)
+
+
+def test_what_is_left_out_is_said(home: Path) -> None:
+    path = home / "events.ndjson"
+    event = json.loads(spark_event(1)) | {"outputs": [{"namespace": "file", "name": ""}]}
+    path.write_text(json.dumps(event) + "\n", encoding="utf-8")
+    result = mlgov(home, "replay", str(path))
+    assert result.returncode == 0
+    assert "warning: a dataset among the outputs is left out: name of a dataset is ''" in result.stderr

@@ -400,6 +400,18 @@ def test_complete_pictures_replace_each_other():
     assert edges(translated(*reversed(events))) == wanted
 
 
+def test_an_older_picture_says_nothing_of_a_newer_one():
+    pattern = {"jobType": {"processingType": "STREAMING", "emissionPattern": {"eventContentMode": "COMPLETE_SNAPSHOT"}}}
+    of_a = {**table("x"), "facets": {"lineage": {"inputs": [{"type": "DATASET", **source("a")}]}}}
+    events = [
+        event("RUNNING", 1, [table("a")], [of_a], pattern),
+        event("RUNNING", 9, [table("b")], [table("x")], pattern),
+    ]
+    assert edges(translated(events[0])) == [("mlgov_job_process", [A], [X])]
+    for order in (events, events[::-1]):
+        assert edges(translated(*order)) == [("mlgov_job_process", [B], [X])]
+
+
 def test_drops_and_renames_are_no_ends():
     dropped = {**table("x"), "facets": {"lifecycleStateChange": {"lifecycleStateChange": "DROP"}}}
     found = translated(event("COMPLETE", 1, [table("a")], [dropped]))
