@@ -1,19 +1,20 @@
 """Datasets that were dropped or renamed: what happens to their entities, whatever the order in which it is told.
 
-An entity is deleted, or gets its new name, only where nothing is known of it that is newer. What is told later of an earlier time
-does not bring it back.
+An entity is deleted, or gets its new name, only where nothing is known of it that is newer: neither an event, nor that somebody
+else made it since. What is told later of an earlier time does not bring it back.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.batch import references
-from airflow_provider_mlgov.errors import CatalogRefusedError
-from airflow_provider_mlgov.model.entity import Change, Entity, Ref
+from airflow_provider_mlgov.delivery.rename import Renaming, items
+from airflow_provider_mlgov.delivery.renames import homes, renamed, told_times
+from airflow_provider_mlgov.model.entity import Entity, Ref
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
@@ -24,8 +25,8 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-_OWNED = ("columns", "partitionKeys", "sd", "mlgov_fields")
-"""What is named after its dataset."""
+_CONTENTS = ("contained", "children", "buckets", "s3Objects")
+"""Datasets in a dataset: directories, and what is in them."""
 
 
 class History:
@@ -38,13 +39,57 @@ class History:
         self._name = name
         self._state = state
         self._patiently = patiently
+        self._renamed: dict[Ref, int] = {}
+        """Names that were given, and since when."""
 
+    # --- what was made here ------------------------------------------------------------------------------------------
+    def look_back(self) -> None:
+        """Find out what came to be by a delivery that was cut off before it could remember that."""
+        making = self._state.making(self._name)
+        if making:
+            found = ((since, self._get(ref)) for ref, since in making.items())
+            guids = [
+                entity["guid"] for since, entity in found if entity and int(entity.get("createTime") or 0) >= since
+            ]
+            with self._state.transaction():
+                self._state.end_making(self._name, guids)
+
+    def begin(self, parcel: Parcel) -> None:
+        """Remember that the data of the parcel is about to be written."""
+        new = [ref for ref in told_times(parcel.entities) if self._state.told(self._name, ref) is None]
+        if new:
+            with self._state.transaction():
+                self._state.begin_making(self._name, new)
+
+    def end(self, parcel: Parcel, created: Iterable[str]) -> None:
+        """Remember when the data was read or written, and the guids of what came to be."""
+        with self._state.transaction():
+            self._state.remember_told(self._name, told_times(parcel.entities))
+            self._state.end_making(self._name, created)
+
+    # --- renaming ----------------------------------------------------------------------------------------------------
     def rename(self, parcel: Parcel) -> None:
         """Give the entities of renamed datasets their new names, before the new ones are written."""
         for change in parcel.changes:
-            if change.kind == "rename" and change.to is not None:
-                self._rename(change, change.to)
+            if change.to is not None:
+                self._gone_too(change.ref.qualified_name, change.to.qualified_name, change.time)
+                entity = self._get(change.ref, relationships=True)
+                if entity is not None and not self._is_newer(change.ref, entity, change.time):
+                    touched = Renaming(self._catalog, self._patiently).rename(entity, change.to, change.name)
+                    self._renamed |= dict.fromkeys(touched, change.time)
+                    with self._state.transaction():
+                        self._state.forget(self._name, touched)
 
+    def _gone_too(self, old: str, new: str, time: int) -> None:
+        """What was dropped of a dataset before it got another name is gone under that name too."""
+        gone = self._state.gone_below(self._name, old.rpartition("@")[0] or old, time)
+        names = {ref: renamed(ref.qualified_name, old, new) for ref in gone}
+        now = {Ref(ref.type_name, name): gone[ref] for ref, name in names.items() if name is not None}
+        if now:
+            with self._state.transaction():
+                self._state.remember_gone(self._name, now)
+
+    # --- dropping ----------------------------------------------------------------------------------------------------
     def without_gone(self, parcel: Parcel, entities: Sequence[Entity], stored: Collection[Ref]) -> tuple[Entity, ...]:
         """``entities`` without what is gone since, so that nothing told again brings it back only to be deleted again.
 
@@ -74,46 +119,49 @@ class History:
         return tuple(kept)
 
     def _gone(self, parcel: Parcel) -> dict[Ref, int]:
-        """What of a parcel is known to be gone since it was told of, and when."""
-        told = {entity.ref: entity.as_of for entity in parcel.entities if entity.as_of is not None}
-        return {ref: time for ref, time in self._state.gone(self._name, told).items() if told[ref] <= time}
+        """What of a parcel is known to be gone since it was told of, itself or with what contains it, and when."""
+        told = told_times(parcel.entities)
+        times = self._state.gone(self._name, told)
+        if not times:
+            return {}
+        found = {
+            ref: max((times[home] for home in inside if home in times), default=0)
+            for ref, inside in homes(parcel.entities).items()
+            if ref in told
+        }
+        return {ref: time for ref, time in found.items() if told[ref] <= time}
 
     def drop(self, parcel: Parcel) -> None:
         """Delete what was dropped, after all was written."""
         times = self._gone(parcel)
         for change in parcel.changes:
-            times[change.ref] = max(change.time, times.get(change.ref, 0))
+            if change.kind == "drop":
+                times[change.ref] = max(change.time, times.get(change.ref, 0))
+        gone = self._state.gone(self._name, self._renamed).items()
+        times |= {ref: max(time, times.get(ref, 0)) for ref, time in gone if time > self._renamed[ref]}
         for ref, time in times.items():
-            entity = self._get(ref)
-            if entity is not None and not self._is_newer(ref, entity, time):
-                self._patiently(lambda ref=ref: self._catalog.delete(ref.type_name, ref.qualified_name))  # type: ignore[misc]
-        with self._state.transaction():
-            self._state.remember_gone(self._name, times)
-            self._state.forget(self._name, times)
+            entity = self._get(ref, relationships=True)
+            if entity is not None:
+                self._delete(entity, time)
+        if times:
+            with self._state.transaction():
+                self._state.remember_gone(self._name, times)
+                self._state.forget(self._name, times)
 
-    def _rename(self, change: Change, to: Ref) -> None:
-        entity = self._get(change.ref, relationships=True)
-        if entity is None or self._is_newer(change.ref, entity, change.time) or self._get(to) is not None:
-            return
-        self._call(change.ref, {"qualifiedName": to.qualified_name, "name": change.name})
-        for child in self._owned(entity):
-            name = child["attributes"].get("qualifiedName", "")
-            new = _renamed(name, change.ref.qualified_name, to.qualified_name)
-            if new is not None:
-                self._call(Ref(child["typeName"], name), {"qualifiedName": new})
-        with self._state.transaction():
-            self._state.forget(self._name, [change.ref, to])
+    def _delete(self, entity: Json, time: int) -> bool:
+        """Delete what is in it, then itself. What is newer stays, with what contains it: False."""
+        ref = Ref(entity["typeName"], entity["attributes"]["qualifiedName"])
+        cleared = True
+        for item in items(entity, _CONTENTS):
+            inside = self._patiently(lambda item=item: self._catalog.get_by_guid(item["guid"], relationships=True))  # type: ignore[misc]
+            if inside is not None and inside.get("status", "ACTIVE") == "ACTIVE":
+                cleared = self._delete(inside, time) and cleared
+        if not cleared or self._is_newer(ref, entity, time):
+            return False
+        self._patiently(lambda: self._catalog.delete(ref.type_name, ref.qualified_name))
+        return True
 
-    def _owned(self, entity: Json) -> Iterator[Json]:
-        relations: Mapping[str, Any] = entity.get("relationshipAttributes") or {}
-        for name in _OWNED:
-            found = relations.get(name) or []
-            for item in found if isinstance(found, list) else [found]:
-                if item.get("entityStatus") == "ACTIVE" and item.get("relationshipStatus", "ACTIVE") == "ACTIVE":
-                    child = self._patiently(lambda item=item: self._catalog.get_by_guid(item["guid"]))  # type: ignore[misc]
-                    if child is not None:
-                        yield child
-
+    # --- what is known of an entity ----------------------------------------------------------------------------------
     def _get(self, ref: Ref, *, relationships: bool = False) -> Json | None:
         found: Json | None = self._patiently(
             lambda: self._catalog.get(ref.type_name, ref.qualified_name, relationships=relationships)
@@ -121,26 +169,17 @@ class History:
         return found
 
     def _is_newer(self, ref: Ref, entity: Json, time: int) -> bool:
-        """Whether something is known of it that is newer: by an event, or by the catalogue where no event is remembered."""
-        told = self._state.told(self._name, ref)
-        return int(told if told is not None else entity.get("updateTime") or 0) > time
+        """Whether something is known of it that is newer.
 
-    def _call(self, ref: Ref, attributes: Json) -> None:
-        try:
-            self._patiently(lambda: self._catalog.update(ref.type_name, ref.qualified_name, attributes))
-        except CatalogRefusedError as error:
-            log.warning("%s keeps its name: %s", ref.qualified_name, error)
+        By an event; or by the catalogue, where somebody else made the entity, or nothing is remembered of it here.
+        """
+        told = self._state.told(self._name, ref)
+        if told is not None and told > time:
+            return True
+        if self._state.was_made_here(self._name, entity["guid"]):
+            return False
+        return int(entity.get("createTime" if told is not None else "updateTime") or 0) > time
 
 
 def _is_process(entity: Entity) -> bool:
     return bool(entity.relations.keys() & {"inputs", "outputs"})
-
-
-def _renamed(name: str, old: str, new: str) -> str | None:
-    """The name of a column or storage descriptor after its dataset got a new name, or None if it has nothing of the old one."""
-    if name.startswith(old):
-        return new + name[len(old) :]
-    (old_head, _, at), (new_head, _, _) = old.rpartition("@"), new.rpartition("@")
-    if old_head and name.startswith(old_head) and name.endswith(f"@{at}"):
-        return new_head + name[len(old_head) : len(name) - len(at)] + new.rpartition("@")[2]
-    return None

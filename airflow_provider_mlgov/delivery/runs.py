@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlgov.delivery.renames import Renames
 from airflow_provider_mlgov.delivery.sinks.sink import Parcel, RunShare
 from airflow_provider_mlgov.delivery.state import RunState, SenderState
 from airflow_provider_mlgov.errors import InvalidEventError
@@ -102,6 +103,7 @@ class RunReader:
     ) -> None:
         self.dead: list[tuple[Run, str]] = []
         self.left: list[Path] = []
+        self.renames = Renames(state)
         self._spool = spool
         self._state = state
         self._options = options
@@ -130,6 +132,11 @@ class RunReader:
                 taken.append(run)
                 entities += len(run.entities)
         self.left = [path for path in paths if path in self._read and path not in gone]
+        for run in taken:
+            self.renames.learn(run.changes)
+        for run in taken:
+            run.entities = self.renames.of_entities(run.entities)
+            run.changes = self.renames.of_changes(run.changes)
         return taken
 
     def _with_named(self, runs: dict[str, Run]) -> dict[str, Run]:

@@ -190,6 +190,7 @@ class _Drain:
             )
         with self._state.transaction():
             self._state.save_run(run.key, run.after(refused.keys()), ended=run.ended)
+            self._reader.renames.remember()
         self._acknowledge(run)
 
     def _settle_dead(self, dead: list[tuple[Run, str]]) -> None:

@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 _KNOWN_SECONDS = 600.0
 _OPEN_RUN_FACTOR = 14
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (
     key TEXT PRIMARY KEY, state TEXT NOT NULL, ended INTEGER NOT NULL, touched REAL NOT NULL
@@ -39,6 +39,13 @@ CREATE TABLE IF NOT EXISTS known (
 CREATE TABLE IF NOT EXISTS note (catalog TEXT PRIMARY KEY, started REAL NOT NULL, names TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS heard (
     catalog TEXT, type TEXT, name TEXT, told INTEGER, gone INTEGER, touched REAL NOT NULL, PRIMARY KEY (catalog, type, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS making (
+    catalog TEXT, type TEXT, name TEXT, since INTEGER NOT NULL, PRIMARY KEY (catalog, type, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS made (catalog TEXT, guid TEXT, touched REAL NOT NULL, PRIMARY KEY (catalog, guid)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS renamed (
+    type TEXT, name TEXT, time INTEGER, chain TEXT NOT NULL, touched REAL NOT NULL, PRIMARY KEY (type, name, time)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fact (catalog TEXT, name TEXT, value TEXT, PRIMARY KEY (catalog, name)) WITHOUT ROWID;
 """
@@ -167,7 +174,8 @@ class SenderState:
         self._db.execute(f"DELETE FROM claim WHERE run IN ({gone})", limits)  # noqa: S608 - a constant
         self._db.execute(f"DELETE FROM run WHERE key IN ({gone})", limits)  # noqa: S608 - a constant
         self._db.execute("DELETE FROM known WHERE expires < ?", (now,))
-        self._db.execute("DELETE FROM heard WHERE touched < ?", (now - self._keep,))
+        for table in ("heard", "made", "renamed"):
+            self._db.execute(f"DELETE FROM {table} WHERE touched < ?", (now - self._keep,))  # noqa: S608 - constants
 
     # --- names known to be in a catalogue ----------------------------------------------------------------------------
     def known(self, catalog: str, refs: Iterable[Ref]) -> dict[Ref, Json]:
@@ -223,12 +231,54 @@ class SenderState:
         """These are gone since: what is told later of an earlier time does not bring them back; inside a `transaction`."""
         self._hear("gone", catalog, times)
 
+    def gone_below(self, catalog: str, head: str, time_: int) -> dict[Ref, int]:
+        """What has a name that begins with ``head`` and was gone at ``time_``, and since when."""
+        rows = self._rows(
+            "SELECT type, name, gone FROM heard WHERE catalog = ? AND gone <= ? AND substr(name, 1, ?) = ?",
+            *(catalog, time_, len(head), head),
+        )
+        return {Ref(row[0], row[1]): row[2] for row in rows}
+
     def _hear(self, what: str, catalog: str, times: Mapping[Ref, int]) -> None:
         self._db.executemany(
             f"INSERT INTO heard (catalog, type, name, {what}, touched) VALUES (?, ?, ?, ?, ?) "  # noqa: S608 - constants
             f"ON CONFLICT DO UPDATE SET {what} = max(excluded.{what}, coalesce({what}, 0)), touched = excluded.touched",
             [(catalog, ref.type_name, ref.qualified_name, time, self._clock()) for ref, time in times.items()],
         )
+
+    # --- which datasets were made here -------------------------------------------------------------------------------
+    def begin_making(self, catalog: str, refs: Iterable[Ref]) -> None:
+        """These are about to be written, and may come to be by that; inside a `transaction`."""
+        self._db.executemany(
+            "INSERT OR IGNORE INTO making VALUES (?, ?, ?, ?)",
+            [(catalog, ref.type_name, ref.qualified_name, int(self._clock() * 1000)) for ref in refs],
+        )
+
+    def making(self, catalog: str) -> dict[Ref, int]:
+        """What was about to be written when a sender stopped, and since when, in epoch milliseconds."""
+        rows = self._rows("SELECT type, name, since FROM making WHERE catalog = ?", catalog)
+        return {Ref(row[0], row[1]): row[2] for row in rows}
+
+    def end_making(self, catalog: str, guids: Iterable[str]) -> None:
+        """All is written, and these entities came to be by it; inside a `transaction`."""
+        self._db.execute("DELETE FROM making WHERE catalog = ?", (catalog,))
+        now = self._clock()
+        self._db.executemany("INSERT OR REPLACE INTO made VALUES (?, ?, ?)", [(catalog, guid, now) for guid in guids])
+
+    def was_made_here(self, catalog: str, guid: str) -> bool:
+        """Whether the entity came to be by what was sent from here lately."""
+        return bool(self._rows("SELECT 1 FROM made WHERE catalog = ? AND guid = ?", catalog, guid))
+
+    # --- datasets that got another name ------------------------------------------------------------------------------
+    def renamed(self) -> Iterator[tuple[Ref, int, Json]]:
+        """The old names, when each was given up (epoch milliseconds), and what was told of the new one."""
+        for type_name, name, time_, chain in self._rows("SELECT type, name, time, chain FROM renamed"):
+            yield Ref(type_name, name), time_, json.loads(chain)
+
+    def remember_renamed(self, old: Ref, time_: int, chain: Any) -> None:
+        """``old`` is another dataset's name since; inside a `transaction`."""
+        row = (old.type_name, old.qualified_name, time_, json.dumps(chain), self._clock())
+        self._db.execute("INSERT OR REPLACE INTO renamed VALUES (?, ?, ?, ?, ?)", row)
 
     # --- the in-flight note ------------------------------------------------------------------------------------------
     def note(self, catalog: str) -> Note | None:

@@ -120,6 +120,10 @@ class Change:
     """The new name."""
     name: str = ""
     """The new ``name``, which people see."""
+    chain: tuple[Entity, ...] = field(default=(), compare=False)
+    """The dataset as it is called by this, last, after what contains it."""
+    before: tuple[Entity, ...] = field(default=(), compare=False)
+    """The same of its old name."""
 
 
 @dataclass(frozen=True)

@@ -140,16 +140,17 @@ def without_dropped(outputs: Sequence[End], names: Names, time: int) -> tuple[li
     changes: list[Change] = []
     for end in outputs:
         if end.lifecycle == "DROP" and end.thing is None:
-            changes.append(Change("drop", end.ref, time))
+            changes.append(Change("drop", end.ref, time, chain=end.entities))
             continue
         kept.append(end)
         old = _previous(end, names) if end.lifecycle == "RENAME" else None
-        if old is not None and old != end.ref:
-            changes.append(Change("rename", old, time, end.ref, end.entities[-1].attributes["name"]))
+        if old is not None and old[-1].ref != end.ref:
+            name = end.entities[-1].attributes["name"]
+            changes.append(Change("rename", old[-1].ref, time, end.ref, name, end.entities, old))
     return kept, changes
 
 
-def _previous(end: End, names: Names) -> Ref | None:
+def _previous(end: End, names: Names) -> tuple[Entity, ...] | None:
     identifier = facet(end.facets, _LIFECYCLE).get("previousIdentifier")
     if not isinstance(identifier, dict):
         return None
@@ -157,8 +158,8 @@ def _previous(end: End, names: Names) -> Ref | None:
         named = names.of(str(identifier.get("namespace") or ""), str(identifier.get("name") or ""))
     except InvalidNameError:
         return None
-    found = named.entities[-1].ref if named.entities and not named.is_part else None
-    return found if found is not None and found.type_name == end.ref.type_name else None
+    is_whole = bool(named.entities) and not named.is_part
+    return named.entities if is_whole and named.entities[-1].type_name == end.ref.type_name else None
 
 
 def data_entities(

@@ -18,8 +18,7 @@ from airflow_provider_mlgov.translate.options import TranslateOptions
 
 EVENTS = Path(__file__).parents[1] / "translate" / "events"
 RECORDED = sorted(EVENTS.glob("*.ndjson"))
-CHANGES = ("RENAME", "DROP", "TRUNCATE")
-"""What is renamed stays one entity only where its old name was known first."""
+
 OPTIONS = TranslateOptions(airflow_namespace="air")
 TYPES = (
     "fs_path", "rdbms_table", "rdbms_column", "hive_table", "aws_s3_v2_directory", "kafka_topic",
@@ -28,8 +27,7 @@ TYPES = (
 
 
 def recorded(path: Path) -> list[dict[str, Any]]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines if not any(f'"{change}"' in line for change in CHANGES)]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def catalogued(folder: Path, portions: list[list[dict[str, Any]]]) -> dict[str, Any]:

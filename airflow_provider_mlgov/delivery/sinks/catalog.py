@@ -81,9 +81,11 @@ class CatalogSink:
             self._await_open_call(deadline)
             self._ensure_types(deadline)
             history = History(self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline))
+            history.look_back()
             history.rename(parcel)
             settled, stored = self._settled(parcel, deadline)
             settled = replace(settled, entities=history.without_gone(parcel, settled.entities, stored))
+            history.begin(parcel)
             work = Work(self, deadline)
             work.delivered.warnings += settled.warnings
             work.delivered.refused |= self._suspects(settled.entities)
@@ -94,6 +96,7 @@ class CatalogSink:
                 self._update(update.type_name, update.qualified_name, update.attributes, work)
             work.mark()
             self._remember(work, stored, parcel)
+            history.end(parcel, work.created)
             history.drop(parcel)
             for share in parcel.runs:
                 if not share.processes & work.delivered.refused.keys():
@@ -260,12 +263,8 @@ class CatalogSink:
             if entity.ref in asked and _keeps(entity.ref):
                 before = stored.get(entity.ref, {}).get("attributes", {})
                 known[entity.ref] = {"attributes": {**before, **entity.attributes}}
-        data = {
-            entity.ref: entity.as_of for entity in parcel.entities if entity.as_of is not None and not entity.latest
-        }
         with self._state.transaction():
             self._state.remember(self._name, known)
-            self._state.remember_told(self._name, data)
         for name in (_SIZE_FACT, _SUSPECT_FACT):
             if self._state.fact(self._name, name):
                 self._state.set_fact(self._name, name, None)

@@ -35,6 +35,8 @@ class Work:
         self.deadline = deadline
         self.delivered = Delivered()
         self.written: list[Entity] = []
+        self.created: set[str] = set()
+        """The guids of what was not there before."""
         self._sink = sink
         self._guids: dict[Ref, str] = {}
         self._stuck: dict[Ref, CatalogBusyError] = {}
@@ -115,6 +117,8 @@ class Work:
             answer = self._call(batch, tries)
         self.written += batch
         self.delivered.written += len(batch)
+        created = (answer.get("mutatedEntities") or {}).get("CREATE") or ()
+        self.created.update(header["guid"] for header in created)
         assigned = answer.get("guidAssignments") or {}
         for number, entity in enumerate(batch, 1):
             if isinstance(guid := assigned.get(f"-{number}"), str):

@@ -1,0 +1,246 @@
+"""Datasets that got another name: what is told of the old name, however late, is told of the new one.
+
+A run's entities name datasets as the run knew them. Those that were renamed since get the names that they have now, with all that
+is named after them (columns, what is in a directory), before they are delivered.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlgov.model.entity import Change, Entity, Ref
+from airflow_provider_mlgov.translate.settle import merge
+
+if TYPE_CHECKING:
+    from airflow_provider_mlgov.delivery.state import SenderState
+
+Json = dict[str, Any]
+Relations = Mapping[str, Ref | tuple[Ref, ...]]
+
+
+@dataclass(frozen=True, order=True)
+class Rename:
+    """A dataset that got another name at ``time``, in epoch milliseconds."""
+
+    time: int
+    old: Ref
+    chain: tuple[Entity, ...] = field(compare=False)
+    """The dataset under its new name, last, after its parents."""
+
+    @property
+    def to(self) -> Ref:
+        """The new name."""
+        return self.chain[-1].ref
+
+
+class Renames:
+    """The renames that are known: those that ``state`` remembers, and those that are told now."""
+
+    def __init__(self, state: SenderState) -> None:
+        self._state = state
+        self._by_old: dict[Ref, list[Rename]] = defaultdict(list)
+        self._new: list[Rename] = []
+        for old, time, chain in state.renamed():
+            self._by_old[old].append(Rename(time, old, tuple(_from_json(item) for item in chain)))
+
+    def learn(self, changes: Iterable[Change]) -> None:
+        """Take in what a run renamed. To be kept by `remember` when it is delivered."""
+        for change in changes:
+            known = self._by_old[change.ref] if change.to is not None else []
+            if change.chain and change.to is not None and all(rename.time != change.time for rename in known):
+                known.append(Rename(change.time, change.ref, change.chain))
+                self._new.append(known[-1])
+
+    def remember(self) -> None:
+        """Keep what was learned; inside a transaction of the state."""
+        for rename in self._new:
+            self._state.remember_renamed(rename.old, rename.time, [_to_json(entity) for entity in rename.chain])
+        self._new = []
+
+    def of_entities(self, entities: tuple[Entity, ...]) -> tuple[Entity, ...]:
+        """``entities`` of one run by the names that their datasets have now."""
+        told = told_times(entities)
+        if not self._by_old or not told:
+            return entities
+        by_ref = {entity.ref: entity for entity in entities}
+        before = max(told.values()) - 1
+        now: dict[Ref, list[Entity]] = {}
+        for entity in entities:
+            chain = [] if _is_process(entity) else [*_up(entity, by_ref)][::-1]
+            if names := self._names(chain, before):
+                now[entity.ref] = names[-1]
+        if not now:
+            return entities
+        moved = {ref: chain[0].ref for ref, chain in now.items()}
+        return merge(
+            new
+            for entity in entities
+            for new in (
+                reversed(now[entity.ref])
+                if entity.ref in now
+                else [
+                    replace(entity, relations={name: _moved(value, moved) for name, value in entity.relations.items()})
+                ]
+            )
+        )
+
+    def of_changes(self, changes: Iterable[Change]) -> tuple[Change, ...]:
+        """``changes`` by the names that the datasets have now, and what was renamed after them, once more.
+
+        What gets a name late may be among what lost that name since.
+        """
+        found: dict[Change, None] = {}
+        for change in changes:
+            found |= dict.fromkeys(self._of_change(change))
+            if change.to is not None:
+                found |= dict.fromkeys(self._later(change.to, change.time))
+        return tuple(found)
+
+    def _of_change(self, change: Change) -> Iterator[Change]:
+        """A dataset may have been moved with what contains it, before this was known: its entity may have any name since."""
+        now = next(iter(self._names(change.chain, change.time)[-1:]), None)
+        if change.to is None:
+            yield change if now is None else replace(change, ref=now[0].ref)
+            return
+        if now is not None:
+            change = replace(change, to=now[0].ref, name=now[0].attributes["name"])
+        yield change
+        for was in self._names(change.before, change.time):
+            yield replace(change, ref=was[0].ref)
+
+    def _later(self, ref: Ref, time: int) -> Iterator[Change]:
+        """What was renamed after ``time`` of what is called ``ref``, and of what is in it."""
+        names = {ref.qualified_name}
+        for rename in sorted(one for known in self._by_old.values() for one in known if one.time > time):
+            if any(renamed(rename.old.qualified_name, name, "@") is not None for name in names):
+                names.add(rename.to.qualified_name)
+                name = rename.chain[-1].attributes["name"]
+                yield from self._of_change(Change("rename", rename.old, rename.time, rename.to, name, rename.chain))
+
+    def _names(self, chain: Sequence[Entity], after: int) -> list[list[Entity]]:
+        """What a dataset and what contains it were called since ``after``, name by name, each from the inside out.
+
+        ``chain`` is what they were called then, from the outside in.
+        """
+        names: list[list[Entity]] = []
+        now = list(reversed(chain))
+        while True:
+            later = [
+                (rename, place)
+                for place, entity in enumerate(now)
+                for rename in self._by_old.get(entity.ref, ())
+                if rename.time > after
+            ]
+            if not later:
+                return names
+            rename, place = min(later, key=lambda found: found[0])
+            new = [_as(now[place], rename.chain[-1]), *reversed(rename.chain[:-1])]
+            for entity in reversed(now[:place]):
+                new.insert(0, _inside(entity, rename, new[0].ref))
+            now, after = new, rename.time
+            names.append(now)
+
+
+def told_times(entities: Iterable[Entity]) -> dict[Ref, int]:
+    """When data was read or written, in epoch milliseconds; of what contains data, when the latest of it was."""
+    entities = tuple(entities)
+    by_ref = {entity.ref: entity for entity in entities}
+    times: dict[Ref, int] = {}
+    for entity in entities:
+        if entity.as_of is not None and not entity.latest and not _is_process(entity):
+            for home in _up(entity, by_ref):
+                times[home.ref] = max(entity.as_of, times.get(home.ref, 0))
+    return times
+
+
+def homes(entities: Iterable[Entity]) -> dict[Ref, tuple[Ref, ...]]:
+    """Each entity's own reference, then those of what contains it, from the inside out."""
+    by_ref = {entity.ref: entity for entity in entities}
+    return {ref: tuple(home.ref for home in _up(entity, by_ref)) for ref, entity in by_ref.items()}
+
+
+def renamed(name: str, old: str, new: str) -> str | None:
+    """The name of a column, or of what is in a directory, after its dataset got a new name; None if it has nothing of the old."""
+    if name.startswith(old):
+        return new + name[len(old) :]
+    (old_head, _, at), (new_head, _, new_at) = old.rpartition("@"), new.rpartition("@")
+    if old_head and name.startswith(old_head) and name.endswith(f"@{at}"):
+        return f"{new_head}{name[len(old_head) : len(name) - len(at)]}{new_at}"
+    return None
+
+
+def _up(entity: Entity, by_ref: Mapping[Ref, Entity]) -> Iterator[Entity]:
+    """``entity``, then what contains it."""
+    seen: set[Ref] = set()
+    found: Entity | None = entity
+    while found is not None and found.ref not in seen:
+        seen.add(found.ref)
+        yield found
+        refs = (Ref(ref.type_name, ref.qualified_name) for ref in found.relations.values() if isinstance(ref, Ref))
+        found = next((by_ref[ref] for ref in refs if ref in by_ref), None)
+
+
+def _as(entity: Entity, new: Entity) -> Entity:
+    """What is told of ``entity``, told of ``new``."""
+    attributes = {**entity.attributes, **new.attributes}
+    return replace(
+        entity,
+        qualified_name=new.qualified_name,
+        attributes=attributes,
+        create_only={**entity.create_only, **new.create_only},
+        relations=new.relations,
+    )
+
+
+def _inside(entity: Entity, rename: Rename, parent: Ref) -> Entity:
+    """What is in a dataset that got another name, ``parent`` being the new reference of where it is."""
+    name = renamed(entity.qualified_name, rename.old.qualified_name, rename.to.qualified_name) or entity.qualified_name
+    create_only = entity.create_only
+    if "objectPrefix" in create_only:
+        create_only = {**create_only, "objectPrefix": name.rpartition("@")[0]}
+    relations = {
+        key: replace(value, qualified_name=parent.qualified_name)
+        if isinstance(value, Ref) and value.type_name == parent.type_name
+        else value
+        for key, value in entity.relations.items()
+    }
+    return replace(entity, qualified_name=name, create_only=create_only, relations=relations)
+
+
+def _moved(value: Ref | tuple[Ref, ...], moved: Mapping[Ref, Ref]) -> Ref | tuple[Ref, ...]:
+    if isinstance(value, tuple):
+        return tuple(dict.fromkeys(moved.get(ref, ref) for ref in value))
+    new = moved.get(Ref(value.type_name, value.qualified_name))
+    return value if new is None else replace(value, qualified_name=new.qualified_name)
+
+
+def _is_process(entity: Entity) -> bool:
+    return bool(entity.relations.keys() & {"inputs", "outputs"})
+
+
+def _to_json(entity: Entity) -> Json:
+    relations = {
+        name: [ref.type_name, ref.qualified_name, ref.relationship_type]
+        for name, ref in entity.relations.items()
+        if isinstance(ref, Ref)
+    }
+    return {
+        "typeName": entity.type_name,
+        "qualifiedName": entity.qualified_name,
+        "attributes": dict(entity.attributes),
+        "create_only": dict(entity.create_only),
+        "relations": relations,
+    }
+
+
+def _from_json(document: Any) -> Entity:
+    return Entity(
+        document["typeName"],
+        document["qualifiedName"],
+        document["attributes"],
+        create_only=document["create_only"],
+        relations={name: Ref(*ref) for name, ref in document["relations"].items()},
+    )
