@@ -120,9 +120,9 @@ class Change:
     """The new name."""
     name: str = ""
     """The new ``name``, which people see."""
-    chain: tuple[Entity, ...] = field(default=(), compare=False)
+    chain: tuple[Entity, ...] = field(default=(), compare=False, repr=False)
     """The dataset as it is called by this, last, after what contains it."""
-    before: tuple[Entity, ...] = field(default=(), compare=False)
+    before: tuple[Entity, ...] = field(default=(), compare=False, repr=False)
     """The same of its old name."""
 
 
