@@ -239,7 +239,7 @@ def events() -> Iterator[str]:
                 "FAIL, ABORT",
                 "how the run ended, and what its tests found; no edges. They count wherever a COMPLETE is: Spark sends both",
             ),
-            ("job event", "the job and its process"),
+            ("job event", "the job and its process; a later one that names data replaces it (within 14 days)"),
             (
                 "dataset event",
                 "the dataset and its columns; its lineage has no job to hang it on and is left out, with a warning",
@@ -255,6 +255,14 @@ def events() -> Iterator[str]:
     yield "of outputs; what passed through data in memory is followed to where it came from. An execution of Spark's"
     yield "(`app.insert` of `app`) shares the processes of its application, so that an edge told by nested executions"
     yield "is one; its run has `parentKey` and `rootKey`, by which it is found from the task run that submitted it."
+    yield ""
+    yield "What was dropped stays gone, whatever is told later of an earlier time; what is newer stays, with the directory"
+    yield "that it is in, and so does what somebody else has made again since. What is told of a name that was given up"
+    yield "since is told of the new name; where both names have an entity, the new one takes over the processes, columns,"
+    yield "labels and classifications of the old. For this the sender remembers drops and renames for a day. Two things"
+    yield "depend on the order still: which processes a table has that was made again after its drop, where all is told"
+    yield "late; and a name that is used again after a rename. An `eventTime` more than a day ahead of the clock makes the"
+    yield "event a dead letter."
     yield ""
     yield f"An event may name {MOST_DATASETS:,} inputs and as many outputs; one that names more is refused. Beyond"
     yield f"{CleanOptions().event_limit:,} characters it loses its longest texts first, then whole facets, with a warning"

@@ -76,6 +76,10 @@ class _File:
 
     @classmethod
     def open(cls, path: Path, notes: Path) -> _File:
+        if path.exists() and not path.is_file():
+            raise InvalidInputError(
+                f"{path} is no file: a replay can go on where it stopped only in a file; write the events to one"
+            )
         try:
             with path.open("rb") as file:
                 head = hashlib.sha256(file.read(_HEAD)).hexdigest()

@@ -16,6 +16,7 @@ from airflow_provider_mlgov.model.entity import Change, Entity, Ref
 from airflow_provider_mlgov.translate.events import is_terminal, live, run_key
 from airflow_provider_mlgov.translate.reading import read_event
 from airflow_provider_mlgov.translate.settle import merge
+from airflow_provider_mlgov.translate.times import microseconds
 from airflow_provider_mlgov.translate.translation import translate
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ Json = dict[str, Any]
 
 _RUN_TYPES = frozenset({"mlgov_task_run", "mlgov_job_run", "mlgov_dag_run"})
 _NEW_SECONDS = 600.0
+_MOST_AHEAD = 86_400.0
 
 
 @dataclass
@@ -53,8 +55,8 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended."""
-        return self.state is not None and is_terminal(self.state)
+        """Whether it has ended. What a job event says stays until the job's next one."""
+        return self.state is not None and self.state["kind"] != "job" and is_terminal(self.state)
 
     @property
     def entity(self) -> Ref | None:
@@ -166,11 +168,21 @@ class RunReader:
             return
         try:
             event = read_event(document)
+            self._check_time(event)
             self._read[path] = run_key(event), event
         except InvalidEventError as error:
             self.dead.append((Run("(unreadable)", [path], [document]), str(error)))
         except Exception as error:  # noqa: BLE001 - whatever one event brings about must not stop the others
             self.dead.append((Run("(unreadable)", [path], [document]), _unexpected(error)))
+
+    def _check_time(self, event: Json) -> None:
+        """An event of a far future would for ever be newer than what comes after it."""
+        ahead = (microseconds(event["eventTime"]) or 0) / 1e6 - self._clock()
+        if ahead > _MOST_AHEAD:
+            raise InvalidEventError(
+                f"eventTime {event['eventTime']} is {ahead / 86_400:,.0f} days ahead of this machine's clock; wanted at most 1: "
+                "set the clocks right, then 'mlgov spool retry'"
+            )
 
     def _translate(self, run: Run) -> bool:
         run.before = self._state.run(run.key)

@@ -44,10 +44,12 @@ TERMINAL = frozenset({"COMPLETE", "FAIL", "ABORT"})
 
 
 def run_key(event: Mapping[str, Any]) -> str:
-    """What groups events: the run id, and Airflow's own where it is known; a job or dataset event stands alone.
+    """What groups events: the run id, and Airflow's own where it is known; the job, of job events; a dataset event stands alone.
 
     OpenLineage's run id of a task comes from its logical date (or ``run_after``): two DAG runs of one date share it.
     """
+    if "run" not in event and "job" in event:
+        return f"job~{token(event['job']['namespace'], event['job']['name'])}"
     own = _own_key(event).replace("%", "%25").replace("/", "%2F").replace("~", "%7E")  # no run id looks like two parts
     if event.get("foreign") is True:  # a run id is no secret: who knows it does not speak for the jobs of others
         return f"{own}~{token(event.get('job', {}).get('namespace', ''))[:8]}"
@@ -157,11 +159,12 @@ def facet(registers: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def datasets_of(state: Mapping[str, Any], direction: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """The datasets of one direction that count.
 
-    All that any event named; but of a producer whose events are complete pictures (``COMPLETE_SNAPSHOT``) those of its newest
-    event that shows any, as that shows them.
+    All that any event named; but of job events, and of a producer whose events are complete pictures (``COMPLETE_SNAPSHOT``),
+    those of the newest event that shows any, as that shows them.
     """
     pattern = facet(state["jobFacets"], "jobType").get("emissionPattern")
-    if not isinstance(pattern, dict) or pattern.get("eventContentMode") != "COMPLETE_SNAPSHOT":
+    is_snapshot = isinstance(pattern, dict) and pattern.get("eventContentMode") == "COMPLETE_SNAPSHOT"
+    if not is_snapshot and state["kind"] != "job":
         yield from each(state[direction])
         return
     newest = max((entry["at"] for side in ("inputs", "outputs") for _, _, entry in each(state[side])), default=0)

@@ -271,11 +271,14 @@ class CatalogSink:
 
     # --- processes that a run gave up --------------------------------------------------------------------------------
     def _retire(self, process: Ref, share: RunShare, deadline: Deadline) -> None:
-        """Soft-delete a process that was written before the ends of its only run grew."""
-        if share.run is None or self._state.claimed(process, besides=share.key):
+        """Soft-delete a process that was written before the ends of its only run grew, or a job event replaced those of its job."""
+        if self._state.claimed(process, besides=share.key):
             return
         entity = self.patiently(lambda: self.catalog.get(process.type_name, process.qualified_name), deadline)
-        if entity is None or self._done_by_another(entity.get("attributes", {}), share.run, deadline):
+        if entity is None:
+            return
+        attributes = entity.get("attributes", {})
+        if attributes.get("lastRun") if share.run is None else self._done_by_another(attributes, share.run, deadline):
             return
         self.patiently(lambda: self.catalog.delete(process.type_name, process.qualified_name), deadline)
         with self._state.transaction():
