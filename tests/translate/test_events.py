@@ -80,11 +80,11 @@ def test_reading_twice_gives_the_same_and_changes_nothing():
 def test_what_groups_events():
     assert run_key(read_event(RUN)) == "1"
     job = {"eventTime": at(1), "job": RUN["job"]}
-    keys = {
-        run_key(read_event(event))
-        for event in (job, {**job, "eventTime": at(2)}, {"eventTime": at(1), "dataset": RUN["job"]})
-    }
-    assert len(keys) == 3
+    dataset = {"eventTime": at(1), "dataset": RUN["job"]}
+    events = (job, {**job, "eventTime": at(2)}, dataset, {**dataset, "eventTime": at(2)})
+    first, second, *others = [run_key(read_event(event)) for event in events]
+    assert first == second
+    assert len({first, *others}) == 3
     assert is_terminal(state_of(job))
 
 
