@@ -6,22 +6,20 @@ else made it since. What is told later of an earlier time does not bring it back
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.batch import references
-from airflow_provider_mlgov.delivery.rename import Renaming, items
 from airflow_provider_mlgov.delivery.renames import homes, renamed, told_times
+from airflow_provider_mlgov.delivery.renaming import Renaming, items, ref_of
 from airflow_provider_mlgov.model.entity import Entity, Ref
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
     from airflow_provider_mlgov.delivery.sinks.sink import Parcel
     from airflow_provider_mlgov.delivery.state import SenderState
-
-log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -33,8 +31,15 @@ class History:
     """Brings the changes of a parcel into a catalogue. ``patiently`` makes a call, again where that helps."""
 
     def __init__(
-        self, catalog: Catalog, name: str, state: SenderState, patiently: Callable[[Callable[[], Any]], Any]
+        self,
+        parcel: Parcel,
+        catalog: Catalog,
+        name: str,
+        state: SenderState,
+        patiently: Callable[[Callable[[], Any]], Any],
     ) -> None:
+        self._parcel = parcel
+        self._told = told_times(parcel.entities)
         self._catalog = catalog
         self._name = name
         self._state = state
@@ -54,23 +59,23 @@ class History:
             with self._state.transaction():
                 self._state.end_making(self._name, guids)
 
-    def begin(self, parcel: Parcel) -> None:
+    def begin(self) -> None:
         """Remember that the data of the parcel is about to be written."""
-        new = [ref for ref in told_times(parcel.entities) if self._state.told(self._name, ref) is None]
+        new = [ref for ref in self._told if self._state.told(self._name, ref) is None]
         if new:
             with self._state.transaction():
                 self._state.begin_making(self._name, new)
 
-    def end(self, parcel: Parcel, created: Iterable[str]) -> None:
+    def end(self, created: Iterable[str]) -> None:
         """Remember when the data was read or written, and the guids of what came to be."""
         with self._state.transaction():
-            self._state.remember_told(self._name, told_times(parcel.entities))
+            self._state.remember_told(self._name, self._told)
             self._state.end_making(self._name, created)
 
     # --- renaming ----------------------------------------------------------------------------------------------------
-    def rename(self, parcel: Parcel) -> None:
+    def rename(self) -> None:
         """Give the entities of renamed datasets their new names, before the new ones are written."""
-        for change in parcel.changes:
+        for change in self._parcel.changes:
             if change.to is not None:
                 self._gone_too(change.ref.qualified_name, change.to.qualified_name, change.time)
                 entity = self._get(change.ref, relationships=True)
@@ -90,18 +95,18 @@ class History:
                 self._state.remember_gone(self._name, now)
 
     # --- dropping ----------------------------------------------------------------------------------------------------
-    def without_gone(self, parcel: Parcel, entities: Sequence[Entity], stored: Collection[Ref]) -> tuple[Entity, ...]:
+    def without_gone(self, entities: Sequence[Entity], stored: Collection[Ref]) -> tuple[Entity, ...]:
         """``entities`` without what is gone since, so that nothing told again brings it back only to be deleted again.
 
         A process that is stored has its ends; one that is not needs them, so they are made, and deleted after.
         """
-        gone = set(self._gone(parcel))
+        gone = set(self._gone)
         if not gone:
             return tuple(entities)
         by_ref = {entity.ref: entity for entity in entities}
         needed: set[Ref] = set()
         wanted = [
-            ref for entity in entities if entity.ref not in stored and _is_process(entity) for ref in references(entity)
+            ref for entity in entities if entity.ref not in stored and entity.is_process for ref in references(entity)
         ]
         while wanted:
             ref = wanted.pop()
@@ -112,29 +117,32 @@ class History:
         kept = []
         for entity in entities:
             lacks = not left_out.isdisjoint(references(entity))
-            if entity.ref in left_out or (lacks and not _is_process(entity)):
+            if entity.ref in left_out or (lacks and not entity.is_process):
                 left_out.add(entity.ref)
             else:
                 kept.append(replace(entity, relations={}) if lacks else entity)
         return tuple(kept)
 
-    def _gone(self, parcel: Parcel) -> dict[Ref, int]:
-        """What of a parcel is known to be gone since it was told of, itself or with what contains it, and when."""
-        told = told_times(parcel.entities)
-        times = self._state.gone(self._name, told)
+    @cached_property
+    def _gone(self) -> dict[Ref, int]:
+        """What of the parcel is known to be gone since it was told of, itself or with what contains it, and when.
+
+        To be asked for after `rename`.
+        """
+        times = self._state.gone(self._name, self._told)
         if not times:
             return {}
         found = {
             ref: max((times[home] for home in inside if home in times), default=0)
-            for ref, inside in homes(parcel.entities).items()
-            if ref in told
+            for ref, inside in homes(self._parcel.entities).items()
+            if ref in self._told
         }
-        return {ref: time for ref, time in found.items() if told[ref] <= time}
+        return {ref: time for ref, time in found.items() if self._told[ref] <= time}
 
-    def drop(self, parcel: Parcel) -> None:
+    def drop(self) -> None:
         """Delete what was dropped, after all was written."""
-        times = self._gone(parcel)
-        for change in parcel.changes:
+        times = dict(self._gone)
+        for change in self._parcel.changes:
             if change.kind == "drop":
                 times[change.ref] = max(change.time, times.get(change.ref, 0))
         gone = self._state.gone(self._name, self._renamed).items()
@@ -150,7 +158,7 @@ class History:
 
     def _delete(self, entity: Json, time: int) -> bool:
         """Delete what is in it, then itself. What is newer stays, with what contains it: False."""
-        ref = Ref(entity["typeName"], entity["attributes"]["qualifiedName"])
+        ref = ref_of(entity)
         cleared = True
         for item in items(entity, _CONTENTS):
             inside = self._patiently(lambda item=item: self._catalog.get_by_guid(item["guid"], relationships=True))  # type: ignore[misc]
@@ -179,7 +187,3 @@ class History:
         if self._state.was_made_here(self._name, entity["guid"]):
             return False
         return int(entity.get("createTime" if told is not None else "updateTime") or 0) > time
-
-
-def _is_process(entity: Entity) -> bool:
-    return bool(entity.relations.keys() & {"inputs", "outputs"})

@@ -49,10 +49,11 @@ class Renames:
     def learn(self, changes: Iterable[Change]) -> None:
         """Take in what a run renamed. To be kept by `remember` when it is delivered."""
         for change in changes:
-            known = self._by_old[change.ref] if change.to is not None else []
-            if change.chain and change.to is not None and all(rename.time != change.time for rename in known):
-                known.append(Rename(change.time, change.ref, change.chain))
-                self._new.append(known[-1])
+            if change.kind == "rename":
+                rename = Rename(change.time, change.ref, change.chain)
+                if rename not in self._by_old[rename.old]:
+                    self._by_old[rename.old].append(rename)
+                    self._new.append(rename)
 
     def remember(self) -> None:
         """Keep what was learned; inside a transaction of the state."""
@@ -62,14 +63,14 @@ class Renames:
 
     def of_entities(self, entities: tuple[Entity, ...]) -> tuple[Entity, ...]:
         """``entities`` of one run by the names that their datasets have now."""
-        told = told_times(entities)
-        if not self._by_old or not told:
+        times = [time for entity in entities if (time := _told(entity)) is not None] if self._by_old else []
+        if not times:
             return entities
         by_ref = {entity.ref: entity for entity in entities}
-        before = max(told.values()) - 1
+        before = max(times) - 1
         now: dict[Ref, list[Entity]] = {}
         for entity in entities:
-            chain = [] if _is_process(entity) else [*_up(entity, by_ref)][::-1]
+            chain = [] if entity.is_process else [*_up(entity, by_ref)][::-1]
             if names := self._names(chain, before):
                 now[entity.ref] = names[-1]
         if not now:
@@ -150,9 +151,9 @@ def told_times(entities: Iterable[Entity]) -> dict[Ref, int]:
     by_ref = {entity.ref: entity for entity in entities}
     times: dict[Ref, int] = {}
     for entity in entities:
-        if entity.as_of is not None and not entity.latest and not _is_process(entity):
+        if (time := _told(entity)) is not None:
             for home in _up(entity, by_ref):
-                times[home.ref] = max(entity.as_of, times.get(home.ref, 0))
+                times[home.ref] = max(time, times.get(home.ref, 0))
     return times
 
 
@@ -217,8 +218,9 @@ def _moved(value: Ref | tuple[Ref, ...], moved: Mapping[Ref, Ref]) -> Ref | tupl
     return value if new is None else replace(value, qualified_name=new.qualified_name)
 
 
-def _is_process(entity: Entity) -> bool:
-    return bool(entity.relations.keys() & {"inputs", "outputs"})
+def _told(entity: Entity) -> int | None:
+    """When a dataset was read or written; None if it only comes along because it contains one, and of runs and processes."""
+    return None if entity.latest or entity.is_process else entity.as_of
 
 
 def _to_json(entity: Entity) -> Json:

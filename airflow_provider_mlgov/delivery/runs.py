@@ -67,7 +67,7 @@ class Run:
     @property
     def processes(self) -> frozenset[Ref]:
         """Its processes: what has inputs or outputs."""
-        return frozenset(entity.ref for entity in self.entities if entity.relations.keys() & {"inputs", "outputs"})
+        return frozenset(entity.ref for entity in self.entities if entity.is_process)
 
     def share(self) -> RunShare:
         """What the sink has to know of it."""

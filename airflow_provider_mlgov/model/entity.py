@@ -106,6 +106,11 @@ class Entity:
         """A reference to this entity."""
         return Ref(self.type_name, self.qualified_name)
 
+    @property
+    def is_process(self) -> bool:
+        """Whether it has inputs or outputs."""
+        return not self.relations.keys().isdisjoint(("inputs", "outputs"))
+
 
 @dataclass(frozen=True, order=True)
 class Change:

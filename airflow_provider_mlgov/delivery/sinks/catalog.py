@@ -80,12 +80,14 @@ class CatalogSink:
         with self._bounded(deadline):
             self._await_open_call(deadline)
             self._ensure_types(deadline)
-            history = History(self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline))
+            history = History(
+                parcel, self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline)
+            )
             history.look_back()
-            history.rename(parcel)
+            history.rename()
             settled, stored = self._settled(parcel, deadline)
-            settled = replace(settled, entities=history.without_gone(parcel, settled.entities, stored))
-            history.begin(parcel)
+            settled = replace(settled, entities=history.without_gone(settled.entities, stored))
+            history.begin()
             work = Work(self, deadline)
             work.delivered.warnings += settled.warnings
             work.delivered.refused |= self._suspects(settled.entities)
@@ -96,8 +98,8 @@ class CatalogSink:
                 self._update(update.type_name, update.qualified_name, update.attributes, work)
             work.mark()
             self._remember(work, stored, parcel)
-            history.end(parcel, work.created)
-            history.drop(parcel)
+            history.end(work.created)
+            history.drop()
             for share in parcel.runs:
                 if not share.processes & work.delivered.refused.keys():
                     for process in sorted(share.given_up):
@@ -275,17 +277,19 @@ class CatalogSink:
         if self._state.claimed(process, besides=share.key):
             return
         entity = self.patiently(lambda: self.catalog.get(process.type_name, process.qualified_name), deadline)
-        if entity is None:
-            return
-        attributes = entity.get("attributes", {})
-        if attributes.get("lastRun") if share.run is None else self._done_by_another(attributes, share.run, deadline):
+        if entity is None or self._done_by_another(entity.get("attributes", {}), share.run, deadline):
             return
         self.patiently(lambda: self.catalog.delete(process.type_name, process.qualified_name), deadline)
         with self._state.transaction():
             self._state.forget(self._name, [process])
 
-    def _done_by_another(self, attributes: Mapping[str, Any], run: Ref, deadline: Deadline) -> bool:
-        """Whether the catalogue has another run that did this process; True where that cannot be found out."""
+    def _done_by_another(self, attributes: Mapping[str, Any], run: Ref | None, deadline: Deadline) -> bool:
+        """Whether the catalogue has another run that did this process; True where that cannot be found out.
+
+        What a job event told of has no run: ``run`` is None.
+        """
+        if run is None:
+            return bool(attributes.get("lastRun"))
         if "firstRun" in attributes:
             return {attributes["firstRun"], attributes.get("lastRun")} != {run.qualified_name}
         of_process, of_run = _RUN_KEYS.get(run.type_name, ("", ""))

@@ -41,7 +41,7 @@ class Renaming:
         return self._touched
 
     def _move(self, entity: Json, to: Ref, attributes: Json, parents: tuple[Json, Json] | None = None) -> None:
-        old = _ref(entity)
+        old = ref_of(entity)
         there = self._get(to)
         self._touched += [old, to]
         children = [child for item in items(entity, _OWNED) if (child := self._by_guid(item["guid"])) is not None]
@@ -55,7 +55,7 @@ class Renaming:
         else:
             self._take_over(entity, there)
         for child in children:
-            ref = _ref(child)
+            ref = ref_of(child)
             if (new := renamed(ref.qualified_name, old.qualified_name, to.qualified_name)) is not None:
                 self._move(child, Ref(ref.type_name, new), {}, (entity, there) if there else None)
         if there is not None:
@@ -67,11 +67,11 @@ class Renaming:
             for item in items(entity, (relation,)):
                 process = self._by_guid(item["guid"])
                 if process is not None:
-                    refs = {one["guid"]: _guid_ref(one) for one in items(process, (end,))}
-                    refs[entity["guid"]] = _guid_ref(there)
+                    refs = {one["guid"]: _guidref_of(one) for one in items(process, (end,))}
+                    refs[entity["guid"]] = _guidref_of(there)
                     ends = {ref["guid"]: ref for ref in refs.values()}
-                    self._update(_ref(process), {end: list(ends.values())})
-        guid, ref = there["guid"], _ref(there)
+                    self._update(ref_of(process), {end: list(ends.values())})
+        guid, ref = there["guid"], ref_of(there)
         if labels := entity.get("labels"):
             self._tried(lambda: self._catalog.add_labels(guid, sorted(labels)), ref)
         known = {item["typeName"] for item in there.get("classifications") or ()}
@@ -122,13 +122,14 @@ def _to_parent(child: Json, old: Json, new: Json) -> Json:
     """The attribute that takes ``child`` from one parent to another."""
     for name, value in (child.get("relationshipAttributes") or {}).items():
         if isinstance(value, dict) and value.get("guid") == old["guid"]:
-            return {name: {**_guid_ref(new), "relationshipType": value.get("relationshipType")}}
+            return {name: {**_guidref_of(new), "relationshipType": value.get("relationshipType")}}
     return {}
 
 
-def _guid_ref(entity: Json) -> Json:
+def _guidref_of(entity: Json) -> Json:
     return {"guid": entity["guid"], "typeName": entity["typeName"]}
 
 
-def _ref(entity: Json) -> Ref:
+def ref_of(entity: Json) -> Ref:
+    """The reference to an entity of the catalogue's."""
     return Ref(entity["typeName"], entity["attributes"]["qualifiedName"])
