@@ -18,6 +18,7 @@ from airflow_provider_mlgov.catalog.types.apply import ensure_types
 from airflow_provider_mlgov.catalog.types.definitions import expand
 from airflow_provider_mlgov.errors import CatalogRefusedError
 from serving import served
+from shop import Shop
 
 
 @contextmanager
@@ -222,3 +223,16 @@ def ends(catalog: Catalog) -> Callable[[str, str, str], set[str]]:
         return {each["guid"] for each in related if each.get("relationshipStatus", "ACTIVE") == "ACTIVE"}
 
     return read
+
+
+@pytest.fixture
+def shop(catalog: Catalog, tmp_path: Path) -> Shop:
+    """Events of a schema of its own, for one test."""
+    return Shop(catalog, tmp_path / "spool")
+
+
+@pytest.fixture
+def tagged(catalog: Catalog) -> None:
+    """The catalogue has the classification that the rules of the shop give."""
+    if catalog.type_definition("mlgov_test_pii") is None:
+        catalog.create_types(expand({"classificationDefs": [{"name": "mlgov_test_pii"}]}))
