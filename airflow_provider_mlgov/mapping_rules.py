@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -25,6 +25,8 @@ Lines = dict[tuple[str | int, ...], int]
 """Where each part of a document begins: its path to the line."""
 
 _HEADER = re.compile(r"\s*\[\[\s*([\w-]+)\s*\]\]")
+_SINGLE = re.compile(r"\s*\[\s*([\w-]+)\s*\]")
+_LONG_TEXT = re.compile(r"\"{3}.*?\"{3}|'{3}.*?'{3}", re.S)
 _KEY = re.compile(r"\s*(?:\"([^\"]+)\"|'([^']+)'|([\w-]+))\s*=")
 
 
@@ -67,44 +69,54 @@ def check(document: Json, lines: Lines, path: Path) -> None:
     from jsonschema import Draft202012Validator, FormatChecker
 
     validator = Draft202012Validator(schema(), format_checker=FormatChecker(("regex",)))
-    wrong = [(_line(lines, _place(error)), _said(error)) for error in validator.iter_errors(document)] or _unknown(
-        document, lines
-    )
+    wrong = [(_line(lines, place), said) for error in validator.iter_errors(document) for place, said in _errors(error)]
+    wrong += [(_line(lines, place), said) for place, said in _unknown(document)]
     if wrong:
         told = [f"{path}, line {line}: {text}" for line, text in sorted(set(wrong))]
         raise ConfigurationError("; ".join(told) + "; `mlgov rules check` checks the file again")
 
 
-def _place(error: ValidationError) -> list[str | int]:
-    """Where the error is: a key that is not known, or what is wrong."""
+Place = list[str | int]
+
+
+def _errors(error: ValidationError) -> Iterator[tuple[Place, str]]:
+    """Where the error is, and what: each key that is not known, or what is wrong."""
     place = list(error.absolute_path)
     if error.validator == "additionalProperties":
-        place += sorted(map(str, error.instance.keys() - error.schema["properties"].keys()))[:1]
-    return place
+        known = error.schema["properties"]
+        for key in sorted(map(str, error.instance.keys() - known.keys())):
+            yield [*place, key], f"{_words([*place, key])} is not known; wanted one of {', '.join(known)}"
+    elif error.validator in ("anyOf", "minProperties"):
+        yield place, f"{_words(place)} says nothing; wanted match, regex or name, and what to do with it"
+    else:
+        yield place, f"{_words(place)}: {error.message[:300]}"
 
 
-def _said(error: ValidationError) -> str:
-    place = ".".join(str(part) for part in error.absolute_path) or "the file"
-    if error.validator in ("anyOf", "minProperties"):
-        return f"{place} says nothing; wanted match, regex or name, and what to do with it"
-    return f"{place}: {error.message[:300]}"
+def _words(place: Place) -> str:
+    return ".".join(str(part) for part in place) or "the file"
 
 
-def _unknown(document: Json, lines: Lines) -> list[tuple[int, str]]:
-    """What a schema cannot tell: families and regular expressions that are none."""
+def _unknown(document: Json) -> Iterator[tuple[Place, str]]:
+    """What a schema cannot tell: families and groups that are none, and rules that do nothing."""
     from airflow_provider_mlgov.translate.naming import FAMILIES
 
-    wrong = []
-    for index, item in enumerate(document.get("namespaces", ())):
+    rules = document.get("namespaces")
+    for index, item in enumerate(rules if isinstance(rules, list) else ()):
+        if not isinstance(item, dict):
+            continue
+        place: Place = ["namespaces", index]
         family = item.get("family")
-        if family is not None and family not in FAMILIES:
-            text = f"namespaces.{index}.family is {family!r}; wanted one of {', '.join(FAMILIES)}"
-            wrong.append((_line(lines, ["namespaces", index, "family"]), text))
-        try:
-            re.sub(item.get("regex", ""), item.get("alias", ""), "") if "regex" in item else None
-        except re.error as error:
-            wrong.append((_line(lines, ["namespaces", index, "alias"]), f"namespaces.{index}.alias: {error}"))
-    return wrong
+        if isinstance(family, str) and family not in FAMILIES:
+            text = f"{_words([*place, 'family'])} is {family!r}; wanted one of {', '.join(FAMILIES)}"
+            yield [*place, "family"], text
+        regex, alias = item.get("regex"), item.get("alias", "")
+        if isinstance(regex, str) and isinstance(alias, str):
+            try:
+                re.sub(regex, alias, "")
+            except re.error as error:
+                yield [*place, "alias"], f"{_words([*place, 'alias'])}: {error}"
+        if len(item) > 1 and not item.keys() - {"match", "regex", "name"}:
+            yield place, f"{_words(place)} says nothing; wanted what to do with it"
 
 
 def _line(lines: Lines, path: Sequence[str | int]) -> int:
@@ -161,6 +173,7 @@ def _toml_lines(text: str) -> Lines:
     lines: Lines = {}
     counts: dict[str, int] = {}
     at: tuple[str | int, ...] = ()
+    text = _LONG_TEXT.sub(lambda found: "\n" * found[0].count("\n"), text)  # what looks like a table in it is none
     for number, line in enumerate(text.splitlines(), 1):
         if header := _HEADER.match(line):
             section = header[1]
@@ -168,6 +181,9 @@ def _toml_lines(text: str) -> Lines:
             counts[section] = counts.get(section, 0) + 1
             lines.setdefault((section,), number)
             lines[at] = number
+        elif header := _SINGLE.match(line):
+            at = (header[1],)
+            lines.setdefault(at, number)
         elif key := _KEY.match(line):
             lines.setdefault((*at, key[1] or key[2] or key[3]), number)
     return lines
@@ -188,6 +204,9 @@ def _yaml(path: Path, text: str) -> tuple[Any, Lines]:
             continue
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
+                if (*place, str(key.value)) in lines:
+                    where = _words([*place, str(key.value)])
+                    raise ConfigurationError(f"{path}, line {key.start_mark.line + 1}: {where} is there twice")
                 lines[(*place, str(key.value))] = key.start_mark.line + 1
                 stack.append(((*place, str(key.value)), value))
         elif isinstance(node, yaml.SequenceNode):

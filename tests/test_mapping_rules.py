@@ -112,7 +112,7 @@ WRONG = [
     ("r.yaml", "namespaces:\n  - match: [x\n", "is no YAML", "line"),
     ("r.yaml", "- a\n", "line 1: found no mapping", "wanted namespaces"),
     ("r.yaml", "namespaces: 7\n", "line 1: namespaces", "array"),
-    ("r.yaml", "version: 1\n5: x\n", "line 2", "5 was unexpected"),
+    ("r.yaml", "version: 1\n5: x\n", "line 2", "5 is not known"),
     ("r.yaml", "temporary: [1]\n", "line 1: temporary.0", "string"),
     ("r.ini", "x", "neither TOML nor YAML", ".toml"),
 ]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _PORTION = 500
 """Events that go into the spool before they are sent: what a stop in between can leave there."""
+_PORTION_SECONDS = 5.0
+"""How long events wait there at most, where they come slowly (``--rate``)."""
 _SHOWN = 10
 """Malformed lines that are shown; the rest is counted."""
 _HEAD = 4096
@@ -127,13 +129,13 @@ class _Replay:
         """All of one file."""
         with file.path.open("rb") as stream:
             stream.seek(file.offset)
-            waiting = 0
+            waiting, sent = 0, time.monotonic()
             for number, line in self._lines(stream):
                 waiting += self._put(file, number, line)
                 bar.advance(len(line))
-                if waiting >= _PORTION:
+                if waiting >= _PORTION or (self.rate and time.monotonic() - sent > _PORTION_SECONDS):
                     self._send(file, stream.tell())
-                    waiting = 0
+                    waiting, sent = 0, time.monotonic()
             self._send(file, stream.tell())
         file.done()
 
@@ -151,7 +153,7 @@ class _Replay:
         if not line.strip():
             return 0
         try:
-            self.outbox.put(parsed(line.decode("utf-8", "replace")))
+            self.outbox.put(parsed(line.decode("utf-8", "replace").removeprefix("\ufeff")))
         except InvalidEventError as error:
             self.malformed += 1
             if self.malformed <= _SHOWN:

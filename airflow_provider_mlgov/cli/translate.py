@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from argparse import Namespace
@@ -49,7 +50,7 @@ def translate_events(arguments: Namespace) -> int:
 @contextmanager
 def _opened(name: str) -> Iterator[TextIO]:
     if name == "-":
-        yield sys.stdin
+        yield io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace")
         return
     try:
         file = Path(name).open(encoding="utf-8-sig", errors="replace")  # noqa: SIM115 - closed below; errors of the reader are its own

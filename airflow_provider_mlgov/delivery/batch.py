@@ -85,4 +85,5 @@ def to_atlas(batch: Sequence[Entity], guids: Mapping[Ref, str] | None = None) ->
 def final_attributes(entity: Entity) -> Json:
     """All attributes to write. After `settle` they are in ``attributes``; for sinks that cannot settle, all kinds count."""
     facts: Json = {} if entity.as_of is None or not entity.latest else {"factsTime": entity.as_of}
-    return {**entity.create_only, **facts, **entity.latest, **entity.attributes}
+    described = {name: value for name, (_, value) in entity.described.items()}
+    return {**entity.create_only, **facts, **entity.latest, **described, **entity.attributes}

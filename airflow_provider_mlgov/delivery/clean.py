@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from airflow_provider_mlgov.delivery.secrets import HIDDEN, hide_in_text, is_secret, plain_names, strip_url
-from airflow_provider_mlgov.translate.facets import Holder, Switch, names_of
+from airflow_provider_mlgov.translate.facets import Holder, Switch, behind_switches, names_of
 from airflow_provider_mlgov.translate.reading import CUT
 
 Json = dict[str, Any]
@@ -145,7 +145,8 @@ def _allowed(options: CleanOptions) -> Mapping[str, frozenset[str]]:
     }
     on = [switch for switch, is_on in switched.items() if is_on]
     holders: tuple[Holder, ...] = ("run", "job", "dataset", "input", "output")
-    return {holder: names_of(holder, *on) | options.facets for holder in holders}
+    kept = options.facets - behind_switches(*on)  # a rule that keeps a facet does not turn its switch on
+    return {holder: names_of(holder, *on) | kept for holder in holders}
 
 
 class _Washer:

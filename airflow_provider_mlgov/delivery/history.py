@@ -167,6 +167,8 @@ class History:
         if not cleared or self._is_newer(ref, entity, time):
             return False
         self._patiently(lambda: self._catalog.delete(ref.type_name, ref.qualified_name))
+        with self._state.transaction():
+            self._state.forget_deleted(self._name, ref)
         return True
 
     # --- what is known of an entity ----------------------------------------------------------------------------------

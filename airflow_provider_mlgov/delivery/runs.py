@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlgov.delivery.renames import Renames
+from airflow_provider_mlgov.delivery.applications import Applications
+from airflow_provider_mlgov.delivery.renames import Renames, told_times
 from airflow_provider_mlgov.delivery.sinks.sink import Parcel, RunShare
 from airflow_provider_mlgov.delivery.state import RunState, SenderState
 from airflow_provider_mlgov.errors import InvalidEventError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_OWN = frozenset({"mlgov_job", "mlgov_job_run"})
+"""What is named after the job as its events call it: a later one may call it otherwise."""
 _RUN_TYPES = frozenset({"mlgov_task_run", "mlgov_job_run", "mlgov_dag_run"})
 _NEW_SECONDS = 600.0
 _MOST_AHEAD = 86_400.0
@@ -69,6 +72,12 @@ class Run:
         """Its processes: what has inputs or outputs."""
         return frozenset(entity.ref for entity in self.entities if entity.is_process)
 
+    @property
+    def claims(self) -> frozenset[Ref]:
+        """What is there because of it: its processes, the data that it names, a job and its run."""
+        own = {entity.ref for entity in self.entities if entity.type_name in _OWN}
+        return self.processes | told_times(self.entities).keys() | own
+
     def share(self) -> RunShare:
         """What the sink has to know of it."""
         return RunShare(
@@ -84,17 +93,21 @@ class Run:
         """What to remember: what was refused was not written, and while something was, nothing was given up."""
         if self.state is None:
             raise ValueError(f"run {self.key} has no events")
-        written = self.processes - set(refused)
-        return RunState(self.state, written | self._given_up() if written != self.processes else written)
+        written = self.claims - set(refused)
+        return RunState(self.state, written | self._given_up() if written != self.claims else written)
 
     def _has_own_entity(self) -> bool:
         """A DAG run's entity comes with the events of its tasks too, so nothing follows from this run's own events."""
         return self.entity is not None and self.entity.type_name != "mlgov_dag_run"
 
     def _given_up(self) -> frozenset[Ref]:
-        if self.before is None or not (self.processes or self.failed or (self.anew and self.ended)):
+        """What was written for it earlier and is not said any more, once it is known what it did."""
+        if self.before is None:
             return frozenset()
-        return self.before.processes - self.processes
+        given_up = self.before.claims - self.claims
+        if self.processes or self.failed or (self.anew and self.ended):
+            return given_up
+        return frozenset(ref for ref in given_up if ref.type_name in _OWN)
 
 
 class RunReader:
@@ -106,6 +119,7 @@ class RunReader:
         self.dead: list[tuple[Run, str]] = []
         self.left: list[Path] = []
         self.renames = Renames(state)
+        self.applications = Applications(state)
         self._spool = spool
         self._state = state
         self._options = options
@@ -126,7 +140,8 @@ class RunReader:
         taken: list[Run] = []
         entities = 0
         gone: set[Path] = set()
-        for run in runs.values():
+        again = [Run(key) for key in self.applications.steps_to_tell_again(runs)]
+        for run in [*again, *runs.values()]:
             if entities >= size:
                 break
             gone.update(run.paths)
@@ -170,6 +185,7 @@ class RunReader:
             event = read_event(document)
             self._check_time(event)
             self._read[path] = run_key(event), event
+            self.applications.learn(event)
         except InvalidEventError as error:
             self.dead.append((Run("(unreadable)", [path], [document]), str(error)))
         except Exception as error:  # noqa: BLE001 - whatever one event brings about must not stop the others
@@ -191,7 +207,7 @@ class RunReader:
             started = (run.state or {}).get("started")
             run.new = run.before is None and started is not None and self._clock() - started / 1e6 < _NEW_SECONDS
             if run.state is not None:
-                translation = translate(run.state, self._options)
+                translation = translate(self.applications.known_to(run.state), self._options)
                 run.entities, run.warnings = translation.entities, translation.warnings
                 run.changes, run.failed = translation.changes, translation.failed
         except Exception as error:  # noqa: BLE001 - whatever one run brings about must not stop the others

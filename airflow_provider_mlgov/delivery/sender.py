@@ -176,7 +176,7 @@ class _Drain:
     def _close(self, run: Run, delivered: Delivered) -> None:
         """Keep the run's state, bury what was refused, then let its events go."""
         refused = {ref: delivered.refused[ref] for ref in run.refs if ref in delivered.refused}
-        if refused:
+        if refused and run.events:
             parts = [f"{ref.type_name} {ref.qualified_name}" for ref in sorted(refused)]
             reasons = list(dict.fromkeys(refused.values()))
             self._spool.bury(run.events, "; ".join(reasons[:5])[:2_000], parts=parts)
@@ -189,7 +189,9 @@ class _Drain:
                 reasons[0],
             )
         with self._state.transaction():
-            self._state.save_run(run.key, run.after(refused.keys()), ended=run.ended)
+            after = run.after(refused.keys())
+            self._state.save_run(run.key, after, ended=run.ended)
+            self._reader.applications.remember(run.key, after.state)
             self._reader.renames.remember()
         self._acknowledge(run)
 

@@ -10,7 +10,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 _KNOWN_SECONDS = 600.0
 _OPEN_RUN_FACTOR = 14
-_VERSION = 3
+_VERSION = 4
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (
     key TEXT PRIMARY KEY, state TEXT NOT NULL, ended INTEGER NOT NULL, touched REAL NOT NULL
@@ -40,6 +40,11 @@ CREATE TABLE IF NOT EXISTS note (catalog TEXT PRIMARY KEY, started REAL NOT NULL
 CREATE TABLE IF NOT EXISTS heard (
     catalog TEXT, type TEXT, name TEXT, told INTEGER, gone INTEGER, touched REAL NOT NULL, PRIMARY KEY (catalog, type, name)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS application (key TEXT PRIMARY KEY, aliases TEXT NOT NULL, touched REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS step (application TEXT, run TEXT, PRIMARY KEY (application, run)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS described (
+    catalog TEXT, type TEXT, name TEXT, times TEXT NOT NULL, touched REAL NOT NULL, PRIMARY KEY (catalog, type, name)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS making (
     catalog TEXT, type TEXT, name TEXT, since INTEGER NOT NULL, PRIMARY KEY (catalog, type, name)
 ) WITHOUT ROWID;
@@ -53,10 +58,10 @@ CREATE TABLE IF NOT EXISTS fact (catalog TEXT, name TEXT, value TEXT, PRIMARY KE
 
 @dataclass(frozen=True)
 class RunState:
-    """The united events of a run, and the processes that were written for it."""
+    """The united events of a run, and what was written for it: processes, data, a run of a job."""
 
     state: Json
-    processes: frozenset[Ref]
+    claims: frozenset[Ref]
 
 
 @dataclass(frozen=True)
@@ -158,13 +163,14 @@ class SenderState:
         state = json.dumps(run.state, separators=(",", ":"))
         self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?)", (key, state, ended, self._clock()))
         self._db.execute("DELETE FROM claim WHERE run = ?", (key,))
-        claims = [(ref.type_name, ref.qualified_name, key) for ref in run.processes]
+        claims = [(ref.type_name, ref.qualified_name, key) for ref in run.claims]
         self._db.executemany("INSERT OR REPLACE INTO claim VALUES (?, ?, ?)", claims)
 
-    def claimed(self, process: Ref, *, besides: str) -> bool:
-        """Whether a run other than that of key ``besides`` did this process."""
-        claim = (process.type_name, process.qualified_name, besides)
-        return bool(self._rows("SELECT 1 FROM claim WHERE type = ? AND name = ? AND run != ? LIMIT 1", *claim))
+    def claimed(self, ref: Ref, *, besides: Collection[str]) -> bool:
+        """Whether a run other than those of the keys ``besides`` did this process, or named this data."""
+        places = ", ".join("?" * len(besides))
+        statement = f"SELECT 1 FROM claim WHERE type = ? AND name = ? AND run NOT IN ({places}) LIMIT 1"  # noqa: S608 - marks
+        return bool(self._rows(statement, ref.type_name, ref.qualified_name, *besides))
 
     def expire(self) -> None:
         """Forget runs some hours after their end (those that never end: some weeks), and old names; inside a `transaction`."""
@@ -174,8 +180,28 @@ class SenderState:
         self._db.execute(f"DELETE FROM claim WHERE run IN ({gone})", limits)  # noqa: S608 - a constant
         self._db.execute(f"DELETE FROM run WHERE key IN ({gone})", limits)  # noqa: S608 - a constant
         self._db.execute("DELETE FROM known WHERE expires < ?", (now,))
-        for table in ("heard", "made", "renamed"):
+        old = (now - self._keep * _OPEN_RUN_FACTOR,)
+        self._db.execute("DELETE FROM step WHERE application IN (SELECT key FROM application WHERE touched < ?)", old)
+        self._db.execute("DELETE FROM application WHERE touched < ?", old)
+        for table in ("heard", "described", "made", "renamed"):
             self._db.execute(f"DELETE FROM {table} WHERE touched < ?", (now - self._keep,))  # noqa: S608 - constants
+
+    # --- applications, whose steps are runs -------------------------------------------------------------------------
+    def aliases(self, application: str) -> Json:
+        """By which names the steps of an application know one dataset, as a run's state has it."""
+        rows = self._rows("SELECT aliases FROM application WHERE key = ?", application)
+        found: Json = json.loads(rows[0][0]) if rows else {}
+        return found
+
+    def steps(self, application: str) -> list[str]:
+        """The keys of the runs of an application that were sent."""
+        return [row[0] for row in self._rows("SELECT run FROM step WHERE application = ?", application)]
+
+    def remember_application(self, application: str, aliases: Json, run: str) -> None:
+        """Keep what its steps told, and that this one was sent; inside a `transaction`."""
+        row = (application, json.dumps(aliases, separators=(",", ":")), self._clock())
+        self._db.execute("INSERT OR REPLACE INTO application VALUES (?, ?, ?)", row)
+        self._db.execute("INSERT OR IGNORE INTO step VALUES (?, ?)", (application, run))
 
     # --- names known to be in a catalogue ----------------------------------------------------------------------------
     def known(self, catalog: str, refs: Iterable[Ref]) -> dict[Ref, Json]:
@@ -208,6 +234,16 @@ class SenderState:
             "DELETE FROM known WHERE catalog = ? AND type = ? AND name = ?",
             [(catalog, ref.type_name, ref.qualified_name) for ref in refs],
         )
+
+    def forget_deleted(self, catalog: str, ref: Ref) -> None:
+        """It was deleted, with all that is named after it (columns, what is in a directory); inside a `transaction`."""
+        head = (ref.qualified_name.rpartition("@")[0] or ref.qualified_name).rstrip("/")
+        heads = [f"{head}{mark}" for mark in "@./#"]
+        for table in ("known", "described"):
+            self._db.execute(
+                f"DELETE FROM {table} WHERE catalog = ? AND (substr(name, 1, ?) IN (?, ?, ?, ?) OR name = ?)",  # noqa: S608 - constants
+                (catalog, len(head) + 1, *heads, ref.qualified_name),
+            )
 
     # --- when datasets were heard of ---------------------------------------------------------------------------------
     def told(self, catalog: str, ref: Ref) -> int | None:
@@ -244,6 +280,21 @@ class SenderState:
             f"INSERT INTO heard (catalog, type, name, {what}, touched) VALUES (?, ?, ?, ?, ?) "  # noqa: S608 - constants
             f"ON CONFLICT DO UPDATE SET {what} = max(excluded.{what}, coalesce({what}, 0)), touched = excluded.touched",
             [(catalog, ref.type_name, ref.qualified_name, time, self._clock()) for ref, time in times.items()],
+        )
+
+    # --- when what describes data was told -------------------------------------------------------------------------
+    def described(self, catalog: str, refs: Iterable[Ref]) -> dict[Ref, dict[str, int]]:
+        """When attributes of these entities were told, as far as that is remembered, in epoch milliseconds."""
+        statement = "SELECT times FROM described WHERE catalog = ? AND type = ? AND name = ?"
+        rows = ((ref, self._rows(statement, catalog, ref.type_name, ref.qualified_name)) for ref in refs)
+        return {ref: json.loads(found[0][0]) for ref, found in rows if found}
+
+    def remember_described(self, catalog: str, times: Mapping[Ref, Mapping[str, int]]) -> None:
+        """What describes these entities was told then; inside a `transaction`."""
+        now = self._clock()
+        self._db.executemany(
+            "INSERT OR REPLACE INTO described VALUES (?, ?, ?, ?, ?)",
+            [(catalog, ref.type_name, ref.qualified_name, json.dumps(told), now) for ref, told in times.items()],
         )
 
     # --- which datasets were made here -------------------------------------------------------------------------------

@@ -84,6 +84,9 @@ class Entity:
     qualified_name: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """Facts that follow from the name or from what is immutable: written each time."""
+    described: Mapping[str, tuple[int, Any]] = field(default_factory=dict)
+    """What the newest event decides of data, whose types have no place for a time: each with when it was told, in epoch
+    milliseconds. Written unless the sender remembers something newer."""
     create_only: Mapping[str, Any] = field(default_factory=dict)
     """What people edit (owner, description …): written when the entity is created, never again."""
     latest: Mapping[str, Any] = field(default_factory=dict)
@@ -140,6 +143,11 @@ class Translation:
     changes: tuple[Change, ...] = ()
     failed: bool = False
     """It is known that the run did not do what it was going to do: what was written for it before goes."""
+
+
+def dated(described: Mapping[str, Any], told: int | None) -> dict[str, tuple[int, Any]]:
+    """`Entity.described`, all of it told at one time; nothing where that is not known."""
+    return {} if told is None else {name: (told, value) for name, value in described.items()}
 
 
 def ends_digest(inputs: Iterable[Ref], outputs: Iterable[Ref]) -> str:

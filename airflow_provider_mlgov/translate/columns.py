@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.model import identity
-from airflow_provider_mlgov.model.entity import Entity, Ref, ends_digest
+from airflow_provider_mlgov.model.entity import Entity, Ref, dated, ends_digest
 from airflow_provider_mlgov.model.identity import check_text
 from airflow_provider_mlgov.translate.datasets import End
 from airflow_provider_mlgov.translate.events import facet
@@ -28,8 +28,10 @@ _DEPTH = 20
 """Levels of nested columns that are followed."""
 
 
-def column_entities(end: End, options: TranslateOptions, warnings: list[str], *, is_written: bool) -> Iterator[Entity]:
-    """The columns of the schema facet, and those that only have tags.
+def column_entities(
+    end: End, told: int, options: TranslateOptions, warnings: list[str], *, is_written: bool
+) -> Iterator[Entity]:
+    """The columns of the schema facet, and those that only have tags; ``told`` is when they were read or written.
 
     They are only ever added, and those of an input have no place of their own: its schema may hold just the columns that were read.
     """
@@ -44,7 +46,14 @@ def column_entities(end: End, options: TranslateOptions, warnings: list[str], *,
     for item in fields:
         column = _column(end, item, warnings)
         if column is not None:
+            column = _dated(column, told)
             yield replace(column, marks=marks[item.name]) if item.name in marks else column
+
+
+def _dated(column: Entity, told: int) -> Entity:
+    """What describes a column may change; its name stays."""
+    described = dated({name: value for name, value in column.attributes.items() if name != "name"}, told)
+    return replace(column, attributes={"name": column.attributes["name"]}, described=described) if described else column
 
 
 def _column(end: End, item: Field, warnings: list[str]) -> Entity | None:

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.model import ml
-from airflow_provider_mlgov.model.entity import Change, Entity, Marks, Ref
+from airflow_provider_mlgov.model.entity import Change, Entity, Marks, Ref, dated
 from airflow_provider_mlgov.translate.events import datasets_of, facet, join_registers
 from airflow_provider_mlgov.translate.marks import MAX_CUSTOM, dataset_marks
 from airflow_provider_mlgov.translate.names import Names
 from airflow_provider_mlgov.translate.naming import Family
+from airflow_provider_mlgov.translate.naming.family import fold
 from airflow_provider_mlgov.translate.naming.ml import ENDPOINTS
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.texts import json_text, long, plain, shorten
@@ -134,7 +135,9 @@ def _is_deployed(datasets: Json, namespace: str, name: str) -> bool:
     return any(f"/deployments/{place}/" in other for other in datasets[namespace])
 
 
-def without_dropped(outputs: Sequence[End], names: Names, time: int) -> tuple[list[End], list[Change]]:
+def without_dropped(
+    outputs: Sequence[End], names: Names, time: int, warnings: list[str]
+) -> tuple[list[End], list[Change]]:
     """The outputs that are there after the run, and what it dropped and renamed, ``time`` being when."""
     kept: list[End] = []
     changes: list[Change] = []
@@ -144,6 +147,8 @@ def without_dropped(outputs: Sequence[End], names: Names, time: int) -> tuple[li
             continue
         kept.append(end)
         old = _previous(end, names) if end.lifecycle == "RENAME" else None
+        if end.lifecycle == "RENAME" and old is None:
+            warnings.append(f"{end.ref.qualified_name} got another name, and nothing says which it had")
         if old is not None and old[-1].ref != end.ref:
             name = end.entities[-1].attributes["name"]
             changes.append(Change("rename", old[-1].ref, time, end.ref, name, end.entities, old))
@@ -158,8 +163,27 @@ def _previous(end: End, names: Names) -> tuple[Entity, ...] | None:
         named = names.of(str(identifier.get("namespace") or ""), str(identifier.get("name") or ""))
     except InvalidNameError:
         return None
-    is_whole = bool(named.entities) and not named.is_part
-    return named.entities if is_whole and named.entities[-1].type_name == end.ref.type_name else None
+    if not named.entities or named.is_part:
+        return None
+    return named.entities if named.entities[-1].type_name == end.ref.type_name else _beside(end, named.entities[-1])
+
+
+def _beside(end: End, previous: Entity) -> tuple[Entity, ...] | None:
+    """The table whose files were at ``previous``: Spark names a table by its path when it gets another name.
+
+    A catalogue that places tables itself calls their folders as it calls them, so the folder beside tells the name before.
+    """
+    folder, _, now = end.location.rpartition("/")
+    before, _, name = previous.qualified_name.rpartition("@")[0].rstrip("/").rpartition("/")
+    *parents, table = end.entities
+    head, separator, at = table.qualified_name.rpartition("@")
+    called = table.attributes["name"]
+    is_placed = folder and folder == before and now.lower() == called.lower()
+    if not is_placed or not name or not head.endswith(f".{called}"):
+        return None
+    name = fold(name, end.family.case)
+    qualified = f"{head.removesuffix(called)}{name}{separator}{at}"
+    return (*parents, replace(table, qualified_name=qualified, attributes={**table.attributes, "name": name}))
 
 
 def data_entities(
@@ -171,19 +195,20 @@ def data_entities(
     """
     *parents, entity = end.entities
     yield from parents
-    attributes, create_only = dict(entity.attributes), dict(entity.create_only)
+    described: dict[str, Any] = {}
+    create_only = dict(entity.create_only)
     if end.family.kind_attribute and (kind := plain(facet(end.facets, "datasetType").get("datasetType"), 100)):
-        (create_only if end.family.is_hooked else attributes)[end.family.kind_attribute] = kind
-    if "datasetKey" in attributes:
-        attributes |= _own_attributes(end)
+        (create_only if end.family.is_hooked else described)[end.family.kind_attribute] = kind
+    if "datasetKey" in entity.attributes:
+        described |= _own_attributes(end)
     if description := long(facet(end.facets, "documentation").get("description")):
         create_only["description"] = description
     if owner := first_owner(facet(end.facets, "ownership")):
         create_only["owner"] = owner
     marks = dataset_marks({**end.facets, **end.role}, options.rules, warnings)
-    if custom := _custom(end, is_own="datasetKey" in attributes, told=facts):
+    if custom := _custom(end, is_own="datasetKey" in entity.attributes, told=facts):
         marks = marks.united(Marks(custom=custom))
-    yield replace(entity, attributes=attributes, create_only=create_only, as_of=told, marks=marks)
+    yield replace(entity, described=dated(described, told), create_only=create_only, as_of=told, marks=marks)
     if end.location and entity.type_name == "hive_table":
         yield _storage(entity, end.location)
 

@@ -125,6 +125,37 @@ def _airflow_run(facets: Mapping[str, Any]) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
+def application_of(state: Mapping[str, Any]) -> str | None:
+    """The run of the Spark application that this run is a step of, or is itself: its steps know one path by one name."""
+    if state["kind"] != "run" or facet(state["jobFacets"], "jobType").get("integration") != "SPARK":
+        return None
+    return _application(facet(state["run"], "parent"))
+
+
+def told_aliases(event: Mapping[str, Any]) -> tuple[str | None, Json]:
+    """The aliases that an event tells, and the run of the Spark application that it is of; None where it is of none."""
+    facets = event.get("job", {}).get("facets", {})
+    if facets.get("jobType", {}).get("integration") != "SPARK" or "run" not in event:
+        return None, {}
+    found: Json = {}
+    for dataset in (*event["inputs"], *event["outputs"]):
+        if "symlinks" in dataset.get("facets", {}):
+            aliases = _aliases(dataset["facets"]["symlinks"])
+            found = join_aliases(found, {dataset["namespace"]: {dataset["name"]: aliases}})
+    return _application(event["run"].get("facets", {}).get("parent", {})), found
+
+
+def _application(parent: Mapping[str, Any]) -> str | None:
+    run = parent.get("run")
+    found = run.get("runId") if isinstance(run, dict) else None
+    return found if isinstance(found, str) and found else None
+
+
+def join_aliases(left: Json, right: Json) -> Json:
+    """The aliases that either has."""
+    return _join_names(left, right, _join_aliases)
+
+
 # --- uniting ---------------------------------------------------------------------------------------------------------
 
 

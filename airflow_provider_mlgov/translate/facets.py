@@ -42,6 +42,7 @@ FACETS: tuple[FacetEntry, ...] = (
     FacetEntry("run", "airflow", "DAG, task, DAG run and task run (names, dates, operator, owner, log)"),
     FacetEntry("run", "airflowDagRun", "DAG and DAG run"),
     FacetEntry("run", "airflowState", "nothing: each task run says its own state"),
+    FacetEntry("run", "bigQueryJob", _FACTS, is_fact=True),
     FacetEntry("run", "airflow_mappedTask", "nothing: the map index is in the facet `airflow`"),
     FacetEntry("run", "dbt_version", _FACTS, is_fact=True),
     FacetEntry("run", "dbt_run", _FACTS, is_fact=True),
@@ -68,6 +69,7 @@ FACETS: tuple[FacetEntry, ...] = (
     FacetEntry("run", "trino_query_context", _FACTS, is_fact=True),
     FacetEntry("run", "trino_query_statistics", _FACTS, is_fact=True),
     # of a job
+    FacetEntry("job", "airflow", "nothing: each DAG and task is an entity of its own"),
     FacetEntry("job", "dbt_node", _JOB_FACTS, is_fact=True),
     FacetEntry("job", "documentation", "`description`, when the job is first seen", "1-1-0"),
     FacetEntry("job", "gcp_composer_job", _JOB_FACTS, is_fact=True),
@@ -121,17 +123,26 @@ def names_of(holder: Holder, *switches: Switch) -> frozenset[str]:
     )
 
 
-_MOST, _LONGEST, _DEPTH = 100, 1_000, 3
+def behind_switches(*on: Switch) -> frozenset[str]:
+    """The facets that a switch which is not ``on`` keeps out."""
+    return frozenset(entry.name for entry in FACETS if entry.switch and entry.switch not in on)
+
+
+_MOST, _LONGEST, _DEPTH = 1_000, 1_000, 3
 
 
 def facts_of(holder: Holder, facets: Mapping[str, Any]) -> str | None:
-    """The plain values of the facets that are facts, as JSON list of ``{"name", "value"}``, or None."""
+    """The plain values of the facets that are facts, as JSON list of ``{"name", "value"}``, or None.
+
+    Of one facet the first 1,000 are kept, and how many are left out.
+    """
     found: dict[str, Any] = {}
     for entry in FACETS:
         if entry.holder == holder and entry.is_fact and entry.name in facets:
-            for name, value in _plain_values(facet(facets, entry.name), entry.name, 0):
-                if len(found) < _MOST:
-                    found[name] = value
+            values = list(_plain_values(facet(facets, entry.name), entry.name, 0))
+            found |= dict(values[:_MOST])
+            if len(values) > _MOST:
+                found[entry.name] = f"{len(values) - _MOST} more values are left out"
     return named_values(found)
 
 

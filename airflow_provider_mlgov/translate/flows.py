@@ -68,6 +68,8 @@ class _Said:
     is_certain: bool
     is_open: bool = False
     """Something else that goes into the output is not told."""
+    is_cut: bool = False
+    """More was told, but the event was too large to keep it."""
 
 
 def read_flows(
@@ -79,17 +81,47 @@ def read_flows(
     not speak of, and that does not speak for itself, is made of nothing.
     """
     reader = _Reader(names, ends, warnings)
+    reader.read_passing(job)
     of_job: dict[Ref, list[_Said | None]] = {}
     for entry, end in _entries(job, reader):
         of_job.setdefault(end.ref, []).append(_of_lineage(entry))
+    is_told = _is_whole(facet(job, "lineage"), of_job, warnings)
     flows: dict[Ref, Flow] = {}
     for end in outputs:
-        said = _together(of_job.get(end.ref) or _by_name(end))
+        by_job = [said for said in of_job.get(end.ref, ()) if said is not None]
+        said = _together([*by_job] or _by_name(end, warnings))
         if said is not None:
-            flows[end.ref] = reader.flow(said)
-        elif facet(job, "lineage"):
+            flow = reader.flow(said)
+            if (
+                flow.inputs or flow.is_certain or said.is_cut
+            ):  # columns of no columns (a count) do not say what was read
+                flows[end.ref] = flow
+        elif is_told:
             flows[end.ref] = Flow(is_certain=True)
     return flows
+
+
+def _is_whole(found: Json, of_job: Mapping[Ref, list[_Said | None]], warnings: list[str]) -> bool:
+    """Whether the facet ``lineage`` of the job says all: then an output that it does not speak of is made of nothing."""
+    if not found or CUT in found:
+        return bool(found)
+    entries = found.get("entries")
+    entries = entries if isinstance(entries, list) else []
+    known = [entry for entry in entries if _is_entry(entry)]
+    if not known or len(known) != len(entries) or any(said is None for each in of_job.values() for said in each):
+        warnings.append(
+            "the facet lineage of the job cannot be read as a whole: what it does not say counts as not told"
+        )
+        return False
+    return any(entry["type"] == "DATASET" for entry in known)
+
+
+def _is_entry(entry: object) -> bool:
+    """Whether this is an entry of the facet ``lineage`` of a job, of a kind that we know."""
+    return isinstance(entry, dict) and (
+        entry.get("type") == "JOB"
+        or (entry.get("type") == "DATASET" and all(isinstance(entry.get(key), str) for key in ("namespace", "name")))
+    )
 
 
 def with_told(job: Json, outputs: Sequence[End], gone: Iterable[Ref], names: Names, warnings: list[str]) -> list[End]:
@@ -110,8 +142,14 @@ def _entries(job: Json, reader: _Reader) -> Iterator[tuple[Json, End]]:
             yield entry, end
 
 
-def _by_name(end: End) -> list[_Said | None]:
+def _by_name(end: End, warnings: list[str]) -> list[_Said | None]:
     """What is said of an output under each of its names; of a partition that nothing is said of, None."""
+    for facets in [name.facets for name in end.names] or [end.facets]:
+        warnings += [
+            f"the facet {name} of {end.ref.qualified_name} cannot be read: it says nothing"
+            for name in ("lineage", "columnLineage")
+            if (found := facet(facets, name)) and not _is_readable(found, name)
+        ]
     if not end.names:
         return [_said(end.facets)]
     told = [(bool(name.partition), _said(name.facets)) for name in end.names]
@@ -121,8 +159,8 @@ def _by_name(end: End) -> list[_Said | None]:
 def _together(told: list[_Said | None]) -> _Said | None:
     """What is said of one output under several names (its partitions), or in several entries."""
     known = [said for said in told if said is not None]
-    if len(known) <= 1 == len(told):
-        return told[0]
+    if len(known) == len(told) == 1:
+        return known[0]
     if not known:
         return None
     columns: dict[str, list[Json]] = {}
@@ -134,19 +172,37 @@ def _together(told: list[_Said | None]) -> _Said | None:
         columns,
         is_certain=all(said.is_certain for said in known),
         is_open=len(known) < len(told),
+        is_cut=any(said.is_cut for said in known),
     )
 
 
 def _said(facets: Json) -> _Said | None:
     """What the facets of a dataset say of what it is made of, or None."""
-    if found := facet(facets, "lineage"):
-        return _of_lineage(found)
+    if (found := facet(facets, "lineage")) and (said := _of_lineage(found)) is not None:
+        return said
     found = facet(facets, "columnLineage")
     return _of_columns(found) if found else None
 
 
-def _of_lineage(found: Json) -> _Said:
-    """An entry of the facet ``lineage``, or that facet of a dataset."""
+def _is_readable(found: Json, name: str) -> bool:
+    """Whether a facet of a dataset has the form that the specification gives it, as far as it says what feeds what."""
+    if CUT in found:
+        return True
+    whole, fields, of_field = (
+        ("inputs", "fields", "inputs") if name == "lineage" else ("dataset", "fields", "inputFields")
+    )
+    if not found.keys() & {whole, fields} or not isinstance(found.get(whole, []), list):
+        return False
+    columns = found.get(fields, {})
+    return isinstance(columns, dict) and all(
+        isinstance(item, dict) and isinstance(item.get(of_field, []), list) for item in columns.values()
+    )
+
+
+def _of_lineage(found: Json) -> _Said | None:
+    """An entry of the facet ``lineage``, or that facet of a dataset; None where it has another form."""
+    if not _is_readable(found, "lineage"):
+        return None
     fields = found.get("fields")
     columns = {
         str(name): list(_objects(item.get("inputs")))
@@ -172,7 +228,9 @@ def _of_columns(found: Json) -> _Said | None:
             columns[str(name)] = sources
     if not columns and not whole and CUT not in found:
         return None
-    return _Said(list(_objects(whole)), columns, is_certain=bool(whole))
+    return _Said(
+        list(_objects(whole)), columns, is_certain=isinstance(whole, list) and bool(whole), is_cut=CUT in found
+    )
 
 
 class _Reader:
@@ -181,7 +239,18 @@ class _Reader:
         self._ends = ends
         self._warnings = warnings
         self._known: dict[tuple[str, str], tuple[End | None, bool]] = {}
+        self._passing: dict[tuple[str, str], _Said | None] = {}
+        """What the job says of data that ended with the run."""
         self._followed = 0
+
+    def read_passing(self, job: Json) -> None:
+        """Learn what the facet ``lineage`` of the job says of data that only passed data on."""
+        for entry in _objects(facet(job, "lineage").get("entries")):
+            if entry.get("type") == "DATASET" and self._find(entry) == (None, True):
+                name = (entry["namespace"], entry["name"])
+                self._passing[name] = _together(
+                    [said for said in (self._passing.get(name), _of_lineage(entry)) if said]
+                )
 
     def flow(self, said: _Said) -> Flow:
         """What is said, with the entities that are meant."""
@@ -213,7 +282,8 @@ class _Reader:
         return self._behind(item, flow, through) if is_passing else ()
 
     def _behind(self, item: Json, flow: Flow, through: tuple[Json, ...]) -> Iterator[tuple[Ref, Json]]:
-        said = _said(self._names.facets(item["namespace"], item["name"]))
+        name = (item["namespace"], item["name"])
+        said = self._passing.get(name) or _said(self._names.facets(*name))
         self._followed += 1
         is_endless = len(through) >= _PASSING or self._followed > _MOST_FOLLOWED
         if said is None or is_endless or any(_is_same(item, other) for other in through):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_mlgov.model import identity
-from airflow_provider_mlgov.model.entity import Entity, Ref, ends_digest
+from airflow_provider_mlgov.model.entity import Entity, Ref, dated, ends_digest
 from airflow_provider_mlgov.translate.datasets import all_owners, first_owner
 from airflow_provider_mlgov.translate.events import facet
 from airflow_provider_mlgov.translate.facets import facts_of
@@ -110,6 +110,7 @@ def _task_run(run: Run, name: identity.TaskRun, done: Done | None) -> list[Entit
     task = identity.Task(name.namespace, name.dag, name.task)
     keys = _keys(name)
     what = known(operator=plain(words.get("operator")), taskGroup=plain(words.get("taskGroup")))
+    facts = _job_facts(run)
     ended = {"lastRun": str(name), "lastState": run.state} if run.state else {}
     task_entity = Entity(
         task.type_name,
@@ -120,10 +121,10 @@ def _task_run(run: Run, name: identity.TaskRun, done: Done | None) -> list[Entit
             "taskId": name.task,
             "dagKey": keys["dagKey"],
             "taskKey": keys["taskKey"],
-            **_job_facts(run),
         },
         marks=run.job_marks,
-        create_only=known(owner=_owner(run)) | ({} if ended else what),
+        described=dated(facts, run.told) if ended else {},
+        create_only=known(owner=_owner(run)) | ({} if ended else what | facts),
         latest=what | ended if ended else {},
         as_of=run.told,
     )
@@ -198,20 +199,23 @@ def _job(run: Run, job: identity.Job, last_run: str | None) -> Entity:
         description=long(facet(run.job, "documentation").get("description")),
         owner=first_owner(facet(run.job, "ownership")),
     )
-    attributes = {
-        "name": job.job,
-        **_of_job(job),
-        **known(
-            integration=plain(kind.get("integration")),
-            processingType=plain(kind.get("processingType")),
-            jobType=plain(kind.get("jobType")),
-            owners=all_owners(facet(run.job, "ownership")) or None,
-        ),
+    facts = known(
+        integration=plain(kind.get("integration")),
+        processingType=plain(kind.get("processingType")),
+        jobType=plain(kind.get("jobType")),
+        owners=all_owners(facet(run.job, "ownership")) or None,
         **_job_facts(run),
-    }
+    )
     latest = {"lastRun": last_run, "lastState": run.state} if last_run and run.state else {}
     return Entity(
-        job.type_name, str(job), attributes, create_only=create_only, latest=latest, as_of=run.told, marks=run.job_marks
+        job.type_name,
+        str(job),
+        {"name": job.job, **_of_job(job)},
+        described=dated(facts, run.told),
+        create_only=create_only if run.told is not None else create_only | facts,
+        latest=latest,
+        as_of=run.told,
+        marks=run.job_marks,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_mlgov.errors import InvalidNameError
+from airflow_provider_mlgov.model.entity import Ref
 from airflow_provider_mlgov.translate.events import each, facet, join_registers
 from airflow_provider_mlgov.translate.naming import Hints, Named, is_catalog, name_entities
 from airflow_provider_mlgov.translate.options import TranslateOptions
@@ -21,8 +22,9 @@ Json = Mapping[str, Any]
 Name = tuple[str, str]
 """Namespace and name as OpenLineage has them."""
 
+_LONGEST_URI = 2_000
 _METASTORES = ("hive", "thrift")
-_ORACLE_SERVICE = re.compile(r"oracle:\w+:[^@]*@(?://)?[^/:()]+:\d+[/:]([\w$#.-]+)", re.IGNORECASE)
+_ORACLE_SERVICE = re.compile(r"oracle:\w+:[^@]{0,500}@(?://)?[^/:()]+:\d+[/:]([\w$#.-]+)", re.IGNORECASE)
 _JDBC_DATABASE = re.compile(r"[;?&](?:database|databaseName|dbname)=([^;&]+)", re.IGNORECASE)
 
 
@@ -31,7 +33,7 @@ class Names:
 
     def __init__(self, state: Json, options: TranslateOptions) -> None:
         self._options = options
-        self._aliases: Json = state["aliases"]
+        self._aliases = self._by_place(state["aliases"])
         self._facets: dict[Name, dict[str, Any]] = {}
         for direction in ("inputs", "outputs"):
             for namespace, name, dataset in each(state[direction]):
@@ -67,9 +69,24 @@ class Names:
         except InvalidNameError:
             return None
 
+    def _by_place(self, aliases: Json) -> dict[Ref | Name, dict[str, dict[str, str]]]:
+        """The aliases of each place: one path may be written in several ways."""
+        found: dict[Ref | Name, dict[str, dict[str, str]]] = {}
+        for namespace, names in aliases.items():
+            for name, others in names.items():
+                place = found.setdefault(self._key(namespace, name), {})
+                for other, tables in others.items():
+                    place.setdefault(other, {}).update(tables)
+        return found
+
+    def _key(self, namespace: str, name: str) -> Ref | Name:
+        """What tells one place from another, however it is written."""
+        place = self._place(namespace, name)
+        return place.entities[-1].ref if place is not None and place.entities else (namespace, name)
+
     def meant(self, namespace: str, name: str) -> Name:
         """The name that counts: the table in a catalogue, if a symlink of any event of the run tells it."""
-        aliases = self._aliases.get(namespace, {}).get(name)
+        aliases = self._aliases.get(self._key(namespace, name)) if self._aliases else None
         if not aliases or is_catalog(namespace, name, self._options):
             return namespace, name
         tables = sorted(
@@ -79,7 +96,10 @@ class Names:
             if other and is_catalog(other, table, self._options):
                 return other, table
         metastore = _metastore(facet(self.facets(namespace, name), "catalog"))
-        return (metastore, tables[0][1]) if tables and metastore else (namespace, name)
+        for _, table in tables:
+            if metastore and is_catalog(metastore, table, self._options):
+                return metastore, table
+        return namespace, name
 
 
 def hints(facets: Json) -> Hints:
@@ -89,7 +109,8 @@ def hints(facets: Json) -> Hints:
     names = [level.get("name") for level in levels if isinstance(level, dict)]
     uri = facet(facets, "dataSource").get("uri")
     hierarchy = tuple(name for name in names if isinstance(name, str) and name)
-    return Hints(hierarchy if len(hierarchy) == len(levels) else (), _database(uri) if isinstance(uri, str) else "")
+    uri = uri if isinstance(uri, str) and len(uri) <= _LONGEST_URI else ""
+    return Hints(hierarchy if len(hierarchy) == len(levels) else (), _database(uri))
 
 
 def _database(uri: str) -> str:

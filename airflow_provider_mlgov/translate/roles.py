@@ -77,13 +77,13 @@ def assign(
     deployments = [end for end in made if isinstance(end.thing, ml.Deployment)]
     data = [end for end in inputs if end.thing is None]
 
-    work = _evaluating(inputs, data, evaluations, at, alone=not builds)
+    work = _evaluating(inputs, data, evaluations, at, flows, alone=not builds)
     work += _deploying(deployments, at)
     subjects = {ref for item in work for ref in item.inputs if ref.type_name == identity.Build.type_name}
     parents = [
         end for end in inputs if isinstance(end.thing, (ml.Build, ml.Model)) and end.ref not in subjects | facts_only
     ]
-    work += _training(builds, parents, data, {ref for item in work for ref in item.inputs})
+    work += _training(builds, parents, data, {ref for item in work for ref in item.inputs}, flows)
     taken = {ref for item in work for ref in item.inputs} | facts_only
     products = [end for end in made if not _is_made(end)]
     if not products:
@@ -96,7 +96,7 @@ def assign(
     ]
     rest = [end for end in inputs if end.thing is None or end in models or end.ref not in taken]
     role: Role = "scoring" if models and data else "ordinary"
-    return [*work, *_split(role, _refs(rest), _refs(products), flows, {end.ref for end in models})]
+    return [*work, *_split(role, _refs(rest), _refs(products), flows, {end.ref for end in models}, taken)]
 
 
 def _split(
@@ -105,12 +105,13 @@ def _split(
     outputs: tuple[Ref, ...],
     flows: Mapping[Ref, Flow],
     common: Collection[Ref] = (),
+    taken: Collection[Ref] = (),
 ) -> list[Work]:
     """One process per group of outputs that are made of the same inputs; ``common`` go into all of them.
 
     Where it is not said what an output is made of, it is all inputs. The lineage of columns leaves out what only filters, in
-    older producers, so it counts only where there are outputs to tell apart. Inputs that feed nothing stay on a process of
-    their own.
+    older producers, so it counts only where there are outputs to tell apart. Inputs that feed nothing, and are not ``taken`` by
+    another role, stay on a process of their own.
     """
     known = {
         output: flow
@@ -123,12 +124,18 @@ def _split(
     for output, flow in known.items():
         groups.setdefault(_sorted({*flow.inputs, *common}), []).append(output)
     work = [Work(role, taken, _sorted(made)) for taken, made in groups.items() if taken or made]
-    rest = set(inputs).difference(*groups)
+    rest = set(inputs).difference(taken, *groups)
     return [*work, Work("ordinary", _sorted(rest), ())] if rest else work
 
 
 def _evaluating(
-    inputs: Sequence[End], data: Sequence[End], evaluations: Sequence[End], at: str, *, alone: bool
+    inputs: Sequence[End],
+    data: Sequence[End],
+    evaluations: Sequence[End],
+    at: str,
+    flows: Mapping[Ref, Flow],
+    *,
+    alone: bool,
 ) -> list[Work]:
     marked = [end for end in data if _is_held_out(end)]
     common = [end.ref for end in data if end not in marked] if alone else []
@@ -144,7 +151,8 @@ def _evaluating(
             if isinstance(other.thing, ml.Deployment) and build_name(other.thing, at) == build
         ]
         of_split = [other for other in marked if other.split == (thing.split or "").lower()] or marked
-        ends = [Ref(build.type_name, str(build)), *served, *common, *(other.ref for other in of_split)]
+        of_data = _said(end, flows) or {*common, *(other.ref for other in of_split)}
+        ends = [Ref(build.type_name, str(build)), *served, *of_data]
         work.append(Work("evaluating", _sorted(ends), (end.ref,), thing))
     return work
 
@@ -158,9 +166,17 @@ def _deploying(deployments: Sequence[End], at: str) -> list[Work]:
     return work
 
 
-def _training(builds: Sequence[End], parents: Sequence[End], data: Sequence[End], taken: set[Ref]) -> list[Work]:
-    own = [end for end in data if not (_is_held_out(end) and end.ref in taken)]
-    return [Work("training", _refs([*parents, *own]), (end.ref,), end.thing) for end in builds]
+def _training(
+    builds: Sequence[End], parents: Sequence[End], data: Sequence[End], taken: set[Ref], flows: Mapping[Ref, Flow]
+) -> list[Work]:
+    own = {end.ref for end in data if not (_is_held_out(end) and end.ref in taken)} | {end.ref for end in parents}
+    return [Work("training", _sorted(_said(end, flows) or own), (end.ref,), end.thing) for end in builds]
+
+
+def _said(end: End, flows: Mapping[Ref, Flow]) -> set[Ref]:
+    """What the event says that this is made of; empty where it does not say all of it."""
+    flow = flows.get(end.ref)
+    return set(flow.inputs) if flow is not None and flow.is_certain and not flow.is_open else set()
 
 
 def _is_held_out(end: End) -> bool:

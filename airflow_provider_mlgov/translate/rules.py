@@ -6,7 +6,7 @@ For each decision the first rule that matches and says something about it counts
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import translate as glob_to_regex
 from functools import lru_cache
@@ -14,8 +14,11 @@ from typing import Any, Literal, NamedTuple
 
 Case = Literal["lower", "upper", "keep"]
 RdbmsNames = Literal["default", "scheme", "plain", "sac"]
+Spelling = Callable[[str], str]
+"""Gives the one spelling of a namespace that may be written in several ways."""
 
 _ALIAS_HOPS = 8
+_NO = frozenset({"false", "no", "0", "off", "none"})
 
 
 @lru_cache(maxsize=1024)
@@ -54,19 +57,26 @@ class NamespaceRule:
     ignore: bool | None = None
     """Whether it is left out."""
 
-    def matches(self, namespace: str, name: str) -> bool:
-        """Whether it speaks of this dataset."""
-        if self.regex is not None and re.fullmatch(self.regex, namespace) is None:
+    def matches(self, namespace: str, name: str, spell: Spelling) -> bool:
+        """Whether it speaks of this dataset: of its namespace as it is written, or as ``spell`` writes it."""
+        if self.regex is not None and self._by_regex(namespace, spell) is None:
             return False
         if self.match is not None and _glob(self.match).fullmatch(namespace) is None:
-            return False
+            spelled = _glob(spell(self.match)).fullmatch(spell(namespace))
+            if spelled is None:
+                return False
         return self.name is None or _glob(self.name).fullmatch(name) is not None
 
-    def aliased(self, namespace: str) -> str | None:
+    def _by_regex(self, namespace: str, spell: Spelling) -> re.Match[str] | None:
+        if self.regex is None:
+            return None
+        return re.fullmatch(self.regex, namespace) or re.fullmatch(self.regex, spell(namespace))
+
+    def aliased(self, namespace: str, spell: Spelling) -> str | None:
         """The namespace that is meant by ``namespace``, if this rule says one."""
         if self.alias is None or self.regex is None:
             return self.alias
-        found = re.fullmatch(self.regex, namespace)
+        found = self._by_regex(namespace, spell)
         return found.expand(self.alias) if found is not None else None
 
 
@@ -77,8 +87,8 @@ class TagRule:
     line: int
     key: str
     """Pattern of the tag's key."""
-    value: str = "*"
-    """Pattern of its value."""
+    value: str | None = None
+    """Pattern of its value. None: any but one that says no."""
     classification: str | None = None
     propagate: bool = False
     label: str | None = None
@@ -86,7 +96,9 @@ class TagRule:
 
     def matches(self, key: str, value: str) -> bool:
         """Whether it speaks of this tag."""
-        return _glob(self.key).fullmatch(key) is not None and _glob(self.value).fullmatch(value) is not None
+        if _glob(self.key).fullmatch(key) is None:
+            return False
+        return value.lower() not in _NO if self.value is None else _glob(self.value).fullmatch(value) is not None
 
 
 @dataclass(frozen=True)
@@ -131,7 +143,7 @@ class Rules:
     def __post_init__(self) -> None:
         object.__setattr__(self, "facet_names", frozenset(rule.facet for rule in self.facets))
 
-    def meant(self, namespace: str, name: str) -> tuple[tuple[str, ...], list[NamespaceRule]]:
+    def meant(self, namespace: str, name: str, spell: Spelling) -> tuple[tuple[str, ...], list[NamespaceRule]]:
         """``namespace`` and those that are meant by it, the last one in the end; and the rules that said so, one per step.
 
         A circle of aliases ends before it closes.
@@ -139,18 +151,18 @@ class Rules:
         said: list[NamespaceRule] = []
         names = [namespace]
         while len(said) < _ALIAS_HOPS:
-            rule = next((rule for rule in self.namespaces if rule.alias and rule.matches(names[-1], name)), None)
-            other = rule.aliased(names[-1]) if rule is not None else None
+            rule = next((rule for rule in self.namespaces if rule.alias and rule.matches(names[-1], name, spell)), None)
+            other = rule.aliased(names[-1], spell) if rule is not None else None
             if rule is None or not other or other in names:
                 break
             names.append(other)
             said.append(rule)
         return tuple(names), said
 
-    def decisions(self, names: tuple[str, ...], name: str) -> dict[str, Decided]:
+    def decisions(self, names: tuple[str, ...], name: str, spell: Spelling) -> dict[str, Decided]:
         """What is decided about a dataset, by option; ``names`` are its namespace and those that are meant by it."""
         decided: dict[str, Decided] = {}
-        for rule in self._matching(names, name):
+        for rule in self._matching(names, name, spell):
             for option in _OPTIONS:
                 value = getattr(rule, option)
                 if value is not None:
@@ -165,9 +177,9 @@ class Rules:
         """The first rule that speaks of this tag."""
         return next((rule for rule in self.tags if rule.matches(key, value)), None)
 
-    def _matching(self, names: tuple[str, ...], name: str) -> Iterator[NamespaceRule]:
+    def _matching(self, names: tuple[str, ...], name: str, spell: Spelling) -> Iterator[NamespaceRule]:
         for rule in self.namespaces:
-            if any(rule.matches(namespace, name) for namespace in names):
+            if any(rule.matches(namespace, name, spell) for namespace in names):
                 yield rule
 
 

@@ -1,9 +1,10 @@
 """What depends on what the catalogue already has: the rules of `Entity` made final.
 
 The sender asks for the stored form of `lookups`, and `settle` gives entities that may be written as they are.
-Whatever the order in which runs arrive, and however often, the catalogue ends up the same, with two exceptions that
+Whatever the order in which runs arrive, and however often, the catalogue ends up the same, with three exceptions that
 Atlas leaves no better answer to: when a build is made again under the same key, the run that arrived first keeps its
-lineage; and a deployment that arrives late does not shorten the time that its predecessor is said to have served.
+lineage; a deployment that arrives late does not shorten the time that its predecessor is said to have served; and what
+people may edit (owner, description) is what the event says that arrives first.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 from airflow_provider_mlgov.model.entity import Entity, Marks, Ref
@@ -54,7 +56,7 @@ class Settled:
     """What to write: first `entities`, in this order, then `updates`."""
 
     entities: tuple[Entity, ...]
-    """With final attributes: `Entity.create_only` and `Entity.latest` are empty."""
+    """With final attributes: `Entity.create_only`, `Entity.described` and `Entity.latest` are empty."""
     updates: tuple[Update, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -89,10 +91,13 @@ def lookups(entities: Iterable[Entity], stored: Stored | None = None) -> list[Re
     return [ref for ref in dict.fromkeys(found) if ref not in stored]
 
 
-def settle(entities: Iterable[Entity], stored: Stored) -> Settled:
+def settle(
+    entities: Iterable[Entity], stored: Stored, described: Mapping[Ref, Mapping[str, int]] = MappingProxyType({})
+) -> Settled:
     """Entities as they are to be written.
 
-    ``stored`` is Atlas's entity JSON of those among `lookups` that exist.
+    ``stored`` is Atlas's entity JSON of those among `lookups` that exist; ``described`` is when attributes of data were told
+    before, by `Entity.described`.
     """
     batch = merge(entities)
     changed, updates = _succession(batch, stored)
@@ -108,9 +113,17 @@ def settle(entities: Iterable[Entity], stored: Stored) -> Settled:
             )
         if known is not None and _is_told_already(entity, known):
             continue
-        final = _final(entity, known)
+        final = _final(_undescribed(entity, described.get(entity.ref, {})), known)
         settled.append(replace(final, marks=_missing(entity.marks, stored.get(entity.ref))) if entity.marks else final)
     return Settled(tuple(settled), tuple(updates), tuple(warnings))
+
+
+def _undescribed(entity: Entity, times: Mapping[str, int]) -> Entity:
+    """``entity`` with what describes it among its attributes, but for what was told of a later time already."""
+    if not entity.described:
+        return entity
+    newest = {name: value for name, (time, value) in entity.described.items() if time >= times.get(name, time)}
+    return replace(entity, attributes={**entity.attributes, **newest}, described={})
 
 
 def _is_told_already(entity: Entity, known: Mapping[str, Any]) -> bool:
@@ -142,12 +155,21 @@ def _merged(left: Entity, right: Entity) -> Entity:
     return replace(
         left,
         attributes={**left.attributes, **right.attributes, **_aliases(left.attributes, right.attributes)},
+        described=_described(left.described, right.described),
         create_only={**right.create_only, **left.create_only},
         latest=newest.latest,
         as_of=newest.as_of,
         relations={**left.relations, **right.relations},
         marks=left.marks.united(right.marks) if right.marks else left.marks,
     )
+
+
+def _described(left: Mapping[str, tuple[int, Any]], right: Mapping[str, tuple[int, Any]]) -> Json:
+    """The newer of each."""
+    united = {**left, **right}
+    for name in left.keys() & right.keys():
+        united[name] = max(left[name], right[name], key=lambda told: (told[0], json_text(told[1])))
+    return united
 
 
 def _newest(left: Entity, right: Entity) -> Entity:

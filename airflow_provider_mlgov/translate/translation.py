@@ -41,7 +41,7 @@ def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translatio
     if not run.succeeded:
         entities = [*quality, *run_entities(run, done(inputs, outputs, None))]
         return Translation(merge(entities), tuple(dict.fromkeys(warnings)), failed=True)
-    outputs, changes = without_dropped(outputs, names, run.told)
+    outputs, changes = without_dropped(outputs, names, run.told, warnings)
     outputs = with_told(run.job, outputs, (change.ref for change in changes), names, warnings)
     known = {end.ref: end for end in (*inputs, *outputs)}
     ends = dict(known)
@@ -55,7 +55,7 @@ def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translatio
         entity
         for ends_of, is_written in ((inputs, False), (outputs, True))
         for end in ends_of
-        for entity in column_entities(end, options, warnings, is_written=is_written)
+        for entity in column_entities(end, run.told, options, warnings, is_written=is_written)
     ]
     entities += columns
     entities += [entity for _, entity in work]

@@ -154,6 +154,7 @@ def as_json(translation: Translation) -> Json:
                     name: dict(value)
                     for name, value in (
                         ("attributes", entity.attributes),
+                        ("described", {key: value for key, (_, value) in entity.described.items()}),
                         ("create_only", entity.create_only),
                         ("latest", entity.latest),
                     )

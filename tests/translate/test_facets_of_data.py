@@ -41,7 +41,7 @@ def test_what_no_run_tells_is_a_custom_attribute():
         "subType": "MATERIALIZED",
         "owners": "ann (OWNER), bob",
     }
-    assert data.attributes["type"] == "VIEW"
+    assert data.described["type"] == (data.as_of, "VIEW")
     assert data.create_only["owner"] == "ann"
 
 
@@ -96,7 +96,8 @@ def test_lineage_of_a_part_of_a_hive_column_is_of_the_column():
 def test_only_a_whole_schema_says_where_a_column_stands(direction, fields_told, positions):
     file = {"namespace": "file", "name": "/a.csv", "facets": fields(*fields_told)}
     found = translated(task_event(**{direction: [file]}))
-    assert [entity.attributes.get("position") for entity in by_type(found, "mlgov_field")] == positions
+    told = [dict(entity.described).get("position") for entity in by_type(found, "mlgov_field")]
+    assert [found and found[1] for found in told] == positions
 
 
 def test_a_job_event_keeps_its_query_on_its_process():

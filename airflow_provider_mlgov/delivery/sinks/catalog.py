@@ -15,8 +15,9 @@ from airflow_provider_mlgov.delivery.batch import batches
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.history import History
 from airflow_provider_mlgov.delivery.readback import never_shrink
+from airflow_provider_mlgov.delivery.sinks.catalog_retiring import Retiring
 from airflow_provider_mlgov.delivery.sinks.catalog_work import TRIES, UnansweredError, Work
-from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel, RunShare
+from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import (
     CatalogBusyError,
@@ -37,12 +38,9 @@ T = TypeVar("T")
 
 _PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _ANY_TYPE = "Referenceable"
-_SEARCH_PAGE, _SEARCH_LIMIT = 500, 5_000
 _LEAST_SECONDS = 0.5
 """With less time left no write is begun: one that is cut off blocks the next sender for a minute."""
 _TYPES_FACT, _SIZE_FACT, _SUSPECT_FACT = "types", "batch size", "suspect"
-_RUN_KEYS = {"mlgov_task_run": ("taskKey", "taskKey"), "mlgov_job_run": ("jobKey", "workerKey")}
-"""What names the worker on a process, and on those of its runs."""
 
 
 class CatalogSink:
@@ -100,10 +98,11 @@ class CatalogSink:
             self._remember(work, stored, parcel)
             history.end(work.created)
             history.drop()
-            for share in parcel.runs:
-                if not share.processes & work.delivered.refused.keys():
-                    for process in sorted(share.given_up):
-                        self._retire(process, share, deadline)
+            shares = [share for share in parcel.runs if not share.processes & work.delivered.refused.keys()]
+            kept = {entity.ref for entity in parcel.entities}
+            Retiring(self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline)).retire(
+                shares, kept
+            )
             return work.delivered
 
     def _bounded(self, deadline: Deadline) -> contextlib.AbstractContextManager[None]:
@@ -158,7 +157,8 @@ class CatalogSink:
             found = self._stored(wanted, deadline, marked)
             stored |= found
             wanted = set(lookups(parcel.entities, stored)) - new if found else set()
-        settled = settle(parcel.entities, stored)
+        dated = [entity.ref for entity in parcel.entities if entity.described]
+        settled = settle(parcel.entities, stored, self._state.described(self._name, dated))
         forgotten = {share.run: share.processes for share in parcel.runs if share.forgotten}
         for told in parcel.entities:
             if told.ref in forgotten and told.ref in stored and told.latest:
@@ -265,62 +265,29 @@ class CatalogSink:
             if entity.ref in asked and _keeps(entity.ref):
                 before = stored.get(entity.ref, {}).get("attributes", {})
                 known[entity.ref] = {"attributes": {**before, **entity.attributes}}
+        written = {entity.ref for entity in work.written}
+        told = {
+            entity.ref: entity.described for entity in parcel.entities if entity.described and entity.ref in written
+        }
+        before = self._state.described(self._name, told)
+        times = {ref: _later(before.get(ref, {}), described) for ref, described in told.items()}
         with self._state.transaction():
             self._state.remember(self._name, known)
+            self._state.remember_described(
+                self._name, {ref: after for ref, after in times.items() if after != before.get(ref)}
+            )
         for name in (_SIZE_FACT, _SUSPECT_FACT):
             if self._state.fact(self._name, name):
                 self._state.set_fact(self._name, name, None)
 
-    # --- processes that a run gave up --------------------------------------------------------------------------------
-    def _retire(self, process: Ref, share: RunShare, deadline: Deadline) -> None:
-        """Soft-delete a process that was written before the ends of its only run grew, or a job event replaced those of its job."""
-        if self._state.claimed(process, besides=share.key):
-            return
-        entity = self.patiently(lambda: self.catalog.get(process.type_name, process.qualified_name), deadline)
-        if entity is None or self._done_by_another(entity.get("attributes", {}), share.run, deadline):
-            return
-        self.patiently(lambda: self.catalog.delete(process.type_name, process.qualified_name), deadline)
-        with self._state.transaction():
-            self._state.forget(self._name, [process])
-
-    def _done_by_another(self, attributes: Mapping[str, Any], run: Ref | None, deadline: Deadline) -> bool:
-        """Whether the catalogue has another run that did this process; True where that cannot be found out.
-
-        What a job event told of has no run: ``run`` is None.
-        """
-        if run is None:
-            return bool(attributes.get("lastRun"))
-        if "firstRun" in attributes:
-            return {attributes["firstRun"], attributes.get("lastRun")} != {run.qualified_name}
-        of_process, of_run = _RUN_KEYS.get(run.type_name, ("", ""))
-        process_key = attributes.get("processKey")
-        if not attributes.get(of_process) or not process_key:
-            return True
-        if attributes.get("lastRun") not in (None, run.qualified_name):
-            return True
-        for offset in range(0, _SEARCH_LIMIT, _SEARCH_PAGE):
-            page = self.patiently(
-                lambda offset=offset: self.catalog.search(  # type: ignore[misc]
-                    run.type_name,
-                    {of_run: attributes[of_process]},
-                    attributes=("processKey",),
-                    limit=_SEARCH_PAGE,
-                    offset=offset,
-                ),
-                deadline,
-            )
-            for header in page:
-                found = header.get("attributes", {})
-                keys = str(found.get("processKey") or "").split()
-                if process_key in keys and found.get("qualifiedName") != run.qualified_name:
-                    return True
-            if len(page) < _SEARCH_PAGE:
-                return False
-        return True
-
 
 _ASKED_FOR = frozenset({"mlgov_endpoint", "mlgov_job_run", "mlgov_model", "mlgov_model_deployment", "mlgov_task_run"})
 """Types whose stored form decides what is kept: never taken from memory, since another host may have written it."""
+
+
+def _later(before: Mapping[str, int], described: Mapping[str, tuple[int, Any]]) -> dict[str, int]:
+    """When each attribute was told, the later of both times."""
+    return {**before, **{name: max(time, before.get(name, time)) for name, (time, _) in described.items()}}
 
 
 def _keeps(ref: Ref) -> bool:

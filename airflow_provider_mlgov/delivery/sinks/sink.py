@@ -19,7 +19,8 @@ class RunShare:
     """The entity of the run itself, where it has one."""
     processes: frozenset[Ref] = frozenset()
     given_up: frozenset[Ref] = frozenset()
-    """Processes written for it earlier, before its ends grew: to be deleted unless another run did them."""
+    """What was written for it earlier and is not said any more, since its ends grew, it failed, or its job got another name: to be
+    deleted unless another run has it, or somebody else does."""
     new: bool = False
     """It has just begun: the catalogue cannot have it yet."""
     forgotten: bool = False

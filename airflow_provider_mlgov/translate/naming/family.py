@@ -42,6 +42,8 @@ class Family:
     """How the platform folds names that are not quoted."""
     has_paths: bool = False
     """Names are paths, in which ``key=value`` begins a partition."""
+    default_port: int | None = None
+    """The port of a server that names none."""
     is_durable: bool = True
     """The data outlives the run that made it."""
 

@@ -1,6 +1,7 @@
 """Hive: ``hive://host:port`` ⟂ ``db.table`` → ``hive_db`` → ``hive_table`` → ``hive_column``.
 
-Everything is lower case, as Hive is, and the same as what Atlas's Hive hook writes, so that both speak of one table.
+Everything is lower case, as Hive is (a rule can keep case), and the same as what Atlas's Hive hook writes, so that both speak
+of one table.
 A table of a metastore catalog other than ``hive`` (``catalog.db.table``) has it in the name of its database only.
 """
 
@@ -19,7 +20,7 @@ UNKNOWN = "unknown"
 
 def entities(namespace: str, name: str, options: TranslateOptions) -> tuple[Entity, ...] | None:  # noqa: ARG001 - no host in names
     """Database and table."""
-    parts = name.lower().split(".")
+    parts = name.split(".")
     if not 2 <= len(parts) <= 3 or not all(parts):
         return None
     database, table = parts[-2:]
@@ -36,7 +37,7 @@ def column(table: Entity, field: Field) -> Entity:
     required, so a column without one is made as `UNKNOWN`.
     """
     head, _, at = table.qualified_name.rpartition("@")
-    name = field.name.lower()
+    name = field.name
     create_only: dict[str, Any] = {"type": field.type or UNKNOWN}
     if field.position is not None:
         create_only["position"] = field.position - 1

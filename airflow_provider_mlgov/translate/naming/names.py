@@ -7,11 +7,13 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.model.entity import Entity
 from airflow_provider_mlgov.model.identity import check_text
 from airflow_provider_mlgov.translate.naming import fallback, partitions, temporary
 from airflow_provider_mlgov.translate.naming.families import FAMILIES, family_of
 from airflow_provider_mlgov.translate.naming.family import Family, fold
+from airflow_provider_mlgov.translate.naming.spelling import canonical
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.rules import Decided
 from airflow_provider_mlgov.translate.texts import fits
@@ -57,10 +59,14 @@ class Named:
 
 
 def is_catalog(namespace: str, name: str, options: TranslateOptions) -> bool:
-    """Whether this is a table that is kept in a catalogue, which says better what data is than a physical path."""
-    names, _ = options.rules.meant(namespace, name)
-    decided = options.rules.decisions(names, name).get("family")
-    return FAMILIES[decided.value if decided else family_of(names[-1])].is_catalog
+    """Whether this is a table that is kept in a catalogue, which says better what data is than a physical path.
+
+    A name that does not have the form of one says nothing.
+    """
+    try:
+        return name_entities(namespace, name, options).family.is_catalog
+    except InvalidNameError:
+        return False
 
 
 def name_entities(namespace: str, name: str, options: TranslateOptions, hints: Hints = NO_HINTS) -> Named:
@@ -78,9 +84,9 @@ def _name_entities(namespace: str, name: str, options: TranslateOptions, hints: 
     namespace, name = namespace.strip(), name.strip()
     check_text(namespace, "namespace of a dataset")
     check_text(name, "name of a dataset")
-    names, aliases = options.rules.meant(namespace, name)
+    names, aliases = options.rules.meant(namespace, name, canonical)
     meant = names[-1]
-    decided = options.rules.decisions(names, name)
+    decided = options.rules.decisions(names, name, canonical)
     why = [
         f"{one} means {other}: {_place(rule, options)}"
         for (one, other), rule in zip(pairwise(names), aliases, strict=True)
@@ -102,14 +108,18 @@ def _name_entities(namespace: str, name: str, options: TranslateOptions, hints: 
     is_long = not (fits(meant) and fits(kept))
     is_deep = family.has_paths and kept.count("/") > MAX_LEVELS
     entities = None if is_long or is_deep else _entities(family, meant, kept, told, hints, why)
+    is_fallen = entities is None
     if entities is None:
         what = "too long" if is_long else "too deep" if is_deep else f"of no form that family {key} knows"
         why.append(f"family other: {kept[:100]!r} is {what}")
-        family = replace(FAMILIES["other"], case=family.case)
-        entities = fallback.entities(meant, kept, told)
-    if "type" in decided:
+        entities = fallback.entities(meant, fold(kept, family.case), told)
+    if "type" in decided and (not is_fallen or key == "other"):
         entities = (*entities[:-1], replace(entities[-1], type_name=decided["type"].value))
         why.append(f"type {decided['type'].value}: {_reason(decided['type'], options, '')}")
+    elif "type" in decided:
+        why.append(f"not of type {decided['type'].value}, since the name has another form than data of that type")
+    if is_fallen:
+        family = replace(FAMILIES["other"], case=family.case)
     return Named(family, entities, partition, is_part=kept != name, why=tuple(why))
 
 

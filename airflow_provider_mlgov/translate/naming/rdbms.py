@@ -96,4 +96,4 @@ def family(kind: str, schemes: tuple[str, ...], default_port: int, *, has_schema
     def entities(namespace: str, name: str, options: TranslateOptions) -> Chain | None:
         return parts(namespace, tuple(name.split(".", levels - 1)), options)
 
-    return Family(schemes, entities, column, "type", levels=levels, parts=parts, case=case)
+    return Family(schemes, entities, column, "type", levels=levels, parts=parts, case=case, default_port=default_port)

@@ -47,8 +47,8 @@ def test_names_that_cannot_be(namespace, name):
             "hive://m:1",
             "D.T",
             "hive_column",
-            "d.t.id@plat",
-            {"name": "id"},
+            "d.t.Id@plat",
+            {"name": "Id"},
         ),
         (
             "postgres://h:1",

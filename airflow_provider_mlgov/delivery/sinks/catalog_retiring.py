@@ -1,0 +1,122 @@
+"""What runs gave up: processes, data and runs that were written before something told later made them otherwise.
+
+Whatever the portions in which events arrive, the catalogue ends as if all had come at once. What another run has stays, and so
+does what somebody else made, or put to use since.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mlgov.delivery.sinks.sink import RunShare
+from airflow_provider_mlgov.delivery.state import SenderState
+from airflow_provider_mlgov.model.entity import Ref
+
+if TYPE_CHECKING:
+    from airflow_provider_mlgov.catalog.catalog import Catalog
+
+Json = dict[str, Any]
+
+_SEARCH_PAGE, _SEARCH_LIMIT = 500, 5_000
+_RUN_KEYS = {"mlgov_task_run": ("taskKey", "taskKey"), "mlgov_job_run": ("jobKey", "workerKey")}
+"""What names the worker on a process, and on those of its runs."""
+_PEOPLE = ("classifications", "labels", "meanings", "businessAttributes")
+"""What people hang on an entity, as Atlas has it on the entity or among its relationships."""
+_OWNED = frozenset({"columns", "fields", "sd", "partitionKeys"})
+"""Relationships to what goes with the entity."""
+
+
+class Retiring:
+    """To be used after all was written, under the sender's lock. ``patiently`` makes a call, again where that helps."""
+
+    def __init__(
+        self, catalog: Catalog, name: str, state: SenderState, patiently: Callable[[Callable[[], Any]], Any]
+    ) -> None:
+        self._catalog = catalog
+        self._name = name
+        self._state = state
+        self._patiently = patiently
+
+    def retire(self, shares: Iterable[RunShare], kept: Collection[Ref]) -> None:
+        """Soft-delete what these runs gave up: processes, then data from the inside out. ``kept`` was written just now."""
+        givers: dict[Ref, list[RunShare]] = defaultdict(list)
+        for share in shares:
+            for ref in share.given_up.difference(kept):
+                givers[ref].append(share)
+        free = [
+            ref for ref in sorted(givers) if not self._state.claimed(ref, besides=[share.key for share in givers[ref]])
+        ]
+        processes = [ref for ref in free if _is_process(ref)]
+        for ref in processes:
+            entity = self._patiently(lambda ref=ref: self._catalog.get(ref.type_name, ref.qualified_name))  # type: ignore[misc]
+            runs = [share.run for share in givers[ref] if share.run is not None]
+            if entity is not None and not self._done_by_another(entity.get("attributes", {}), runs):
+                self._delete(ref)
+        others = [ref for ref in free if not _is_process(ref)]
+        while others:
+            gone = [ref for ref in others if self._is_unused(ref)]
+            for ref in gone:
+                self._delete(ref)
+            others = [ref for ref in others if ref not in gone] if gone else []
+
+    def _delete(self, ref: Ref) -> None:
+        self._patiently(lambda: self._catalog.delete(ref.type_name, ref.qualified_name))
+        with self._state.transaction():
+            self._state.forget_deleted(self._name, ref)
+
+    def _is_unused(self, ref: Ref) -> bool:
+        """Whether the entity was made here, and nobody has put anything into it or on it since; False if it is not there."""
+        entity = self._patiently(lambda: self._catalog.get(ref.type_name, ref.qualified_name, relationships=True))
+        if entity is None or not self._state.was_made_here(self._name, entity["guid"]):
+            return False
+        relations: Mapping[str, Any] = entity.get("relationshipAttributes") or {}
+        if any(entity.get(name) or relations.get(name) for name in _PEOPLE):
+            return False
+        return not any(
+            item.get("relationshipStatus", "ACTIVE") == "ACTIVE" and item.get("entityStatus", "ACTIVE") == "ACTIVE"
+            for name, value in relations.items()
+            if isinstance(value, list) and name not in _OWNED
+            for item in value
+        )
+
+    def _done_by_another(self, attributes: Mapping[str, Any], runs: Sequence[Ref]) -> bool:
+        """Whether the catalogue has another run that did this process; True where that cannot be found out.
+
+        What a job event told of has no run.
+        """
+        if not runs:
+            return bool(attributes.get("lastRun"))
+        names = {run.qualified_name for run in runs}
+        if "firstRun" in attributes:
+            return not {attributes["firstRun"], attributes.get("lastRun")} <= names
+        type_name = runs[0].type_name
+        of_process, of_run = _RUN_KEYS.get(type_name, ("", ""))
+        process_key = attributes.get("processKey")
+        if not attributes.get(of_process) or not process_key:
+            return True
+        if attributes.get("lastRun") not in (None, *names):
+            return True
+        for offset in range(0, _SEARCH_LIMIT, _SEARCH_PAGE):
+            page = self._patiently(
+                lambda offset=offset: self._catalog.search(  # type: ignore[misc]
+                    type_name,
+                    {of_run: attributes[of_process]},
+                    attributes=("processKey",),
+                    limit=_SEARCH_PAGE,
+                    offset=offset,
+                )
+            )
+            for header in page:
+                found = header.get("attributes", {})
+                keys = str(found.get("processKey") or "").split()
+                if process_key in keys and found.get("qualifiedName") not in names:
+                    return True
+            if len(page) < _SEARCH_PAGE:
+                return False
+        return True
+
+
+def _is_process(ref: Ref) -> bool:
+    return ref.type_name.endswith("_process") or ref.type_name == "mlgov_column_lineage"

@@ -1,0 +1,133 @@
+"""What is told late, again or in other portions: the catalogue ends as if all had been told at once and in order."""
+
+from __future__ import annotations
+
+import json
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.delivery.test_any_order import EVENTS, catalogued, recorded, shuffled
+
+Json = dict[str, Any]
+DB = "postgres://db:5432"
+A, B, C = (f"rdbms_table db:5432/d.s.{name}@primary" for name in "abc")
+
+
+def data(name: str, namespace: str = DB, **facets: Json) -> Json:
+    return {"namespace": namespace, "name": f"d.s.{name}" if namespace == DB else name, "facets": facets}
+
+
+def event(
+    run: int, second: int, inputs: list[Json], outputs: list[Json], *, kind: str = "COMPLETE", job: str = "j"
+) -> Json:
+    return {
+        "eventType": kind,
+        "eventTime": f"2026-01-31T01:00:{second:02}Z",
+        "producer": "https://example.com",
+        "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent",
+        "run": {"runId": f"00000000-0000-7000-8000-{run:012}"},
+        "job": {"namespace": "jobs", "name": job},
+        "inputs": inputs,
+        "outputs": outputs,
+    }
+
+
+def typed(kind: str) -> Json:
+    return {"schema": {"fields": [{"name": "id", "type": kind}]}}
+
+
+def test_an_older_event_does_not_rewind_what_describes_data(tmp_path: Path) -> None:
+    old, new = (event(run, run, [], [data("a", **typed(kind))]) for run, kind in ((1, "int"), (2, "bigint")))
+    column = "rdbms_column db:5432/d.s.a.id@primary"
+    for number, portions in enumerate(([[old], [new]], [[new], [old]], [[old], [new], [old]], [[new, old]])):
+        found = catalogued(tmp_path / str(number), portions)
+        assert found[column]["attributes"]["data_type"] == "bigint", number
+
+
+def test_an_older_event_still_says_what_no_newer_one_does(tmp_path: Path) -> None:
+    kind = {"datasetType": {"datasetType": "VIEW"}}
+    told = [event(1, 1, [], [data("a", **kind)]), event(2, 2, [], [data("a", **typed("int"))])]
+    for number, order in enumerate(permutations(told)):
+        found = catalogued(tmp_path / str(number), [[one] for one in order])
+        assert found[A]["attributes"]["type"] == "VIEW"
+
+
+@pytest.mark.parametrize(
+    "portions",
+    [
+        [["c1", "c2"], ["f1", "f2"]],
+        [["c1", "c2"], ["f1"], ["f2"]],
+        [["c1"], ["c2", "f1"], ["f2"]],
+        [["c1", "c2", "f1", "f2"]],
+        [["f1", "c2"], ["c1", "f2"]],
+    ],
+)
+def test_failed_runs_of_one_job_leave_neither_edges_nor_data(portions: list[list[str]], tmp_path: Path) -> None:
+    told = {
+        **{f"c{run}": event(run, run, [data("a")], [data("c")]) for run in (1, 2)},
+        **{f"f{run}": event(run, 10 + run, [data("a")], [data("c")], kind="FAIL") for run in (1, 2)},
+    }
+    found = catalogued(tmp_path, [[told[name] for name in portion] for portion in portions])
+    assert {key.split()[0] for key in found} == {"mlgov_job", "mlgov_job_run"}
+
+
+def test_ends_that_grow_in_two_runs_at_once_leave_one_process(tmp_path: Path) -> None:
+    first = [event(run, run, [data("a")], [data("c")]) for run in (1, 2)]
+    more = [event(run, 10 + run, [data("b")], [data("c")], kind="OTHER") for run in (1, 2)]
+    found = catalogued(tmp_path, [first, more])
+    assert len([key for key in found if key.startswith("mlgov_job_process")]) == 1
+
+
+def test_what_another_run_named_stays(tmp_path: Path) -> None:
+    told = [
+        [event(1, 1, [data("a")], [data("c")])],
+        [event(2, 2, [data("c")], [data("b")], job="k")],
+        [event(1, 3, [data("a")], [data("c")], kind="FAIL")],
+    ]
+    found = catalogued(tmp_path, told)
+    assert {B, C} <= found.keys()
+    assert A not in found
+
+
+def test_a_path_whose_table_is_told_later_leaves_nothing_of_the_path(tmp_path: Path) -> None:
+    path = data("/wh/t2", "hdfs://nn:8020")
+    symlinks = {"symlinks": {"identifiers": [{"namespace": "hive://m:9083", "name": "d.t2", "type": "TABLE"}]}}
+    again = data("/wh/t2/", "hdfs://nn:8020", **symlinks)
+    told = [event(1, 1, [data("a")], [path]), event(1, 2, [], [again], kind="OTHER")]
+    wanted = catalogued(tmp_path / "at once", [told])
+    assert "hive_table d.t2@primary" in wanted
+    for number, order in enumerate(permutations(told)):
+        assert catalogued(tmp_path / str(number), [[one] for one in order]) == wanted
+
+
+def test_a_run_whose_job_gets_another_name_is_one_run(tmp_path: Path) -> None:
+    told = [event(1, 1, [], [], kind="START", job="app.insert"), event(1, 2, [], [data("a")], job="app.insert.a")]
+    wanted = catalogued(tmp_path / "at once", [told])
+    assert len([key for key in wanted if key.startswith("mlgov_job_run")]) == 1
+    for number, order in enumerate(permutations(told)):
+        assert catalogued(tmp_path / str(number), [[one] for one in order]) == wanted
+
+
+def of_a_metastore() -> list[Json]:
+    """The recorded events of Spark, whose tables are in a Hive metastore."""
+    lines = (json.dumps(one) for one in recorded(EVENTS / "spark.ndjson"))
+    return [json.loads(line.replace('"file:/data/warehouse"', '"hive://m:9083"')) for line in lines]
+
+
+def test_nested_steps_of_spark_know_a_table_by_the_name_that_another_step_tells(tmp_path: Path) -> None:
+    told = of_a_metastore()
+    wanted = catalogued(tmp_path / "at once", [told])
+    assert not [key for key in wanted if key.startswith("fs_path") and "warehouse" in key]
+    writers = [
+        value for key, value in wanted.items() if key.startswith("mlgov_job_process") and value["relations"]["outputs"]
+    ]
+    of_orders = [one for one in writers if one["relations"]["outputs"] == ["hive_table orders"]]
+    assert len(of_orders) == 1
+    renamed = [key for key in wanted if key.startswith("hive_table") and "totals" in key]
+    assert renamed == ["hive_table default.city_totals@primary"]
+    for seed in range(2):
+        found = catalogued(tmp_path / str(seed), shuffled(told, seed))
+        assert found.keys() == wanted.keys(), seed
