@@ -1,6 +1,5 @@
 """Several processes, killed processes, any order: the catalogue ends with the same content."""
 
-import json
 import multiprocessing
 import signal
 import socket
@@ -9,7 +8,6 @@ import sys
 import threading
 import time
 import uuid
-from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,50 +19,14 @@ from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.translate.options import TranslateOptions
+from catalog_content import content, names_of
 from delivery_events import dataset, task_event, task_run
 
 OPTIONS = TranslateOptions(airflow_namespace="test")
-TYPES = (
-    "mlgov_dag",
-    "mlgov_task",
-    "mlgov_dag_run",
-    "mlgov_task_run",
-    "mlgov_task_process",
-    "rdbms_table",
-    "rdbms_column",
-    "rdbms_db",
-)
 
 
 def sender(root, factory):
     return Sender(Spool(root), factory, OPTIONS)
-
-
-def content(catalog):
-    """Attributes and active relationships of everything, without what is another in each catalogue: guids and order."""
-    found = {}
-    for type_name in TYPES:
-        for header in catalog.search(type_name, limit=1000):
-            name = header["attributes"]["qualifiedName"]
-            entity = catalog.get(type_name, name, relationships=True)
-            found[type_name, name] = plain([entity["attributes"], active(entity["relationshipAttributes"])])
-    return found
-
-
-def active(relations):
-    ends = {role: each if isinstance(each, list) else [each] for role, each in relations.items() if each}
-    return {
-        role: [each["displayText"] for each in some if each["relationshipStatus"] == "ACTIVE"]
-        for role, some in ends.items()
-    }
-
-
-def plain(value):
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items() if key != "guid"}
-    if isinstance(value, list):
-        return sorted(map(plain, value), key=lambda item: json.dumps(item, sort_keys=True))
-    return value
 
 
 def record(root, make_catalog, events, barrier):
@@ -94,14 +56,6 @@ def same_table_from_eight(root, make_catalog, name):
     ]
     in_processes(root, make_catalog, parts)
     assert Spool(root).counts() == type(Spool(root).counts())(waiting=0, dead=0, odd=0)
-
-
-def names_of(catalog, type_name, part):
-    return Counter(
-        header["attributes"]["qualifiedName"]
-        for header in catalog.search(type_name, limit=10_000)
-        if part in header["attributes"]["qualifiedName"]
-    )
 
 
 def test_eight_processes_that_record_one_new_table_leave_one_entity(tmp_path):
