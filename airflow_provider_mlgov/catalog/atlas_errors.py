@@ -80,7 +80,8 @@ def error_for_failure(base: str, what: str, error: Exception, *, read_timeout: f
             f"{where} cannot be reached: no connection in time; check the URL, the network and whether Atlas runs"
         )
     if isinstance(error, requests.exceptions.Timeout):
-        return CatalogBusyError(f"{where} did not answer {what} within {read_timeout:.3g} s; try again later")
+        text = f"{where} did not answer {what} within {read_timeout:.3g} s; try again later"
+        return CatalogBusyError(text, unanswered=True)
     cause = _innermost(error)
     if isinstance(error, requests.exceptions.SSLError):
         return CatalogUnavailableError(
@@ -95,7 +96,8 @@ def error_for_failure(base: str, what: str, error: Exception, *, read_timeout: f
             f"{where}: the URL or the login cannot be sent ({type(cause).__name__}); check the connection"
         )
     if _after_connecting(error):
-        return CatalogBusyError(f"{where} broke off while answering {what} ({cause}); try again later")
+        text = f"{where} broke off while answering {what} ({cause}); try again later"
+        return CatalogBusyError(text, unanswered=True)
     return CatalogUnavailableError(
         f"{where} cannot be reached ({cause}); check the URL, the network and whether Atlas runs"
     )
@@ -105,7 +107,7 @@ def unreadable_answer(base: str, what: str, headers: Mapping[str, str], content:
     """The error for a success that carries no JSON."""
     if not content or ("json" in headers.get("Content-Type", "") and content.lstrip()[:1] in (b"{", b"[")):
         return CatalogBusyError(
-            f"Atlas at {base}: the answer to {what} is cut off ({len(content)} bytes); try again later"
+            f"Atlas at {base}: the answer to {what} is cut off ({len(content)} bytes); try again later", unanswered=True
         )
     return CatalogUnavailableError(
         f"Atlas at {base} answered {what} with {_excerpt(content)}; wanted JSON: check the URL; this looks like another"

@@ -203,7 +203,7 @@ class AtlasHttp:
         if deadline.expired:
             # Also without an exception: an answer that ends within its headers looks like an empty one.
             found = f"no complete answer to {what} within {seconds:.3g} s"
-            raise CatalogBusyError(f"Atlas at {self.address.base}: {found}; try again later")
+            raise CatalogBusyError(f"Atlas at {self.address.base}: {found}; try again later", unanswered=True)
         if not 200 <= response.status_code < 300:
             raise error_for_answer(self.address.base, what, response.status_code, response.headers, content)
         if response.status_code == 204:

@@ -119,7 +119,7 @@ class Forwarder(Draining):
                 waits = str(refusal.get("reason"))  # the disk there is full, or the token lacks a right: to be mended
                 continue
             else:
-                self._spool.bury([json.loads(text)], f"the receiver refused it: {refusal.get('reason')}")
+                self._spool.bury([json.loads(text)], f"the receiver refused it: {refusal.get('reason')}", first=path)
                 report.events += 1
                 report.dead += 1
             self._spool.acknowledge([path])

@@ -12,6 +12,7 @@ A file is one JSON line that describes it (``v``, ``sha256``) and one JSON line 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
@@ -32,6 +33,8 @@ Json = dict[str, Any]
 _VERSION = 1
 _NAME = re.compile(r"\d{20}-\d+-\d{6}-[0-9a-f]{8}\.json")
 _STALE_SECONDS = 3600.0
+_RESERVE = 16 * 2**20
+"""Bytes: what the sender's state may need before SQLite takes its log back (4 MB), and room for dead letters."""
 _numbers = itertools.count()
 
 
@@ -80,9 +83,15 @@ class Spool:
             for path in paths:
                 path.unlink(missing_ok=True)
 
-    def bury(self, events: Sequence[Mapping[str, Any]], reason: str, *, parts: Sequence[str] = ()) -> Path:
-        """Keep ``events`` as a dead letter. Acknowledging the originals is the caller's."""
-        return self._store("dead", {"reason": reason, "time": time.time(), "parts": list(parts)}, events)
+    def bury(
+        self, events: Sequence[Mapping[str, Any]], reason: str, *, parts: Sequence[str] = (), first: Path | None = None
+    ) -> Path:
+        """Keep ``events`` as a dead letter. Acknowledging the originals is the caller's.
+
+        ``first`` is the original that will be acknowledged first: should that not come about, the next letter replaces this one.
+        """
+        head = {"reason": reason, "time": time.time(), "parts": list(parts)}
+        return self._store("dead", head, events, name=first.name if first is not None else None)
 
     # --- reading -----------------------------------------------------------------------------------------------------
     def waiting(self) -> list[Path]:
@@ -176,19 +185,30 @@ class Spool:
         paths = (self.root / folder / name for folder in ("new", "dead"))
         return next((path for path in paths if path.is_file()), None)
 
-    def _store(self, folder: str, head: Json, events: Sequence[Mapping[str, Any]]) -> Path:
+    def _store(self, folder: str, head: Json, events: Sequence[Mapping[str, Any]], *, name: str | None = None) -> Path:
         body = "\n".join(json.dumps(event, separators=(",", ":"), allow_nan=False) for event in events).encode()
         head = {"v": _VERSION, "sha256": hashlib.sha256(body).hexdigest(), **head}
-        name = f"{time.time_ns():020d}-{os.getpid()}-{next(_numbers) % 1_000_000:06d}-{secrets.token_hex(4)}.json"
+        name = (
+            name or f"{time.time_ns():020d}-{os.getpid()}-{next(_numbers) % 1_000_000:06d}-{secrets.token_hex(4)}.json"
+        )
         self.prepare()
         target = self.root / folder / name
         with self._explained("write an event"):
+            if folder == "new":
+                self._check_room()
             self._write(
                 self.root / "tmp" / name,
                 json.dumps(head, separators=(",", ":")).encode() + b"\n" + body + b"\n",
                 target,
             )
         return target
+
+    def _check_room(self) -> None:
+        """Leave some room on the disk: the sender, and dead letters, need it to empty a spool that filled the disk."""
+        room = os.statvfs(self.root)
+        reserve = min(_RESERVE, room.f_blocks * room.f_frsize // 8)
+        if room.f_bavail * room.f_frsize < reserve:  # 0 of 0 where a file system does not say
+            raise OSError(errno.ENOSPC, f"less than {reserve / 1e6:.3g} MB are free, which are kept for sending")
 
     def _write(self, temporary: Path, content: bytes, target: Path) -> None:
         try:
@@ -243,12 +263,13 @@ class Spool:
 
     def _set_aside(self, path: Path, reason: str) -> None:
         target = self.root / "odd" / f"{secrets.token_hex(4)}-{path.name}"
+        said = target.with_name(f"{target.name}.reason")
         with self._explained("set a damaged file aside"):
+            said.write_text(reason + "\n", encoding="utf-8")  # first: whoever finds the file finds the reason
             try:
                 path.rename(target)
             except FileNotFoundError:
-                return
-            target.with_name(f"{target.name}.reason").write_text(reason + "\n", encoding="utf-8")
+                said.unlink(missing_ok=True)
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:

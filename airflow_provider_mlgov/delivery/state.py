@@ -184,8 +184,8 @@ class SenderState:
         found = {}
         for ref in refs:
             rows = self._rows(
-                "SELECT stored FROM known WHERE catalog = ? AND type = ? AND name = ? AND expires > ?",
-                *(catalog, ref.type_name, ref.qualified_name, now),
+                "SELECT stored FROM known WHERE catalog = ? AND type = ? AND name = ? AND expires BETWEEN ? AND ?",
+                *(catalog, ref.type_name, ref.qualified_name, now, now + _KNOWN_SECONDS),  # a clock may be set back
             )
             if rows:
                 found[ref] = json.loads(rows[0][0])
@@ -208,6 +208,11 @@ class SenderState:
             "DELETE FROM known WHERE catalog = ? AND type = ? AND name = ?",
             [(catalog, ref.type_name, ref.qualified_name) for ref in refs],
         )
+
+    def begin_anew(self, catalog: str) -> None:
+        """Somebody emptied the catalogue: what it had counts no more; inside a `transaction`."""
+        for table in ("known", "heard", "making", "made"):
+            self._db.execute(f"DELETE FROM {table} WHERE catalog = ?", (catalog,))  # noqa: S608 - constants
 
     # --- when datasets were heard of ---------------------------------------------------------------------------------
     def told(self, catalog: str, ref: Ref) -> int | None:

@@ -238,9 +238,7 @@ def test_a_late_event_of_a_forgotten_run_shrinks_nothing(spool, catalog):
 
 
 def unanswered():
-    error = CatalogBusyError("no answer within 5 s")
-    error.__cause__ = TimeoutError()
-    return error
+    return CatalogBusyError("no answer within 5 s", unanswered=True)
 
 
 def test_after_an_unanswered_write_nothing_is_written_for_a_minute(spool, catalog):

@@ -15,7 +15,7 @@ from airflow_provider_mlgov.delivery.batch import batches
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.history import History
 from airflow_provider_mlgov.delivery.readback import never_shrink
-from airflow_provider_mlgov.delivery.sinks.catalog_work import TRIES, UnansweredError, Work
+from airflow_provider_mlgov.delivery.sinks.catalog_work import TRIES, UnansweredError, UnknownTypeError, Work
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel, RunShare
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import (
@@ -36,6 +36,8 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 _PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_LONGEST_WAIT = 30.0
+"""A server that wants to be left alone for longer (``Retry-After``) is: the breaker waits, and nobody sleeps with the lock."""
 _ANY_TYPE = "Referenceable"
 _SEARCH_PAGE, _SEARCH_LIMIT = 500, 5_000
 _LEAST_SECONDS = 0.5
@@ -80,31 +82,43 @@ class CatalogSink:
         with self._bounded(deadline):
             self._await_open_call(deadline)
             self._ensure_types(deadline)
-            history = History(
-                parcel, self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline)
-            )
-            history.look_back()
-            history.rename()
+            try:
+                return self._deliver(parcel, Work(self, deadline))
+            except UnknownTypeError as error:
+                lacked = self._ensure_types(deadline, again=True)
+                if lacked:  # somebody emptied it, so what was looked up and settled before is wrong
+                    with self._state.transaction():
+                        self._state.begin_anew(self._name)
+                work = Work(self, deadline, types_are_there=True)
+                if lacked:
+                    work.delivered.warnings.append(f"types were missing in the catalogue and applied again: {error}")
+                return self._deliver(parcel, work)
+
+    def _deliver(self, parcel: Parcel, work: Work) -> Delivered:
+        deadline = work.deadline
+        history = History(parcel, self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline))
+        history.look_back()
+        history.rename()
+        with work.knowing_types():
             settled, stored = self._settled(parcel, deadline)
-            settled = replace(settled, entities=history.without_gone(settled.entities, stored))
-            history.begin()
-            work = Work(self, deadline)
-            work.delivered.warnings += settled.warnings
-            work.delivered.refused |= self._suspects(settled.entities)
-            for batch in batches(settled.entities, self._size()):
-                work.write(batch)
-            work.finish()
-            for update in settled.updates:
-                self._update(update.type_name, update.qualified_name, update.attributes, work)
-            work.mark()
-            self._remember(work, stored, parcel)
-            history.end(work.created)
-            history.drop()
-            for share in parcel.runs:
-                if not share.processes & work.delivered.refused.keys():
-                    for process in sorted(share.given_up):
-                        self._retire(process, share, deadline)
-            return work.delivered
+        settled = replace(settled, entities=history.without_gone(settled.entities, stored))
+        history.begin()
+        work.delivered.warnings += settled.warnings
+        work.delivered.refused |= self._suspects(settled.entities)
+        for batch in batches(settled.entities, self._size()):
+            work.write(batch)
+        work.finish()
+        for update in settled.updates:
+            self._update(update.type_name, update.qualified_name, update.attributes, work)
+        work.mark()
+        self._remember(work, stored, parcel)
+        history.end(work.created)
+        history.drop()
+        for share in parcel.runs:
+            if not share.processes & work.delivered.refused.keys():
+                for process in sorted(share.given_up):
+                    self._retire(process, share, work)
+        return work.delivered
 
     def _bounded(self, deadline: Deadline) -> contextlib.AbstractContextManager[None]:
         """All calls end within the deadline, where the catalogue can do that."""
@@ -130,12 +144,13 @@ class CatalogSink:
             self._state.forget(self._name, note.names)
         self._state.end_call(self._name)
 
-    def _ensure_types(self, deadline: Deadline, *, again: bool = False) -> None:
+    def _ensure_types(self, deadline: Deadline, *, again: bool = False) -> bool:
+        """See to it that the catalogue has our types; whether it lacked any."""
         from airflow_provider_mlgov.catalog.types.apply import apply, plan
         from airflow_provider_mlgov.catalog.types.definitions import our_types_digest
 
         if not again and self._state.fact(self._name, _TYPES_FACT) == our_types_digest():
-            return
+            return False
         try:
             found = self.patiently(lambda: (apply if self._apply_types else plan)(self.catalog), deadline)
         except CatalogRefusedError as error:
@@ -148,6 +163,7 @@ class CatalogSink:
                 f"{self._name} lacks types, and [mlgov] types_apply is manual: run 'mlgov types apply' ({lacking})"
             )
         self._state.set_fact(self._name, _TYPES_FACT, our_types_digest())
+        return not found.is_empty
 
     def _settled(self, parcel: Parcel, deadline: Deadline) -> tuple[Settled, dict[Ref, Json]]:
         new = {share.run for share in parcel.runs if share.new}
@@ -200,8 +216,8 @@ class CatalogSink:
         try:
             answer = self.catalog.write(documents)
         except CatalogBusyError as error:
-            if error.__cause__ is not None:  # no answer was seen: the note stays, and the next attempt is smaller
-                self._state.set_fact(self._name, _SIZE_FACT, str(max(1, len(refs) // 2)))
+            if error.unanswered:  # the note stays, and the next attempt is smaller
+                self.halve(len(refs))
                 raise UnansweredError(str(error)) from error
             self._state.end_call(self._name)
             raise
@@ -211,23 +227,22 @@ class CatalogSink:
         self._state.end_call(self._name)
         return answer
 
+    def halve(self, size: int) -> None:
+        """A batch of so many failed: until a parcel was delivered, also the next sends begin with smaller ones.
+
+        Else a send of little time would look for the culprit from the beginning each time, and never find it.
+        """
+        self._state.set_fact(self._name, _SIZE_FACT, str(max(1, size // 2)))
+
     def suspect(self, ref: Ref) -> None:
-        """The catalogue took others and did not answer this one alone: it is set aside by the next delivery."""
+        """The catalogue took others and did not take this one alone: it is set aside by the next delivery."""
         self._state.set_fact(self._name, _SUSPECT_FACT, json.dumps([ref.type_name, ref.qualified_name]))
 
     def _suspects(self, entities: Sequence[Entity]) -> dict[Ref, str]:
         fact = self._state.fact(self._name, _SUSPECT_FACT)
         suspect = Ref(*json.loads(fact)) if fact else None
         found = any(entity.ref == suspect for entity in entities)
-        return (
-            {suspect: "the catalogue does not answer when it is written, alone, and takes others"}
-            if suspect and found
-            else {}
-        )
-
-    def types_again(self, deadline: Deadline) -> None:
-        """The catalogue does not know a type: somebody may have emptied it."""
-        self._ensure_types(deadline, again=True)
+        return {suspect: "the catalogue fails when it is written, alone, and takes others"} if suspect and found else {}
 
     def patiently(self, call: Callable[[], T], deadline: Deadline, *, tries: int = TRIES) -> T:
         """``call``, tried again with full jitter while the catalogue is busy and time is left."""
@@ -242,7 +257,7 @@ class CatalogSink:
                     raise
                 longest = min(_LONGEST_PAUSE, _PAUSE * 2**attempt)
                 pause = error.retry_after if error.retry_after is not None else random.uniform(0, longest)  # noqa: S311
-                if deadline.left() <= pause + _LEAST_SECONDS:
+                if pause > _LONGEST_WAIT or deadline.left() <= pause + _LEAST_SECONDS:
                     raise
                 self._sleep(pause)
         raise AssertionError("tries is at least 1")
@@ -272,14 +287,19 @@ class CatalogSink:
                 self._state.set_fact(self._name, name, None)
 
     # --- processes that a run gave up --------------------------------------------------------------------------------
-    def _retire(self, process: Ref, share: RunShare, deadline: Deadline) -> None:
+    def _retire(self, process: Ref, share: RunShare, work: Work) -> None:
         """Soft-delete a process that was written before the ends of its only run grew, or a job event replaced those of its job."""
+        deadline = work.deadline
         if self._state.claimed(process, besides=share.key):
             return
         entity = self.patiently(lambda: self.catalog.get(process.type_name, process.qualified_name), deadline)
         if entity is None or self._done_by_another(entity.get("attributes", {}), share.run, deadline):
             return
-        self.patiently(lambda: self.catalog.delete(process.type_name, process.qualified_name), deadline)
+        try:
+            self.patiently(lambda: self.catalog.delete(process.type_name, process.qualified_name), deadline)
+        except CatalogRefusedError as error:  # such as a user who may not delete
+            work.delivered.warnings.append(f"{process.qualified_name} stays, though its run did more: {error}")
+            return
         with self._state.transaction():
             self._state.forget(self._name, [process])
 
