@@ -42,7 +42,7 @@ def error_for_answer(base: str, what: str, status: int, headers: Mapping[str, st
     if status in (408, 425, 429) or status >= 500:
         detail = f"{code} {message}" if code else _excerpt(content)
         text = f"{where} could not do {what} now: {status} {detail}; try again later"
-        return CatalogBusyError(text, retry_after=_retry_after(headers.get("Retry-After")))
+        return CatalogBusyError(text, retry_after=retry_after(headers.get("Retry-After")))
     if status == 401:
         return CatalogUnavailableError(
             f"{where} refused the login (401) for {what}; check user and password of the connection"
@@ -140,7 +140,8 @@ def _without_secrets(location: str) -> str:
     return re.sub(r"//[^/@]*@", "//", re.split(r"[?#;]", location, maxsplit=1)[0])
 
 
-def _retry_after(value: str | None) -> float | None:
+def retry_after(value: str | None) -> float | None:
+    """The seconds that a ``Retry-After`` asks for, as seconds or as a date; None where it says nothing."""
     if value is None:
         return None
     try:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _EVENTS_PER_PARCEL = 500
+_PATHS_AT_ONCE = 10_000
+"""So many are kept in memory, however many wait."""
 
 
 class Sender(Draining):
@@ -139,7 +141,7 @@ class _Drain:
 
     def step(self) -> bool:
         """Deliver the oldest events that make about one batch; False if nothing waits."""
-        self._paths = self._paths or self._spool.waiting()
+        self._paths = self._paths or self._spool.waiting(_PATHS_AT_ONCE)
         if not self._paths:
             return False
         runs = self._reader.read(self._paths[:_EVENTS_PER_PARCEL], self._batch_size)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import heapq
 import itertools
 import json
 import os
@@ -94,9 +95,9 @@ class Spool:
         return self._store("dead", head, events, name=first.name if first is not None else None)
 
     # --- reading -----------------------------------------------------------------------------------------------------
-    def waiting(self) -> list[Path]:
-        """The events that wait, oldest first. What is not ours is set aside."""
-        return self._list("new")
+    def waiting(self, most: int | None = None) -> list[Path]:
+        """The events that wait, oldest first, or the ``most`` oldest of them. What is not ours is set aside."""
+        return self._list("new", most)
 
     def has_waiting(self) -> bool:
         """Whether anything waits."""
@@ -232,30 +233,46 @@ class Spool:
             os.close(folder)
 
     def _scan(self, folder: str) -> Iterator[os.DirEntry[str]]:
+        """One entry after the other: there may be very many, and whoever asks may need the first only."""
         with self._explained("read the spool"):
             try:
-                entries = list(os.scandir(self.root / folder))
+                entries = os.scandir(self.root / folder)
             except FileNotFoundError:
                 return
-        yield from entries
+        with entries:
+            while True:
+                with self._explained("read the spool"):
+                    entry = next(entries, None)
+                if entry is None:
+                    return
+                yield entry
 
-    def _list(self, folder: str) -> list[Path]:
-        paths = []
-        for entry in self._scan(folder):
-            path = Path(entry.path)
-            if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                paths.append(path)
-            else:
-                self._set_aside(path, "the spool did not write it: wrong name, or no ordinary file")
-        return sorted(paths, key=lambda path: path.name)
+    def _list(self, folder: str, most: int | None = None) -> list[Path]:
+        odd: list[str] = []
+
+        def ours() -> Iterator[str]:
+            for entry in self._scan(folder):
+                if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    yield entry.name
+                else:
+                    odd.append(entry.name)
+
+        names = sorted(ours()) if most is None else heapq.nsmallest(most, ours())
+        for name in odd:
+            self._set_aside(self.root / folder / name, "the spool did not write it: wrong name, or no ordinary file")
+        return [self.root / folder / name for name in names]
 
     def _read(self, path: Path) -> tuple[Json, list[Json]] | None:
         with self._explained("read an event"):
             try:
-                content = path.read_bytes()
+                content: bytes | None = path.read_bytes()
             except FileNotFoundError:
                 return None
+            except PermissionError:
+                content = None
         try:
+            if content is None:
+                raise ValueError("it cannot be read: it belongs to another user")
             return _parse(content)
         except ValueError as error:
             self._set_aside(path, str(error))
@@ -291,4 +308,7 @@ def _parse(content: bytes) -> tuple[Json, list[Json]]:
         raise ValueError(f"its version is {head.get('v') if isinstance(head, dict) else head!r}; wanted {_VERSION}")
     if hashlib.sha256(body).hexdigest() != head.get("sha256"):
         raise ValueError("its checksum does not fit: cut off or changed after it was written")
-    return head, [json.loads(line) for line in body.split(b"\n")]
+    try:
+        return head, [json.loads(line) for line in body.split(b"\n")]
+    except RecursionError:
+        raise ValueError("it is nested too deeply: no event") from None

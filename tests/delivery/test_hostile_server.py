@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests  # noqa: F401 - so that no budget pays for the import
 
 from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
 from airflow_provider_mlgov.catalog.types.apply import apply
 from airflow_provider_mlgov.catalog.types.definitions import our_types_digest
 from airflow_provider_mlgov.delivery.draining import SendReport
+from airflow_provider_mlgov.delivery.forward import Forwarder
 from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Spool
@@ -34,7 +36,7 @@ EVENTS = [
     *task_run(task="a", inputs=[dataset("db.s.in", columns=2)], outputs=[dataset("db.s.x", columns=2)]),
     *task_run(task="b", seconds=8, inputs=[dataset("db.s.x")], outputs=[dataset("db.s.y")]),
 ]
-BUDGET = 2.0
+BUDGET = 3.0
 """Of the sends that a slow fault is to use up; the others have a great deal of time."""
 SLACK = 8.0
 """Seconds that a slow machine may add. Without the budget each of the slow faults takes half a minute."""
@@ -428,3 +430,46 @@ def test_no_cookie_is_sent_back(tmp_path: Path, atlas_at: Callable[..., HostileA
     host.send(60.0)
     assert atlas.met > 1
     assert not [request for request in atlas.server.requests if "cookie:" in request.lower()]
+
+
+class Receiver:
+    """What takes the events of another host, and misbehaves."""
+
+    def __init__(self, *handlers: Handler) -> None:
+        self.server = FakeServer(*handlers)
+
+    def forward(self, spool: Spool, budget: float) -> tuple[SendReport, Forwarder]:
+        forwarder = Forwarder(spool, self.server.url, "token")
+        began = time.monotonic()
+        report = forwarder.send(budget, despite_breaker=True)
+        assert time.monotonic() - began < budget + SLACK
+        return report, forwarder
+
+
+@pytest.mark.parametrize("fault", [hang, drip, drip_headers])
+def test_a_slow_receiver_costs_one_budget(tmp_path: Path, fault: Handler) -> None:
+    spool = Spool(tmp_path / "spool")
+    for event in EVENTS:
+        Outbox(spool).put(event)
+    receiver = Receiver(fault)
+    report, forwarder = receiver.forward(spool, BUDGET)
+    receiver.server.close()
+    assert report.outcome in ("busy", "unavailable")
+    assert forwarder.breaker.opening() is not None
+    assert spool.counts().waiting == len(EVENTS)
+
+
+def test_a_receiver_that_wants_to_be_left_alone_is_and_gets_no_cookie(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    for event in EVENTS:
+        Outbox(spool).put(event)
+    receiver = Receiver(answer("503 Unavailable", "{}", Retry_After="600", Set_Cookie="session=abc; Path=/"))
+    for _ in range(2):
+        report, forwarder = receiver.forward(spool, 60.0)
+        assert report.outcome == "busy"
+    receiver.server.close()
+    opening = forwarder.breaker.opening()
+    assert opening is not None
+    assert opening.until - time.time() > 500
+    assert len(receiver.server.requests) == 2
+    assert not [request for request in receiver.server.requests if "cookie:" in request.lower()]

@@ -42,7 +42,7 @@ _ANY_TYPE = "Referenceable"
 _SEARCH_PAGE, _SEARCH_LIMIT = 500, 5_000
 _LEAST_SECONDS = 0.5
 """With less time left no write is begun: one that is cut off blocks the next sender for a minute."""
-_TYPES_FACT, _SIZE_FACT, _SUSPECT_FACT = "types", "batch size", "suspect"
+_TYPES_FACT, _SIZE_FACT, _SUSPECT_FACT, _APART_FACT = "types", "batch size", "suspect", "apart"
 _RUN_KEYS = {"mlgov_task_run": ("taskKey", "taskKey"), "mlgov_job_run": ("jobKey", "workerKey")}
 """What names the worker on a process, and on those of its runs."""
 
@@ -62,7 +62,6 @@ class CatalogSink:
         batch_size: int = 100,
         apply_types: bool = True,
         sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self.catalog = catalog
         self._name = catalog.identity
@@ -71,7 +70,6 @@ class CatalogSink:
         self._apply_types = apply_types
         self._linger: float = getattr(catalog, "linger", 60.0)
         self._sleep = sleep
-        self._clock = clock
 
     def close(self) -> None:
         """Release the catalogue's connections."""
@@ -105,7 +103,7 @@ class CatalogSink:
         history.begin()
         work.delivered.warnings += settled.warnings
         work.delivered.refused |= self._suspects(settled.entities)
-        for batch in batches(settled.entities, self._size()):
+        for batch in batches(settled.entities, self._size(), self._apart()):
             work.write(batch)
         work.finish()
         for update in settled.updates:
@@ -135,7 +133,9 @@ class CatalogSink:
         note = self._state.note(self._name)
         if note is None:
             return
-        wait = min(note.started + self._linger - self._clock(), self._linger)
+        if note.age is None and self._linger:
+            self._state.begin_call(self._name, note.names)  # from now on its age can be told, also by the next sender
+        wait = self._linger - (note.age or 0.0)
         if wait > 0:
             deadline.check(wait)
             log.info("A call to %s was cut off and may still be at work there; waiting %.0f s", self._name, wait)
@@ -217,7 +217,7 @@ class CatalogSink:
             answer = self.catalog.write(documents)
         except CatalogBusyError as error:
             if error.unanswered:  # the note stays, and the next attempt is smaller
-                self.halve(len(refs))
+                self._state.set_fact(self._name, _SIZE_FACT, str(max(1, len(refs) // 2)))
                 raise UnansweredError(str(error)) from error
             self._state.end_call(self._name)
             raise
@@ -227,12 +227,12 @@ class CatalogSink:
         self._state.end_call(self._name)
         return answer
 
-    def halve(self, size: int) -> None:
-        """A batch of so many failed: until a parcel was delivered, also the next sends begin with smaller ones.
+    def fails_at(self, refs: Sequence[Ref]) -> None:
+        """The culprit is among these: the next send goes on from here, if there is no more time for that now."""
+        self._state.set_fact(self._name, _APART_FACT, json.dumps([[ref.type_name, ref.qualified_name] for ref in refs]))
 
-        Else a send of little time would look for the culprit from the beginning each time, and never find it.
-        """
-        self._state.set_fact(self._name, _SIZE_FACT, str(max(1, size // 2)))
+    def _apart(self) -> frozenset[Ref]:
+        return frozenset(Ref(*ref) for ref in json.loads(self._state.fact(self._name, _APART_FACT) or "[]"))
 
     def suspect(self, ref: Ref) -> None:
         """The catalogue took others and did not take this one alone: it is set aside by the next delivery."""
@@ -282,7 +282,7 @@ class CatalogSink:
                 known[entity.ref] = {"attributes": {**before, **entity.attributes}}
         with self._state.transaction():
             self._state.remember(self._name, known)
-        for name in (_SIZE_FACT, _SUSPECT_FACT):
+        for name in (_SIZE_FACT, _SUSPECT_FACT, _APART_FACT):
             if self._state.fact(self._name, name):
                 self._state.set_fact(self._name, name, None)
 

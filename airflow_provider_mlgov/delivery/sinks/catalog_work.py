@@ -79,7 +79,7 @@ class Work:
                 if self._stuck_in_a_row >= _STUCK_LIMIT:
                     raise
                 return
-            self._sink.halve(len(kept))
+            self._sink.fails_at([entity.ref for entity in kept])
             self._halve(kept, 2)
 
     @contextmanager
