@@ -16,7 +16,7 @@ from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from catalog_content import content, difference
-from delivery_events import dataset, task_run
+from delivery_events import dataset, task_event, task_run
 
 DAY = 86_400
 JUMPS = [5 * DAY, -5 * DAY, 400 * DAY, -400 * DAY]
@@ -71,8 +71,13 @@ def step(folder: Path, jump: float, what: str, events: list[dict[str, Any]] | No
     return found
 
 
-def run(number: int) -> list[dict[str, Any]]:
-    return task_run(task=f"t{number}", seconds=number, outputs=[dataset("db.s.x")])
+def run(number: int, jump: float = 0) -> list[dict[str, Any]]:
+    """START and COMPLETE of a task; the latter by a clock that was set back, if it was."""
+    start, _ = task_run(task=f"t{number}", seconds=number)
+    return [
+        start,
+        task_event("COMPLETE", task=f"t{number}", seconds=number + min(jump, 0), outputs=[dataset("db.s.x")]),
+    ]
 
 
 def arrived(folder: Path, events: list[dict[str, Any]]) -> None:
@@ -93,9 +98,9 @@ def test_what_waited_over_a_jump_arrives(tmp_path: Path, jump: float) -> None:
     """An outage, then the jump: the breaker lets it through, in whatever order the names now are."""
     assert step(tmp_path, 0, "down", run(0))[0] == "unavailable"
     assert step(tmp_path, 0, "down", run(1)[:1])[0] == "open"
-    assert step(tmp_path, jump, "works", run(1)[1:]) == ["done", 0, []]
+    assert step(tmp_path, jump, "works", run(1, jump)[1:]) == ["done", 0, []]
     assert step(tmp_path, 0, "works", run(2)) == ["done", 0, []]  # the jump back is one, too
-    arrived(tmp_path, [*run(0), *run(1), *run(2)])
+    arrived(tmp_path, [*run(0), *run(1, jump), *run(2)])
 
 
 @pytest.mark.parametrize("jump", JUMPS)
@@ -142,7 +147,7 @@ def test_what_is_known_of_a_catalogue_is_not_believed_for_longer_when_the_clock_
     catalog = EmbeddedCatalog(tmp_path / "catalog.db")
     catalog.delete("mlgov_task", "dags/shop/tasks/t0@test")
     catalog.close()
-    again = task_run(task="t0", run="r2", seconds=60, outputs=[dataset("db.s.x")])
+    again = task_run(task="t0", run="r2", seconds=-5 * DAY, outputs=[dataset("db.s.x")])
     assert step(tmp_path, -5 * DAY, "works", again)[0] == "done"
     catalog = EmbeddedCatalog(tmp_path / "catalog.db")
     task = catalog.get("mlgov_task", "dags/shop/tasks/t0@test")

@@ -1,10 +1,7 @@
 """Several processes, killed processes, any order: the catalogue ends with the same content."""
 
 import multiprocessing
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -139,76 +136,6 @@ def test_any_order_and_duplicates_over_two_processes_end_alike(undisturbed, tmp_
     sender(folder / "spool", lambda: catalog).send()
     assert content(catalog) == undisturbed
     catalog.close()
-
-
-KILLED = """
-import importlib, os, signal, sys
-from pathlib import Path
-from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
-from airflow_provider_mlgov.delivery.sender import Sender
-from airflow_provider_mlgov.delivery.spool import Spool
-from airflow_provider_mlgov.delivery.state import SenderState
-from airflow_provider_mlgov.translate.options import TranslateOptions
-
-folder, owner, name, when, count = Path(sys.argv[1]), *sys.argv[2:5], int(sys.argv[5])
-holder = {"catalog": EmbeddedCatalog, "spool": Spool, "state": SenderState}[owner]
-original, calls = getattr(holder, name), 0
-
-def dying(*args, **kwargs):
-    global calls
-    calls += 1
-    if calls == count and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    answer = original(*args, **kwargs)
-    if calls == count and when == "after":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return answer
-
-setattr(holder, name, dying)
-EmbeddedCatalog.linger = float(sys.argv[6])
-Sender(Spool(folder / "spool"), lambda: EmbeddedCatalog(folder / "catalog.db"),
-       TranslateOptions(airflow_namespace="test"), batch_size=20).send()
-"""
-
-
-@pytest.mark.parametrize("linger", [0, 60])
-@pytest.mark.parametrize(
-    ("owner", "name", "when", "count"),
-    [
-        ("catalog", "write", "before", 2),
-        ("catalog", "write", "after", 2),
-        ("state", "save_run", "after", 3),
-        ("spool", "acknowledge", "before", 3),
-        ("spool", "acknowledge", "after", 5),
-    ],
-)
-def test_a_sender_that_is_killed_leaves_nothing_half_done(tmp_path, owner, name, when, count, linger):
-    """``linger`` 60: as with a real Atlas, the next sender finds the note of the call in flight."""
-    events = [
-        each for number in range(20) for each in task_run(task=f"t{number}", outputs=[dataset(f"db.s.t{number}")])
-    ]
-    for folder in ("killed", "calm"):
-        for event in events:
-            Outbox(Spool(tmp_path / folder / "spool")).put(event)
-    killed = Spool(tmp_path / "killed" / "spool")
-    command = [sys.executable, "-c", KILLED, str(tmp_path / "killed"), owner, name, when, str(count), str(linger)]
-    assert subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
-    assert 0 < killed.counts().waiting <= len(events)
-    assert EmbeddedCatalog(tmp_path / "killed" / "catalog.db").search("mlgov_task_run") or when == "before"
-    slept, found = [], []
-    for folder in ("killed", "calm"):
-        catalog = EmbeddedCatalog(tmp_path / folder / "catalog.db")
-        catalog.linger = float(linger)
-        report = Sender(
-            Spool(tmp_path / folder / "spool"), lambda catalog=catalog: catalog, OPTIONS, sleep=slept.append
-        ).send()
-        assert report.outcome == "done"
-        found.append(content(catalog))
-        catalog.close()
-        counts = Spool(tmp_path / folder / "spool").counts()
-        assert (counts.waiting, counts.dead, counts.odd) == (0, 0, 0)
-    assert found[0] == found[1]
-    assert bool(slept) == (linger == 60 and owner == "catalog")
 
 
 @pytest.fixture
