@@ -80,7 +80,7 @@ def _read_request(client: socket.socket) -> str:
     length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
     while len(body) < length:
         body += client.recv(65536)
-    return (head + b"\r\n\r\n" + body).decode()
+    return (head + b"\r\n\r\n" + body).decode(errors="replace")  # a body may be compressed
 
 
 def answer(status: str, body: str = "", content_type: str = "application/json", **headers: str) -> Handler:
