@@ -209,7 +209,9 @@ class Spool:
         room = os.statvfs(self.root)
         reserve = min(_RESERVE, room.f_blocks * room.f_frsize // 8)
         if room.f_bavail * room.f_frsize < reserve:  # 0 of 0 where a file system does not say
-            raise OSError(errno.ENOSPC, f"less than {reserve / 1e6:.3g} MB are free, which are kept for sending")
+            raise OSError(
+                errno.ENOSPC, f"No space left but the last {reserve / 1e6:.3g} MB, which are kept for sending"
+            )
 
     def _write(self, temporary: Path, content: bytes, target: Path) -> None:
         try:
