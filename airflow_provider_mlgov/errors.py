@@ -53,10 +53,12 @@ class CatalogUnavailableError(CatalogError):
 class CatalogBusyError(CatalogError):
     """The same call may succeed later: 408, 429, 5xx, a deadlock, a time-out."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, unanswered: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds the server asked to wait, if it did."""
+        self.unanswered = unanswered
+        """The call was sent and no whole answer was seen: the server may still be at work on it."""
 
 
 class CatalogRefusedError(CatalogError):

@@ -42,7 +42,7 @@ def error_for_answer(base: str, what: str, status: int, headers: Mapping[str, st
     if status in (408, 425, 429) or status >= 500:
         detail = f"{code} {message}" if code else _excerpt(content)
         text = f"{where} could not do {what} now: {status} {detail}; try again later"
-        return CatalogBusyError(text, retry_after=_retry_after(headers.get("Retry-After")))
+        return CatalogBusyError(text, retry_after=retry_after(headers.get("Retry-After")))
     if status == 401:
         return CatalogUnavailableError(
             f"{where} refused the login (401) for {what}; check user and password of the connection"
@@ -80,7 +80,8 @@ def error_for_failure(base: str, what: str, error: Exception, *, read_timeout: f
             f"{where} cannot be reached: no connection in time; check the URL, the network and whether Atlas runs"
         )
     if isinstance(error, requests.exceptions.Timeout):
-        return CatalogBusyError(f"{where} did not answer {what} within {read_timeout:.3g} s; try again later")
+        text = f"{where} did not answer {what} within {read_timeout:.3g} s; try again later"
+        return CatalogBusyError(text, unanswered=True)
     cause = _innermost(error)
     if isinstance(error, requests.exceptions.SSLError):
         return CatalogUnavailableError(
@@ -95,7 +96,8 @@ def error_for_failure(base: str, what: str, error: Exception, *, read_timeout: f
             f"{where}: the URL or the login cannot be sent ({type(cause).__name__}); check the connection"
         )
     if _after_connecting(error):
-        return CatalogBusyError(f"{where} broke off while answering {what} ({cause}); try again later")
+        text = f"{where} broke off while answering {what} ({cause}); try again later"
+        return CatalogBusyError(text, unanswered=True)
     return CatalogUnavailableError(
         f"{where} cannot be reached ({cause}); check the URL, the network and whether Atlas runs"
     )
@@ -105,7 +107,7 @@ def unreadable_answer(base: str, what: str, headers: Mapping[str, str], content:
     """The error for a success that carries no JSON."""
     if not content or ("json" in headers.get("Content-Type", "") and content.lstrip()[:1] in (b"{", b"[")):
         return CatalogBusyError(
-            f"Atlas at {base}: the answer to {what} is cut off ({len(content)} bytes); try again later"
+            f"Atlas at {base}: the answer to {what} is cut off ({len(content)} bytes); try again later", unanswered=True
         )
     return CatalogUnavailableError(
         f"Atlas at {base} answered {what} with {_excerpt(content)}; wanted JSON: check the URL; this looks like another"
@@ -138,7 +140,8 @@ def _without_secrets(location: str) -> str:
     return re.sub(r"//[^/@]*@", "//", re.split(r"[?#;]", location, maxsplit=1)[0])
 
 
-def _retry_after(value: str | None) -> float | None:
+def retry_after(value: str | None) -> float | None:
+    """The seconds that a ``Retry-After`` asks for, as seconds or as a date; None where it says nothing."""
     if value is None:
         return None
     try:

@@ -68,7 +68,7 @@ class Deadline:
 
 
 @cache
-def _adapter_class() -> type[requests.adapters.HTTPAdapter]:
+def adapter_class() -> type[requests.adapters.HTTPAdapter]:
     """An adapter whose connections show their socket to the deadline of the call."""
     from requests.adapters import HTTPAdapter
     from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -203,7 +203,7 @@ class AtlasHttp:
         if deadline.expired:
             # Also without an exception: an answer that ends within its headers looks like an empty one.
             found = f"no complete answer to {what} within {seconds:.3g} s"
-            raise CatalogBusyError(f"Atlas at {self.address.base}: {found}; try again later")
+            raise CatalogBusyError(f"Atlas at {self.address.base}: {found}; try again later", unanswered=True)
         if not 200 <= response.status_code < 300:
             raise error_for_answer(self.address.base, what, response.status_code, response.headers, content)
         if response.status_code == 204:
@@ -259,7 +259,7 @@ def _new_session(auth: Auth | None) -> requests.Session:
     else:
         session.auth = auth or _no_login
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _adapter_class()(pool_connections=1, pool_maxsize=1))
+        session.mount(scheme, adapter_class()(pool_connections=1, pool_maxsize=1))
     return session
 
 

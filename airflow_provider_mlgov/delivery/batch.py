@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from airflow_provider_mlgov.model.entity import Entity, Ref
@@ -36,10 +37,14 @@ def in_order(entities: Sequence[Entity]) -> list[Entity]:
     return list(ordered.values())
 
 
-def batches(entities: Sequence[Entity], size: int) -> list[list[Entity]]:
-    """Cut ``entities``, in order, into batches of at most ``size``."""
-    ordered = in_order(entities)
-    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+def batches(entities: Sequence[Entity], size: int, apart: Collection[Ref] = frozenset()) -> list[list[Entity]]:
+    """Cut ``entities``, in order, into batches of at most ``size``; those ``apart`` into halves of their own."""
+    cut: list[list[Entity]] = []
+    for is_apart, some in groupby(in_order(entities), key=lambda entity: entity.ref in apart):
+        group = list(some)
+        step = max(1, min(size, len(group) // 2)) if is_apart else size
+        cut += [group[start : start + step] for start in range(0, len(group), step)]
+    return cut
 
 
 def without_dependents(entities: Iterable[Entity], refused: Mapping[Ref, str]) -> tuple[list[Entity], dict[Ref, str]]:

@@ -74,7 +74,8 @@ def trim(spool: Spool, bounds: Bounds, clock: Callable[[], float] = time.time) -
     else:
         reason = f"more than {bounds.size / 1e6:g} MB waited, and this was the oldest: the catalogue did not take it"
     for letter in _letters(spool, beyond):
-        spool.bury([event for _, event in letter], f"{reason}; `mlgov spool retry` sends it again")
+        said = f"{reason}; `mlgov spool retry` sends it again"
+        spool.bury([event for _, event in letter], said, first=letter[0][0])
         spool.acknowledge([path for path, _ in letter])
     if beyond:
         log.warning("%d events became dead letters: %s", len(beyond), reason)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -56,18 +55,20 @@ class Breaker:
             now >= opening.until or opening.until > now + self._cap
         )  # a clock that was set back must not keep it open
 
-    def failed(self, reason: str) -> None:
-        """The catalogue as a whole did not work: open, or stay open longer."""
+    def failed(self, reason: str, *, at_least: float = 0.0) -> None:
+        """The catalogue as a whole did not work: open, or stay open longer. ``at_least``: seconds that it asked for."""
         before = self.opening()
         failures = before.failures + 1 if before else 1
         now = self._clock()
-        pause = min(self._cap, self._interval * 2 ** min(failures - 1, 30))
+        pause = min(self._cap, max(at_least, self._interval * 2 ** min(failures - 1, 30)))
         opening = Opening(before.since if before else now, now + pause, failures, reason)
         if before is None:
             log.warning("The catalogue is not usable, events wait in %s: %s", self._path.parent, reason)
         else:
             log.debug("The catalogue is still not usable, next attempt in %.0f s: %s", pause, reason)
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
+        temporary = self._path.with_name(
+            f"{self._path.name}.tmp"
+        )  # one name: who is killed here leaves one file, not many
         try:
             temporary.write_text(json.dumps(asdict(opening)), encoding="utf-8")
             temporary.chmod(0o640)

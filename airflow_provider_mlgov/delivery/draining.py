@@ -145,8 +145,8 @@ class Draining(ABC):
             report.outcome, report.reason = "budget", str(error)
         except CatalogBusyError as error:
             report.outcome, report.reason = "busy", str(error)
-            if report.events == before:
-                self.breaker.failed(str(error))
+            if report.events == before or error.retry_after:
+                self.breaker.failed(str(error), at_least=error.retry_after or 0.0)
         except (CatalogError, ConfigurationError, TypesConflictError) as error:
             report.outcome, report.reason = "unavailable", str(error)
             self.breaker.failed(str(error))

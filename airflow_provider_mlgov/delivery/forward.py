@@ -30,7 +30,8 @@ PATH = "/api/v1/lineage/batch"
 _EVENTS_PER_CALL = 200
 _BYTES_PER_CALL = 4 * 2**20
 _TOO_LARGE, _WRONG = 413, (400, 422)
-_LATER = (429, 502, 503, 504)
+_LATER = (408, 429, 502, 503, 504)
+_LONGEST_CALL = 60.0
 
 
 class Forwarder(Draining):
@@ -69,13 +70,10 @@ class Forwarder(Draining):
         return "ready" if response.status_code == 200 else f"it answers {response.status_code}"
 
     def _deliver_all(self, report: SendReport, deadline: Deadline) -> None:
-        import requests
-
-        with requests.Session() as session:
-            session.trust_env = False  # no other login from ~/.netrc
+        with _session() as session:
             while paths := self._spool.waiting():
                 for batch in self._batches(paths):
-                    self._forward(session, batch, report)
+                    self._forward(session, batch, report, deadline)
                     deadline.check()
         self._spool.tidy()
 
@@ -96,20 +94,22 @@ class Forwarder(Draining):
         if batch:
             yield batch
 
-    def _forward(self, session: requests.Session, batch: Sequence[tuple[Path, str]], report: SendReport) -> None:
+    def _forward(
+        self, session: requests.Session, batch: Sequence[tuple[Path, str]], report: SendReport, deadline: Deadline
+    ) -> None:
         """Send a batch, in halves where it is too large; bury what is refused for what it says, keep what may be taken later."""
-        status, answer = self._call(session, batch)
+        status, answer, wait = self._call(session, batch, deadline)
         if status == _TOO_LARGE and len(batch) > 1:
             half = len(batch) // 2
-            self._forward(session, batch[:half], report)
-            self._forward(session, batch[half:], report)
+            self._forward(session, batch[:half], report, deadline)
+            self._forward(session, batch[half:], report, deadline)
             return
         if status == _TOO_LARGE:
             failed = {0: {"reason": str(answer.get("error")), "status": status}}
         elif status == 200 and (told := _failed(answer, len(batch))) is not None:
             failed = told
         else:
-            raise self._unusable(status, answer)
+            raise self._unusable(status, answer, wait)
         waits = ""
         for index, (path, text) in enumerate(batch):
             refusal = failed.get(index)
@@ -119,36 +119,68 @@ class Forwarder(Draining):
                 waits = str(refusal.get("reason"))  # the disk there is full, or the token lacks a right: to be mended
                 continue
             else:
-                self._spool.bury([json.loads(text)], f"the receiver refused it: {refusal.get('reason')}")
+                self._spool.bury([json.loads(text)], f"the receiver refused it: {refusal.get('reason')}", first=path)
                 report.events += 1
                 report.dead += 1
             self._spool.acknowledge([path])
         if waits:
             raise CatalogUnavailableError(f"the receiver at {self.url} does not take events: {waits}")
 
-    def _call(self, session: requests.Session, batch: Sequence[tuple[Path, str]]) -> tuple[int, Json]:
+    def _call(
+        self, session: requests.Session, batch: Sequence[tuple[Path, str]], deadline: Deadline
+    ) -> tuple[int, Json, float | None]:
+        """The status, the answer, and how many seconds the receiver asked to wait."""
         import requests
 
+        from airflow_provider_mlgov.catalog.atlas_errors import retry_after
+        from airflow_provider_mlgov.catalog.atlas_http import Deadline as CallDeadline
+
+        deadline.check()
+        seconds = min(_LONGEST_CALL, deadline.left())
         body = gzip.compress(f"[{','.join(text for _, text in batch)}]".encode(), 5)
         headers = {
             "Authorization": f"Bearer {self._token}",
             "Content-Type": "application/json",
             "Content-Encoding": "gzip",
         }
-        try:
-            response = session.post(f"{self.url}{PATH}", body, headers=headers, timeout=self._timeout, **self._options)
-            answer = response.json()
-        except requests.exceptions.JSONDecodeError:
-            answer = {"error": "an answer that is no JSON: is that a receiver?"}
-        except requests.RequestException as error:
-            raise CatalogUnavailableError(
-                f"the receiver at {self.url} cannot be reached ({type(error).__name__}); is `mlgov receive` running there?"
-            ) from None
-        return response.status_code, answer if isinstance(answer, dict) else {}
+        timeout = (min(self._timeout[0], seconds), min(self._timeout[1], seconds))
+        answer: Any = {}
+        with CallDeadline(seconds) as limit:  # a receiver that drips bytes outlives every read time-out
+            try:
+                response = session.post(f"{self.url}{PATH}", body, headers=headers, timeout=timeout, **self._options)
+                answer = response.json()
+            except requests.exceptions.JSONDecodeError:
+                answer = {"error": "an answer that is no JSON: is that a receiver?"}
+            except (requests.RequestException, OSError, ValueError) as error:
+                if not limit.expired:
+                    raise CatalogUnavailableError(
+                        f"the receiver at {self.url} cannot be reached ({type(error).__name__}); "
+                        "is `mlgov receive` running there?"
+                    ) from None
+        if limit.expired:
+            raise CatalogBusyError(f"the receiver at {self.url} gave no complete answer within {seconds:.3g} s")
+        wait = retry_after(response.headers.get("Retry-After"))
+        return response.status_code, answer if isinstance(answer, dict) else {}, wait
 
-    def _unusable(self, status: int, answer: Json) -> Exception:
+    def _unusable(self, status: int, answer: Json, wait: float | None) -> Exception:
         said = f"the receiver at {self.url} answered {status}: {str(answer.get('error') or 'no reason')[:300]}"
-        return CatalogBusyError(said) if status in _LATER else CatalogUnavailableError(said)
+        return CatalogBusyError(said, retry_after=wait) if status in _LATER else CatalogUnavailableError(said)
+
+
+def _session() -> requests.Session:
+    """Keeps its connection open, and nothing else: no cookies, no login from ~/.netrc, no wait without an end."""
+    from http.cookiejar import DefaultCookiePolicy
+
+    import requests
+
+    from airflow_provider_mlgov.catalog.atlas_http import adapter_class
+
+    session = requests.Session()
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, adapter_class()(pool_connections=1, pool_maxsize=1))
+    return session
 
 
 def _failed(answer: Json, sent: int) -> dict[int, Json] | None:

@@ -12,7 +12,7 @@ from airflow_provider_mlgov.delivery.applications import Applications
 from airflow_provider_mlgov.delivery.renames import Renames, told_times
 from airflow_provider_mlgov.delivery.sinks.sink import Parcel, RunShare
 from airflow_provider_mlgov.delivery.state import RunState, SenderState
-from airflow_provider_mlgov.errors import InvalidEventError
+from airflow_provider_mlgov.errors import InvalidEventError, SpoolError
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
 from airflow_provider_mlgov.translate.events import is_terminal, live, run_key
 from airflow_provider_mlgov.translate.reading import read_event
@@ -183,7 +183,7 @@ class RunReader:
             return
         try:
             event = read_event(document)
-            self._check_time(event)
+            self._check_time(event, path)
             self._read[path] = run_key(event), event
             self.applications.learn(event)
         except InvalidEventError as error:
@@ -191,9 +191,12 @@ class RunReader:
         except Exception as error:  # noqa: BLE001 - whatever one event brings about must not stop the others
             self.dead.append((Run("(unreadable)", [path], [document]), _unexpected(error)))
 
-    def _check_time(self, event: Json) -> None:
-        """An event of a far future would for ever be newer than what comes after it."""
-        ahead = (microseconds(event["eventTime"]) or 0) / 1e6 - self._clock()
+    def _check_time(self, event: Json, path: Path) -> None:
+        """An event of a far future would for ever be newer than what comes after it.
+
+        What was right when it was written stays so: this machine's clock may have been set back since.
+        """
+        ahead = (microseconds(event["eventTime"]) or 0) / 1e6 - max(self._clock(), self._spool.written(path))
         if ahead > _MOST_AHEAD:
             raise InvalidEventError(
                 f"eventTime {event['eventTime']} is {ahead / 86_400:,.0f} days ahead of this machine's clock; wanted at most 1: "
@@ -201,8 +204,8 @@ class RunReader:
             )
 
     def _translate(self, run: Run) -> bool:
-        run.before = self._state.run(run.key)
         try:
+            run.before = self._state.run(run.key)
             run.state, run.anew = live(run.before.state if run.before else None, run.events)
             started = (run.state or {}).get("started")
             run.new = run.before is None and started is not None and self._clock() - started / 1e6 < _NEW_SECONDS
@@ -210,6 +213,8 @@ class RunReader:
                 translation = translate(self.applications.known_to(run.state), self._options)
                 run.entities, run.warnings = translation.entities, translation.warnings
                 run.changes, run.failed = translation.changes, translation.failed
+        except SpoolError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever one run brings about must not stop the others
             self.dead.append((run, _unexpected(error)))
             return False

@@ -17,11 +17,13 @@ from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, Measure, SendReport
 from airflow_provider_mlgov.delivery.runs import Run, RunReader, parcel_of
+from airflow_provider_mlgov.delivery.sinks.catalog_work import UnansweredError
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Sink
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import (
     CatalogBusyError,
     CatalogError,
+    CatalogRefusedError,
     ConfigurationError,
     SpoolError,
     TypesConflictError,
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _EVENTS_PER_PARCEL = 500
+_PATHS_AT_ONCE = 10_000
+"""So many are kept in memory, however many wait."""
 
 
 class Sender(Draining):
@@ -130,12 +134,14 @@ class _Drain:
         self._batch_size = batch_size
         self._report = report
         self._deadline = deadline
+        self._takes_some = False
+        """Whether the catalogue took any of the runs that are being sent."""
         self._paths: list[Path] = []
         """What waited when it was last looked, oldest first."""
 
     def step(self) -> bool:
         """Deliver the oldest events that make about one batch; False if nothing waits."""
-        self._paths = self._paths or self._spool.waiting()
+        self._paths = self._paths or self._spool.waiting(_PATHS_AT_ONCE)
         if not self._paths:
             return False
         runs = self._reader.read(self._paths[:_EVENTS_PER_PARCEL], self._batch_size)
@@ -143,6 +149,7 @@ class _Drain:
         self._settle_dead(self._reader.dead)
         self._reader.dead = []
         if runs:
+            self._takes_some = False
             self._deliver(runs)
         return True
 
@@ -155,6 +162,11 @@ class _Drain:
     def _deliver(self, runs: list[Run]) -> None:
         try:
             delivered = self._sink.deliver(parcel_of(runs), self._deadline)
+        except UnansweredError:
+            raise
+        except (CatalogBusyError, CatalogRefusedError) as error:
+            self._find_culprit(runs, error)
+            return
         except (CatalogError, BudgetSpentError, SpoolError, ConfigurationError, TypesConflictError):
             raise
         except Exception as error:
@@ -168,10 +180,39 @@ class _Drain:
             )  # the warning has the reason; no trace in task logs
             self._settle_dead([(runs[0], f"unexpected {type(error).__name__}: {error}")])
             return
+        self._takes_some = True
         for run in runs:
             self._close(run, delivered)
         self._report.entities += delivered.written
         self._report.warnings += delivered.warnings
+
+    def _find_culprit(self, runs: list[Run], error: CatalogBusyError | CatalogRefusedError) -> None:
+        """The catalogue fails at something else than the writing of an entity: set the run aside that brings it about.
+
+        Where it takes no other run either it is not the run's fault, and everything waits.
+        """
+        named = isinstance(error, CatalogRefusedError) and error.status != 403
+        if len(runs) == 1:
+            if not (named or self._takes_some):
+                raise error
+            self._settle_dead([(runs[0], f"the catalogue takes others but not this run: {error}")])
+            return
+        rest = list(runs)
+        for probe in (runs[0], runs[-1]):
+            if not (named or self._takes_some):
+                try:
+                    self._deliver([probe])
+                    rest.remove(probe)
+                except (CatalogBusyError, CatalogRefusedError):
+                    continue
+                except BudgetSpentError:
+                    raise error from None
+        if not (named or self._takes_some):
+            raise error
+        middle = len(rest) // 2
+        for half in (rest[:middle], rest[middle:]):
+            if half:
+                self._deliver(half)
 
     def _close(self, run: Run, delivered: Delivered) -> None:
         """Keep the run's state, bury what was refused, then let its events go."""
@@ -179,7 +220,7 @@ class _Drain:
         if refused and run.events:
             parts = [f"{ref.type_name} {ref.qualified_name}" for ref in sorted(refused)]
             reasons = list(dict.fromkeys(refused.values()))
-            self._spool.bury(run.events, "; ".join(reasons[:5])[:2_000], parts=parts)
+            self._spool.bury(run.events, "; ".join(reasons[:5])[:2_000], parts=parts, first=run.paths[0])
             self._report.dead += 1
             log.warning(
                 "Run %s: %d of %d entities were refused, see the dead letters: %s",
@@ -197,7 +238,7 @@ class _Drain:
 
     def _settle_dead(self, dead: list[tuple[Run, str]]) -> None:
         for run, reason in dead:
-            self._spool.bury(run.events, reason)
+            self._spool.bury(run.events, reason, first=run.paths[0])
             self._report.dead += 1
             log.warning("Events of run %s became a dead letter: %s", run.key, reason)
             self._acknowledge(run)

@@ -12,7 +12,9 @@ A file is one JSON line that describes it (``v``, ``sha256``) and one JSON line 
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import heapq
 import itertools
 import json
 import os
@@ -32,6 +34,8 @@ Json = dict[str, Any]
 _VERSION = 1
 _NAME = re.compile(r"\d{20}-\d+-\d{6}-[0-9a-f]{8}\.json")
 _STALE_SECONDS = 3600.0
+_RESERVE = 16 * 2**20
+"""Bytes: what the sender's state may need before SQLite takes its log back (4 MB), and room for dead letters."""
 _numbers = itertools.count()
 
 
@@ -80,14 +84,20 @@ class Spool:
             for path in paths:
                 path.unlink(missing_ok=True)
 
-    def bury(self, events: Sequence[Mapping[str, Any]], reason: str, *, parts: Sequence[str] = ()) -> Path:
-        """Keep ``events`` as a dead letter. Acknowledging the originals is the caller's."""
-        return self._store("dead", {"reason": reason, "time": time.time(), "parts": list(parts)}, events)
+    def bury(
+        self, events: Sequence[Mapping[str, Any]], reason: str, *, parts: Sequence[str] = (), first: Path | None = None
+    ) -> Path:
+        """Keep ``events`` as a dead letter. Acknowledging the originals is the caller's.
+
+        ``first`` is the original that will be acknowledged first: should that not come about, the next letter replaces this one.
+        """
+        head = {"reason": reason, "time": time.time(), "parts": list(parts)}
+        return self._store("dead", head, events, name=first.name if first is not None else None)
 
     # --- reading -----------------------------------------------------------------------------------------------------
-    def waiting(self) -> list[Path]:
-        """The events that wait, oldest first. What is not ours is set aside."""
-        return self._list("new")
+    def waiting(self, most: int | None = None) -> list[Path]:
+        """The events that wait, oldest first, or the ``most`` oldest of them. What is not ours is set aside."""
+        return self._list("new", most)
 
     def has_waiting(self) -> bool:
         """Whether anything waits."""
@@ -176,19 +186,32 @@ class Spool:
         paths = (self.root / folder / name for folder in ("new", "dead"))
         return next((path for path in paths if path.is_file()), None)
 
-    def _store(self, folder: str, head: Json, events: Sequence[Mapping[str, Any]]) -> Path:
+    def _store(self, folder: str, head: Json, events: Sequence[Mapping[str, Any]], *, name: str | None = None) -> Path:
         body = "\n".join(json.dumps(event, separators=(",", ":"), allow_nan=False) for event in events).encode()
         head = {"v": _VERSION, "sha256": hashlib.sha256(body).hexdigest(), **head}
-        name = f"{time.time_ns():020d}-{os.getpid()}-{next(_numbers) % 1_000_000:06d}-{secrets.token_hex(4)}.json"
+        name = (
+            name or f"{time.time_ns():020d}-{os.getpid()}-{next(_numbers) % 1_000_000:06d}-{secrets.token_hex(4)}.json"
+        )
         self.prepare()
         target = self.root / folder / name
         with self._explained("write an event"):
+            if folder == "new":
+                self._check_room()
             self._write(
                 self.root / "tmp" / name,
                 json.dumps(head, separators=(",", ":")).encode() + b"\n" + body + b"\n",
                 target,
             )
         return target
+
+    def _check_room(self) -> None:
+        """Leave some room on the disk: the sender, and dead letters, need it to empty a spool that filled the disk."""
+        room = os.statvfs(self.root)
+        reserve = min(_RESERVE, room.f_blocks * room.f_frsize // 8)
+        if room.f_bavail * room.f_frsize < reserve:  # 0 of 0 where a file system does not say
+            raise OSError(
+                errno.ENOSPC, f"No space left but the last {reserve / 1e6:.3g} MB, which are kept for sending"
+            )
 
     def _write(self, temporary: Path, content: bytes, target: Path) -> None:
         try:
@@ -212,30 +235,46 @@ class Spool:
             os.close(folder)
 
     def _scan(self, folder: str) -> Iterator[os.DirEntry[str]]:
+        """One entry after the other: there may be very many, and whoever asks may need the first only."""
         with self._explained("read the spool"):
             try:
-                entries = list(os.scandir(self.root / folder))
+                entries = os.scandir(self.root / folder)
             except FileNotFoundError:
                 return
-        yield from entries
+        with entries:
+            while True:
+                with self._explained("read the spool"):
+                    entry = next(entries, None)
+                if entry is None:
+                    return
+                yield entry
 
-    def _list(self, folder: str) -> list[Path]:
-        paths = []
-        for entry in self._scan(folder):
-            path = Path(entry.path)
-            if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                paths.append(path)
-            else:
-                self._set_aside(path, "the spool did not write it: wrong name, or no ordinary file")
-        return sorted(paths, key=lambda path: path.name)
+    def _list(self, folder: str, most: int | None = None) -> list[Path]:
+        odd: list[str] = []
+
+        def ours() -> Iterator[str]:
+            for entry in self._scan(folder):
+                if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    yield entry.name
+                else:
+                    odd.append(entry.name)
+
+        names = sorted(ours()) if most is None else heapq.nsmallest(most, ours())
+        for name in odd:
+            self._set_aside(self.root / folder / name, "the spool did not write it: wrong name, or no ordinary file")
+        return [self.root / folder / name for name in names]
 
     def _read(self, path: Path) -> tuple[Json, list[Json]] | None:
         with self._explained("read an event"):
             try:
-                content = path.read_bytes()
+                content: bytes | None = path.read_bytes()
             except FileNotFoundError:
                 return None
+            except PermissionError:
+                content = None
         try:
+            if content is None:
+                raise ValueError("it cannot be read: it belongs to another user")
             return _parse(content)
         except ValueError as error:
             self._set_aside(path, str(error))
@@ -243,12 +282,13 @@ class Spool:
 
     def _set_aside(self, path: Path, reason: str) -> None:
         target = self.root / "odd" / f"{secrets.token_hex(4)}-{path.name}"
+        said = target.with_name(f"{target.name}.reason")
         with self._explained("set a damaged file aside"):
+            said.write_text(reason + "\n", encoding="utf-8")  # first: whoever finds the file finds the reason
             try:
                 path.rename(target)
             except FileNotFoundError:
-                return
-            target.with_name(f"{target.name}.reason").write_text(reason + "\n", encoding="utf-8")
+                said.unlink(missing_ok=True)
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
@@ -270,4 +310,7 @@ def _parse(content: bytes) -> tuple[Json, list[Json]]:
         raise ValueError(f"its version is {head.get('v') if isinstance(head, dict) else head!r}; wanted {_VERSION}")
     if hashlib.sha256(body).hexdigest() != head.get("sha256"):
         raise ValueError("its checksum does not fit: cut off or changed after it was written")
-    return head, [json.loads(line) for line in body.split(b"\n")]
+    try:
+        return head, [json.loads(line) for line in body.split(b"\n")]
+    except RecursionError:
+        raise ValueError("it is nested too deeply: no event") from None

@@ -25,6 +25,8 @@ Json = dict[str, Any]
 
 _KNOWN_SECONDS = 600.0
 _OPEN_RUN_FACTOR = 14
+_CALL_FACT = "call"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _VERSION = 4
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (
@@ -68,7 +70,8 @@ class RunState:
 class Note:
     """A call that was begun and whose end nobody saw: it may still be at work inside the catalogue."""
 
-    started: float
+    age: float | None
+    """Seconds since it was begun; None where that cannot be told: the host was started since, or it was another host."""
     names: tuple[Ref, ...]
 
 
@@ -210,8 +213,8 @@ class SenderState:
         found = {}
         for ref in refs:
             rows = self._rows(
-                "SELECT stored FROM known WHERE catalog = ? AND type = ? AND name = ? AND expires > ?",
-                *(catalog, ref.type_name, ref.qualified_name, now),
+                "SELECT stored FROM known WHERE catalog = ? AND type = ? AND name = ? AND expires BETWEEN ? AND ?",
+                *(catalog, ref.type_name, ref.qualified_name, now, now + _KNOWN_SECONDS),  # a clock may be set back
             )
             if rows:
                 found[ref] = json.loads(rows[0][0])
@@ -244,6 +247,11 @@ class SenderState:
                 f"DELETE FROM {table} WHERE catalog = ? AND (substr(name, 1, ?) IN (?, ?, ?, ?) OR name = ?)",  # noqa: S608 - constants
                 (catalog, len(head) + 1, *heads, ref.qualified_name),
             )
+
+    def begin_anew(self, catalog: str) -> None:
+        """Somebody emptied the catalogue: what it had counts no more; inside a `transaction`."""
+        for table in ("known", "heard", "described", "making", "made"):
+            self._db.execute(f"DELETE FROM {table} WHERE catalog = ?", (catalog,))  # noqa: S608 - constants
 
     # --- when datasets were heard of ---------------------------------------------------------------------------------
     def told(self, catalog: str, ref: Ref) -> int | None:
@@ -335,13 +343,27 @@ class SenderState:
     def note(self, catalog: str) -> Note | None:
         """The open note of a call to this catalogue."""
         rows = self._rows("SELECT started, names FROM note WHERE catalog = ?", catalog)
-        return Note(rows[0][0], tuple(Ref(*name) for name in json.loads(rows[0][1]))) if rows else None
+        if not rows:
+            return None
+        started, names = rows[0]
+        return Note(self._age(catalog, started), tuple(Ref(*name) for name in json.loads(names)))
+
+    def _age(self, catalog: str, started: float) -> float | None:
+        """By a clock that nobody sets; by the other one where an older version of this package wrote the note."""
+        known = json.loads(self.fact(catalog, _CALL_FACT) or "[]")
+        if known[:1] == [started]:
+            boot, now = _since_boot()
+            return now - known[2] if known[1] == boot and now >= known[2] else None
+        age = self._clock() - started
+        return age if age >= 0 else None
 
     def begin_call(self, catalog: str, refs: Iterable[Ref]) -> None:
         """Write the note, on disk before the call is made."""
         names = json.dumps([(ref.type_name, ref.qualified_name) for ref in refs])
+        started = self._clock()
         with self.transaction():
-            self._db.execute("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (catalog, self._clock(), names))
+            self._db.execute("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (catalog, started, names))
+            self._put_fact(catalog, _CALL_FACT, json.dumps([started, *_since_boot()]))
 
     def end_call(self, catalog: str) -> None:
         """The call was answered."""
@@ -357,6 +379,19 @@ class SenderState:
     def set_fact(self, catalog: str, name: str, value: str | None) -> None:
         """Remember a fact, or forget it."""
         with self.transaction():
-            self._db.execute("DELETE FROM fact WHERE catalog = ? AND name = ?", (catalog, name))
-            if value is not None:
-                self._db.execute("INSERT INTO fact VALUES (?, ?, ?)", (catalog, name, value))
+            self._put_fact(catalog, name, value)
+
+    def _put_fact(self, catalog: str, name: str, value: str | None) -> None:
+        self._db.execute("DELETE FROM fact WHERE catalog = ? AND name = ?", (catalog, name))
+        if value is not None:
+            self._db.execute("INSERT INTO fact VALUES (?, ?, ?)", (catalog, name, value))
+
+
+def _since_boot() -> tuple[str, float]:
+    """Which start of the host this is, where it says so, and the seconds since then: the same for all its processes."""
+    try:
+        boot = _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        boot = ""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)  # goes on while the host sleeps
+    return boot, time.monotonic() if clock is None else time.clock_gettime(clock)

@@ -188,7 +188,6 @@ def test_a_type_that_vanished_is_applied_again(spool, catalog):
     put(spool, table_run(run="r2"))
     report = send(spool, catalog)
     assert (report.outcome, report.dead) == ("done", 0)
-    assert "applied again" in report.warnings[0]
 
 
 def test_ends_that_grow_replace_the_process(spool, catalog):
@@ -238,9 +237,7 @@ def test_a_late_event_of_a_forgotten_run_shrinks_nothing(spool, catalog):
 
 
 def unanswered():
-    error = CatalogBusyError("no answer within 5 s")
-    error.__cause__ = TimeoutError()
-    return error
+    return CatalogBusyError("no answer within 5 s", unanswered=True)
 
 
 def test_after_an_unanswered_write_nothing_is_written_for_a_minute(spool, catalog):

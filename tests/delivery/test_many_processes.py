@@ -1,15 +1,10 @@
 """Several processes, killed processes, any order: the catalogue ends with the same content."""
 
-import json
 import multiprocessing
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import uuid
-from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,50 +16,14 @@ from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.translate.options import TranslateOptions
+from catalog_content import content, names_of
 from delivery_events import dataset, task_event, task_run
 
 OPTIONS = TranslateOptions(airflow_namespace="test")
-TYPES = (
-    "mlgov_dag",
-    "mlgov_task",
-    "mlgov_dag_run",
-    "mlgov_task_run",
-    "mlgov_task_process",
-    "rdbms_table",
-    "rdbms_column",
-    "rdbms_db",
-)
 
 
 def sender(root, factory):
     return Sender(Spool(root), factory, OPTIONS)
-
-
-def content(catalog):
-    """Attributes and active relationships of everything, without what is another in each catalogue: guids and order."""
-    found = {}
-    for type_name in TYPES:
-        for header in catalog.search(type_name, limit=1000):
-            name = header["attributes"]["qualifiedName"]
-            entity = catalog.get(type_name, name, relationships=True)
-            found[type_name, name] = plain([entity["attributes"], active(entity["relationshipAttributes"])])
-    return found
-
-
-def active(relations):
-    ends = {role: each if isinstance(each, list) else [each] for role, each in relations.items() if each}
-    return {
-        role: [each["displayText"] for each in some if each["relationshipStatus"] == "ACTIVE"]
-        for role, some in ends.items()
-    }
-
-
-def plain(value):
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items() if key != "guid"}
-    if isinstance(value, list):
-        return sorted(map(plain, value), key=lambda item: json.dumps(item, sort_keys=True))
-    return value
 
 
 def record(root, make_catalog, events, barrier):
@@ -94,14 +53,6 @@ def same_table_from_eight(root, make_catalog, name):
     ]
     in_processes(root, make_catalog, parts)
     assert Spool(root).counts() == type(Spool(root).counts())(waiting=0, dead=0, odd=0)
-
-
-def names_of(catalog, type_name, part):
-    return Counter(
-        header["attributes"]["qualifiedName"]
-        for header in catalog.search(type_name, limit=10_000)
-        if part in header["attributes"]["qualifiedName"]
-    )
 
 
 def test_eight_processes_that_record_one_new_table_leave_one_entity(tmp_path):
@@ -185,76 +136,6 @@ def test_any_order_and_duplicates_over_two_processes_end_alike(undisturbed, tmp_
     sender(folder / "spool", lambda: catalog).send()
     assert content(catalog) == undisturbed
     catalog.close()
-
-
-KILLED = """
-import importlib, os, signal, sys
-from pathlib import Path
-from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
-from airflow_provider_mlgov.delivery.sender import Sender
-from airflow_provider_mlgov.delivery.spool import Spool
-from airflow_provider_mlgov.delivery.state import SenderState
-from airflow_provider_mlgov.translate.options import TranslateOptions
-
-folder, owner, name, when, count = Path(sys.argv[1]), *sys.argv[2:5], int(sys.argv[5])
-holder = {"catalog": EmbeddedCatalog, "spool": Spool, "state": SenderState}[owner]
-original, calls = getattr(holder, name), 0
-
-def dying(*args, **kwargs):
-    global calls
-    calls += 1
-    if calls == count and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    answer = original(*args, **kwargs)
-    if calls == count and when == "after":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return answer
-
-setattr(holder, name, dying)
-EmbeddedCatalog.linger = float(sys.argv[6])
-Sender(Spool(folder / "spool"), lambda: EmbeddedCatalog(folder / "catalog.db"),
-       TranslateOptions(airflow_namespace="test"), batch_size=20).send()
-"""
-
-
-@pytest.mark.parametrize("linger", [0, 60])
-@pytest.mark.parametrize(
-    ("owner", "name", "when", "count"),
-    [
-        ("catalog", "write", "before", 2),
-        ("catalog", "write", "after", 2),
-        ("state", "save_run", "after", 3),
-        ("spool", "acknowledge", "before", 3),
-        ("spool", "acknowledge", "after", 5),
-    ],
-)
-def test_a_sender_that_is_killed_leaves_nothing_half_done(tmp_path, owner, name, when, count, linger):
-    """``linger`` 60: as with a real Atlas, the next sender finds the note of the call in flight."""
-    events = [
-        each for number in range(20) for each in task_run(task=f"t{number}", outputs=[dataset(f"db.s.t{number}")])
-    ]
-    for folder in ("killed", "calm"):
-        for event in events:
-            Outbox(Spool(tmp_path / folder / "spool")).put(event)
-    killed = Spool(tmp_path / "killed" / "spool")
-    command = [sys.executable, "-c", KILLED, str(tmp_path / "killed"), owner, name, when, str(count), str(linger)]
-    assert subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
-    assert 0 < killed.counts().waiting <= len(events)
-    assert EmbeddedCatalog(tmp_path / "killed" / "catalog.db").search("mlgov_task_run") or when == "before"
-    slept, found = [], []
-    for folder in ("killed", "calm"):
-        catalog = EmbeddedCatalog(tmp_path / folder / "catalog.db")
-        catalog.linger = float(linger)
-        report = Sender(
-            Spool(tmp_path / folder / "spool"), lambda catalog=catalog: catalog, OPTIONS, sleep=slept.append
-        ).send()
-        assert report.outcome == "done"
-        found.append(content(catalog))
-        catalog.close()
-        counts = Spool(tmp_path / folder / "spool").counts()
-        assert (counts.waiting, counts.dead, counts.odd) == (0, 0, 0)
-    assert found[0] == found[1]
-    assert bool(slept) == (linger == 60 and owner == "catalog")
 
 
 @pytest.fixture

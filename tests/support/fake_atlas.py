@@ -21,12 +21,12 @@ SECRET = "pass-word-Ü"
 class FakeServer:
     """Answers each request on its port with the next of its handlers, and with the last one ever after."""
 
-    def __init__(self, *handlers: Handler, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *handlers: Handler, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.requests: list[str] = []
         self.connections = 0
         self._handlers = list(handlers)
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self._open: list[socket.socket] = []
         self._closing = False
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -34,7 +34,11 @@ class FakeServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        return int(self._listener.getsockname()[1])
 
     def close(self) -> None:
         self._closing = True
@@ -76,7 +80,7 @@ def _read_request(client: socket.socket) -> str:
     length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
     while len(body) < length:
         body += client.recv(65536)
-    return (head + b"\r\n\r\n" + body).decode()
+    return (head + b"\r\n\r\n" + body).decode(errors="replace")  # a body may be compressed
 
 
 def answer(status: str, body: str = "", content_type: str = "application/json", **headers: str) -> Handler:

@@ -16,7 +16,7 @@ from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.history import History
 from airflow_provider_mlgov.delivery.readback import never_shrink
 from airflow_provider_mlgov.delivery.sinks.catalog_retiring import Retiring
-from airflow_provider_mlgov.delivery.sinks.catalog_work import TRIES, UnansweredError, Work
+from airflow_provider_mlgov.delivery.sinks.catalog_work import TRIES, UnansweredError, UnknownTypeError, Work
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import (
@@ -37,10 +37,12 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 _PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_LONGEST_WAIT = 30.0
+"""A server that wants to be left alone for longer (``Retry-After``) is: the breaker waits, and nobody sleeps with the lock."""
 _ANY_TYPE = "Referenceable"
 _LEAST_SECONDS = 0.5
 """With less time left no write is begun: one that is cut off blocks the next sender for a minute."""
-_TYPES_FACT, _SIZE_FACT, _SUSPECT_FACT = "types", "batch size", "suspect"
+_TYPES_FACT, _SIZE_FACT, _SUSPECT_FACT, _APART_FACT = "types", "batch size", "suspect", "apart"
 
 
 class CatalogSink:
@@ -58,7 +60,6 @@ class CatalogSink:
         batch_size: int = 100,
         apply_types: bool = True,
         sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self.catalog = catalog
         self._name = catalog.identity
@@ -67,7 +68,6 @@ class CatalogSink:
         self._apply_types = apply_types
         self._linger: float = getattr(catalog, "linger", 60.0)
         self._sleep = sleep
-        self._clock = clock
 
     def close(self) -> None:
         """Release the catalogue's connections."""
@@ -78,32 +78,43 @@ class CatalogSink:
         with self._bounded(deadline):
             self._await_open_call(deadline)
             self._ensure_types(deadline)
-            history = History(
-                parcel, self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline)
-            )
-            history.look_back()
-            history.rename()
+            try:
+                return self._deliver(parcel, Work(self, deadline))
+            except UnknownTypeError as error:
+                lacked = self._ensure_types(deadline, again=True)
+                if lacked:  # somebody emptied it, so what was looked up and settled before is wrong
+                    with self._state.transaction():
+                        self._state.begin_anew(self._name)
+                work = Work(self, deadline, types_are_there=True)
+                if lacked:
+                    work.delivered.warnings.append(f"types were missing in the catalogue and applied again: {error}")
+                return self._deliver(parcel, work)
+
+    def _deliver(self, parcel: Parcel, work: Work) -> Delivered:
+        deadline = work.deadline
+        history = History(parcel, self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline))
+        history.look_back()
+        history.rename()
+        with work.knowing_types():
             settled, stored = self._settled(parcel, deadline)
-            settled = replace(settled, entities=history.without_gone(settled.entities, stored))
-            history.begin()
-            work = Work(self, deadline)
-            work.delivered.warnings += settled.warnings
-            work.delivered.refused |= self._suspects(settled.entities)
-            for batch in batches(settled.entities, self._size()):
-                work.write(batch)
-            work.finish()
-            for update in settled.updates:
-                self._update(update.type_name, update.qualified_name, update.attributes, work)
-            work.mark()
-            self._remember(work, stored, parcel)
-            history.end(work.created)
-            history.drop()
-            shares = [share for share in parcel.runs if not share.processes & work.delivered.refused.keys()]
-            kept = {entity.ref for entity in parcel.entities}
-            Retiring(self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline)).retire(
-                shares, kept
-            )
-            return work.delivered
+        settled = replace(settled, entities=history.without_gone(settled.entities, stored))
+        history.begin()
+        work.delivered.warnings += settled.warnings
+        work.delivered.refused |= self._suspects(settled.entities)
+        for batch in batches(settled.entities, self._size(), self._apart()):
+            work.write(batch)
+        work.finish()
+        for update in settled.updates:
+            self._update(update.type_name, update.qualified_name, update.attributes, work)
+        work.mark()
+        self._remember(work, stored, parcel)
+        history.end(work.created)
+        history.drop()
+        shares = [share for share in parcel.runs if not share.processes & work.delivered.refused.keys()]
+        kept = {entity.ref for entity in parcel.entities}
+        retiring = Retiring(self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline))
+        work.delivered.warnings += retiring.retire(shares, kept)
+        return work.delivered
 
     def _bounded(self, deadline: Deadline) -> contextlib.AbstractContextManager[None]:
         """All calls end within the deadline, where the catalogue can do that."""
@@ -120,7 +131,9 @@ class CatalogSink:
         note = self._state.note(self._name)
         if note is None:
             return
-        wait = min(note.started + self._linger - self._clock(), self._linger)
+        if note.age is None and self._linger:
+            self._state.begin_call(self._name, note.names)  # from now on its age can be told, also by the next sender
+        wait = self._linger - (note.age or 0.0)
         if wait > 0:
             deadline.check(wait)
             log.info("A call to %s was cut off and may still be at work there; waiting %.0f s", self._name, wait)
@@ -129,12 +142,13 @@ class CatalogSink:
             self._state.forget(self._name, note.names)
         self._state.end_call(self._name)
 
-    def _ensure_types(self, deadline: Deadline, *, again: bool = False) -> None:
+    def _ensure_types(self, deadline: Deadline, *, again: bool = False) -> bool:
+        """See to it that the catalogue has our types; whether it lacked any."""
         from airflow_provider_mlgov.catalog.types.apply import apply, plan
         from airflow_provider_mlgov.catalog.types.definitions import our_types_digest
 
         if not again and self._state.fact(self._name, _TYPES_FACT) == our_types_digest():
-            return
+            return False
         try:
             found = self.patiently(lambda: (apply if self._apply_types else plan)(self.catalog), deadline)
         except CatalogRefusedError as error:
@@ -147,6 +161,7 @@ class CatalogSink:
                 f"{self._name} lacks types, and [mlgov] types_apply is manual: run 'mlgov types apply' ({lacking})"
             )
         self._state.set_fact(self._name, _TYPES_FACT, our_types_digest())
+        return not found.is_empty
 
     def _settled(self, parcel: Parcel, deadline: Deadline) -> tuple[Settled, dict[Ref, Json]]:
         new = {share.run for share in parcel.runs if share.new}
@@ -200,7 +215,7 @@ class CatalogSink:
         try:
             answer = self.catalog.write(documents)
         except CatalogBusyError as error:
-            if error.__cause__ is not None:  # no answer was seen: the note stays, and the next attempt is smaller
+            if error.unanswered:  # the note stays, and the next attempt is smaller
                 self._state.set_fact(self._name, _SIZE_FACT, str(max(1, len(refs) // 2)))
                 raise UnansweredError(str(error)) from error
             self._state.end_call(self._name)
@@ -211,23 +226,22 @@ class CatalogSink:
         self._state.end_call(self._name)
         return answer
 
+    def fails_at(self, refs: Sequence[Ref]) -> None:
+        """The culprit is among these: the next send goes on from here, if there is no more time for that now."""
+        self._state.set_fact(self._name, _APART_FACT, json.dumps([[ref.type_name, ref.qualified_name] for ref in refs]))
+
+    def _apart(self) -> frozenset[Ref]:
+        return frozenset(Ref(*ref) for ref in json.loads(self._state.fact(self._name, _APART_FACT) or "[]"))
+
     def suspect(self, ref: Ref) -> None:
-        """The catalogue took others and did not answer this one alone: it is set aside by the next delivery."""
+        """The catalogue took others and did not take this one alone: it is set aside by the next delivery."""
         self._state.set_fact(self._name, _SUSPECT_FACT, json.dumps([ref.type_name, ref.qualified_name]))
 
     def _suspects(self, entities: Sequence[Entity]) -> dict[Ref, str]:
         fact = self._state.fact(self._name, _SUSPECT_FACT)
         suspect = Ref(*json.loads(fact)) if fact else None
         found = any(entity.ref == suspect for entity in entities)
-        return (
-            {suspect: "the catalogue does not answer when it is written, alone, and takes others"}
-            if suspect and found
-            else {}
-        )
-
-    def types_again(self, deadline: Deadline) -> None:
-        """The catalogue does not know a type: somebody may have emptied it."""
-        self._ensure_types(deadline, again=True)
+        return {suspect: "the catalogue fails when it is written, alone, and takes others"} if suspect and found else {}
 
     def patiently(self, call: Callable[[], T], deadline: Deadline, *, tries: int = TRIES) -> T:
         """``call``, tried again with full jitter while the catalogue is busy and time is left."""
@@ -242,7 +256,7 @@ class CatalogSink:
                     raise
                 longest = min(_LONGEST_PAUSE, _PAUSE * 2**attempt)
                 pause = error.retry_after if error.retry_after is not None else random.uniform(0, longest)  # noqa: S311
-                if deadline.left() <= pause + _LEAST_SECONDS:
+                if pause > _LONGEST_WAIT or deadline.left() <= pause + _LEAST_SECONDS:
                     raise
                 self._sleep(pause)
         raise AssertionError("tries is at least 1")
@@ -276,7 +290,7 @@ class CatalogSink:
             self._state.remember_described(
                 self._name, {ref: after for ref, after in times.items() if after != before.get(ref)}
             )
-        for name in (_SIZE_FACT, _SUSPECT_FACT):
+        for name in (_SIZE_FACT, _SUSPECT_FACT, _APART_FACT):
             if self._state.fact(self._name, name):
                 self._state.set_fact(self._name, name, None)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.sinks.sink import RunShare
 from airflow_provider_mlgov.delivery.state import SenderState
+from airflow_provider_mlgov.errors import CatalogRefusedError
 from airflow_provider_mlgov.model.entity import Ref
 
 if TYPE_CHECKING:
@@ -38,9 +39,13 @@ class Retiring:
         self._name = name
         self._state = state
         self._patiently = patiently
+        self._warnings: list[str] = []
 
-    def retire(self, shares: Iterable[RunShare], kept: Collection[Ref]) -> None:
-        """Soft-delete what these runs gave up: processes, then data from the inside out. ``kept`` was written just now."""
+    def retire(self, shares: Iterable[RunShare], kept: Collection[Ref]) -> list[str]:
+        """Soft-delete what these runs gave up: processes, then data from the inside out. ``kept`` was written just now.
+
+        Gives a warning for each that the catalogue does not let go.
+        """
         givers: dict[Ref, list[RunShare]] = defaultdict(list)
         for share in shares:
             for ref in share.given_up.difference(kept):
@@ -60,9 +65,14 @@ class Retiring:
             for ref in gone:
                 self._delete(ref)
             others = [ref for ref in others if ref not in gone] if gone else []
+        return self._warnings
 
     def _delete(self, ref: Ref) -> None:
-        self._patiently(lambda: self._catalog.delete(ref.type_name, ref.qualified_name))
+        try:
+            self._patiently(lambda: self._catalog.delete(ref.type_name, ref.qualified_name))
+        except CatalogRefusedError as error:  # such as a user who may not delete
+            self._warnings.append(f"{ref.qualified_name} stays, though its run gave it up: {error}")
+            return
         with self._state.transaction():
             self._state.forget_deleted(self._name, ref)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ Json = dict[str, Any]
 TRIES = 3
 """How often a call is made, where that may help."""
 _STUCK_LIMIT = 3
-_UNKNOWN_TYPE = "ATLAS-400-00-014"
+_UNKNOWN_TYPES = frozenset({"ATLAS-400-00-014", "ATLAS-404-00-001"})
 _ALREADY_CLASSIFIED = "ATLAS-400-00-01A"
 
 
@@ -28,11 +29,17 @@ class UnansweredError(CatalogBusyError):
     """A write was cut off before its answer: nothing may be written until it is certainly over."""
 
 
+class UnknownTypeError(CatalogRefusedError):
+    """The catalogue does not know a type: it lacks ours, or an entity is of one that nobody made."""
+
+
 class Work:
     """The writing of one parcel: what was written, what was refused, what the catalogue could not answer."""
 
-    def __init__(self, sink: CatalogSink, deadline: Deadline) -> None:
+    def __init__(self, sink: CatalogSink, deadline: Deadline, *, types_are_there: bool = False) -> None:
+        """``types_are_there``: they were looked at a moment ago, so a type that is unknown is the fault of the entity."""
         self.deadline = deadline
+        self._types_are_there = types_are_there
         self.delivered = Delivered()
         self.written: list[Entity] = []
         self.created: set[str] = set()
@@ -40,6 +47,7 @@ class Work:
         self._sink = sink
         self._guids: dict[Ref, str] = {}
         self._stuck: dict[Ref, CatalogBusyError] = {}
+        self._stuck_in_a_row = 0
         self._forbidden: CatalogRefusedError | None = None
 
     def write(self, batch: Sequence[Entity], *, tries: int = TRIES) -> None:
@@ -50,10 +58,13 @@ class Work:
         if not kept:
             return
         try:
-            self._send(kept, tries)
+            with self.knowing_types():
+                self._send(kept, tries)
         except UnansweredError:
             if len(kept) == 1 and self.written:
                 self._sink.suspect(kept[0].ref)
+            raise
+        except UnknownTypeError:
             raise
         except CatalogRefusedError as error:
             if len(kept) == 1:
@@ -64,10 +75,22 @@ class Work:
         except CatalogBusyError as error:
             if len(kept) == 1:
                 self._stuck[kept[0].ref] = error
-                if len(self._stuck) >= _STUCK_LIMIT and not self.written:
+                self._stuck_in_a_row += 1
+                if self._stuck_in_a_row >= _STUCK_LIMIT:
                     raise
                 return
+            self._sink.fails_at([entity.ref for entity in kept])
             self._halve(kept, 2)
+
+    @contextmanager
+    def knowing_types(self) -> Iterator[None]:
+        """What the catalogue says of an unknown type is `UnknownTypeError`, unless the types are there."""
+        try:
+            yield
+        except CatalogRefusedError as error:
+            if error.error_code in _UNKNOWN_TYPES and not self._types_are_there:
+                raise UnknownTypeError(str(error), error_code=error.error_code, status=error.status) from error
+            raise
 
     def mark(self) -> None:
         """Add labels and classifications. What the catalogue does not know is said, and costs nothing else."""
@@ -98,6 +121,9 @@ class Work:
                 raise CatalogUnavailableError(
                     f"the catalogue forbids everything: {self._forbidden}"
                 ) from self._forbidden
+        if self._stuck_in_a_row:
+            # Nothing was written since: it may be the catalogue that fails now. What it took before is written again, to see.
+            self._call([self.written[-1]], TRIES)
         for ref, error in self._stuck.items():
             self.delivered.refused[ref] = f"the catalogue takes the others but not this one: {error}"
 
@@ -107,14 +133,10 @@ class Work:
         self.write(batch[middle:], tries=tries)
 
     def _send(self, batch: list[Entity], tries: int) -> None:
-        try:
-            answer = self._call(batch, tries)
-        except CatalogRefusedError as error:
-            if error.error_code != _UNKNOWN_TYPE or self.delivered.warnings:
-                raise
-            self.delivered.warnings.append(f"types were missing in the catalogue and applied again: {error}")
-            self._sink.types_again(self.deadline)
-            answer = self._call(batch, tries)
+        answer = self._call(batch, tries)
+        self._stuck_in_a_row = 0
+        if self._stuck:  # what was stuck before is the culprit, should the time be over before all is done
+            self._sink.suspect(next(reversed(self._stuck)))
         self.written += batch
         self.delivered.written += len(batch)
         created = (answer.get("mutatedEntities") or {}).get("CREATE") or ()

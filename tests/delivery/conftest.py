@@ -1,0 +1,31 @@
+"""An Atlas that misbehaves, and what a catalogue holds that was never troubled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hostile_atlas import HostileAtlas
+from hostile_hosts import EVENTS, whole
+
+
+@pytest.fixture
+def atlas_at(tmp_path: Path) -> Iterator[Callable[..., HostileAtlas]]:
+    made: list[HostileAtlas] = []
+
+    def start(**options: Any) -> HostileAtlas:
+        made.append(HostileAtlas(tmp_path / "catalog.db", **options))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.close()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return whole(folder, EVENTS)

@@ -1,0 +1,127 @@
+"""What Atlas fails at, one entity or one run, is found and set aside, and never blocks the rest; an outage is no such thing."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog_content import content
+from delivery_events import dataset, task_run
+from fake_atlas import Handler, answer
+from hostile_atlas import HostileAtlas, the_write
+from hostile_hosts import ATLAS_403, ATLAS_404, ATLAS_409, EVENTS, HTML, Host, heals
+
+
+@pytest.mark.parametrize("body", [ATLAS_404, ATLAS_409])
+def test_an_error_of_atlas_about_one_entity_costs_only_that(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas], undisturbed: Any, body: str
+) -> None:
+    atlas = atlas_at()
+    host = Host(tmp_path, atlas.url)
+    host.put(EVENTS)
+    status = "404 Not Found" if body == ATLAS_404 else "409 Conflict"
+    refuse = answer(status, body)
+
+    def fault(client: socket.socket, request: str) -> None:
+        if "db.s.x.c1" in request:
+            refuse(client, request)
+        else:
+            atlas.fault = None
+            atlas._handle(client, request)
+            atlas.fault = fault
+
+    atlas.fault, atlas.wanted = fault, the_write
+    report = host.send(None)
+    assert (report.outcome, report.events, report.dead) == ("done", len(EVENTS), 1)
+    (letter,) = host.spool.dead_letters()
+    assert any("db.s.x.c1" in part for part in letter.parts)
+    assert host.opening is None
+    host.spool.retry()
+    heals(host, atlas, undisturbed)
+
+
+@pytest.mark.parametrize(
+    "fault", [answer("500 Server Error", "oops", "text/plain"), answer("429 Slow Down", Retry_After="1")]
+)
+def test_a_poison_event_that_no_budget_of_a_task_outlives_blocks_nothing(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas], fault: Handler
+) -> None:
+    """The server is slow, and answers as if it were busy whenever it sees one table: the others arrive."""
+    atlas = atlas_at()
+    host = Host(tmp_path, atlas.url)
+    host.put([*EVENTS, *task_run(task="c", seconds=20, outputs=[dataset("db.s.z", columns=30)])])
+
+    def hostile(client: socket.socket, request: str) -> None:
+        time.sleep(0.15)
+        if "db.s.x.c1" in request:
+            fault(client, request)
+        else:
+            atlas.fault = None
+            atlas._handle(client, request)
+            atlas.fault = hostile
+
+    atlas.fault, atlas.wanted = hostile, the_write
+    for _ in range(30):
+        if host.send(3.0, despite_breaker=True).outcome in ("done", "nothing"):
+            break
+    assert host.spool.counts().waiting == 0
+    assert any("db.s.x.c1" in part for letter in host.spool.dead_letters() for part in letter.parts)
+    assert len(content(atlas.catalog)) > 40
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        answer("500 Server Error", "oops", "text/plain"),
+        answer("414 URI Too Long", HTML, "text/html"),
+        answer("403 Forbidden", ATLAS_403),
+    ],
+    ids=["500", "414", "403"],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_run_that_cannot_even_be_looked_up_blocks_nothing(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas], fault: Handler, place: int
+) -> None:
+    atlas = atlas_at()
+    host = Host(tmp_path, atlas.url)
+    host.knows_types()
+    host.batch_size = 100  # all runs in one parcel
+    names = ["a", "b", "c"]
+    names[place] = "poison"
+    for number, name in enumerate(names):
+        host.put(task_run(task=name, dag=name, seconds=10 * number, outputs=[dataset(f"db.s.{name}")]))
+    atlas.fault, atlas.wanted = fault, lambda method, path: method == "GET" and "poison" in path
+    report = host.send(None)
+    assert (report.outcome, report.events, report.dead) == ("done", 6, 1), report.reason
+    (letter,) = host.spool.dead_letters()
+    assert {event["job"]["name"] for event in letter.events} == {"poison.poison"}
+    assert len(atlas.catalog.search("mlgov_task_run")) == 2
+    atlas.fault = None
+    host.spool.retry()
+    assert host.send(None).dead == 0
+    assert len(atlas.catalog.search("mlgov_task_run")) == 3
+
+
+def test_an_outage_that_begins_in_the_middle_makes_no_dead_letters(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas], undisturbed: Any
+) -> None:
+    atlas = atlas_at()
+    host = Host(tmp_path, atlas.url)
+    host.knows_types()
+    host.put(EVENTS)
+    writes = 0
+
+    def after_one(method: str, path: str) -> bool:
+        nonlocal writes
+        writes += the_write(method, path)
+        return the_write(method, path) and writes > 1
+
+    atlas.fault, atlas.wanted = answer("503 Service Unavailable", HTML, "text/html"), after_one
+    report = host.send(None)
+    assert (report.outcome, report.dead) == ("busy", 0), report.reason
+    heals(host, atlas, undisturbed)
