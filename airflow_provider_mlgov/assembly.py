@@ -111,6 +111,7 @@ def open_sender(settings: Settings) -> Draining:
         bounds=spool_bounds(settings),
         measure=metrics(open_spool(settings)),
         breaker_interval=settings.breaker_interval,
+        shared=settings.spool_shared,
     )
 
 

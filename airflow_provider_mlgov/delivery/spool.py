@@ -147,13 +147,26 @@ class Spool:
 
     def tidy(self) -> None:
         """Remove what writers that were killed left in tmp/; such an event was never accepted."""
-        now = time.time()
-        for entry in self._scan("tmp"):
+        entries = list(self._scan("tmp"))
+        if not entries:
+            return
+        now = self._file_time()
+        for entry in entries:
             try:
                 if now - entry.stat().st_mtime > _STALE_SECONDS:
                     Path(entry.path).unlink(missing_ok=True)
             except OSError:
                 continue
+
+    def _file_time(self) -> float:
+        """What time it is for what keeps the files: on a shared file system that is not this host's clock."""
+        probe = self.root / "tmp" / f"now-{secrets.token_hex(4)}"
+        with self._explained("look at the time of its files"):
+            probe.touch(mode=_FILE_MODE)
+            try:
+                return probe.stat().st_mtime
+            finally:
+                probe.unlink(missing_ok=True)
 
     def prepare(self) -> None:
         """Make the folders."""

@@ -60,7 +60,6 @@ class CatalogSink:
         batch_size: int = 100,
         apply_types: bool = True,
         sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self.catalog = catalog
         self._name = catalog.identity
@@ -69,7 +68,6 @@ class CatalogSink:
         self._apply_types = apply_types
         self._linger: float = getattr(catalog, "linger", 60.0)
         self._sleep = sleep
-        self._clock = clock
 
     def close(self) -> None:
         """Release the catalogue's connections."""
@@ -121,7 +119,7 @@ class CatalogSink:
         note = self._state.note(self._name)
         if note is None:
             return
-        wait = min(note.started + self._linger - self._clock(), self._linger)
+        wait = self._linger - note.age
         if wait > 0:
             deadline.check(wait)
             log.info("A call to %s was cut off and may still be at work there; waiting %.0f s", self._name, wait)
