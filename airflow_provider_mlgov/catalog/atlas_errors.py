@@ -42,7 +42,7 @@ def error_for_answer(base: str, what: str, status: int, headers: Mapping[str, st
     if status in (408, 425, 429) or status >= 500:
         detail = f"{code} {message}" if code else _excerpt(content)
         text = f"{where} could not do {what} now: {status} {detail}; try again later"
-        return CatalogBusyError(text, retry_after=_retry_after(headers.get("Retry-After")))
+        return CatalogBusyError(text, retry_after=seconds_to_wait(headers.get("Retry-After")))
     if status == 401:
         return CatalogUnavailableError(
             f"{where} refused the login (401) for {what}; check user and password of the connection"
@@ -138,7 +138,8 @@ def _without_secrets(location: str) -> str:
     return re.sub(r"//[^/@]*@", "//", re.split(r"[?#;]", location, maxsplit=1)[0])
 
 
-def _retry_after(value: str | None) -> float | None:
+def seconds_to_wait(value: str | None) -> float | None:
+    """What a ``Retry-After`` asks for: seconds, or a date; None where it says nothing."""
     if value is None:
         return None
     try:

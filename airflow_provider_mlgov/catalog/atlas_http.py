@@ -68,7 +68,7 @@ class Deadline:
 
 
 @cache
-def _adapter_class() -> type[requests.adapters.HTTPAdapter]:
+def adapter_class() -> type[requests.adapters.HTTPAdapter]:
     """An adapter whose connections show their socket to the deadline of the call."""
     from requests.adapters import HTTPAdapter
     from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -259,7 +259,7 @@ def _new_session(auth: Auth | None) -> requests.Session:
     else:
         session.auth = auth or _no_login
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _adapter_class()(pool_connections=1, pool_maxsize=1))
+        session.mount(scheme, adapter_class()(pool_connections=1, pool_maxsize=1))
     return session
 
 

@@ -56,12 +56,12 @@ class Breaker:
             now >= opening.until or opening.until > now + self._cap
         )  # a clock that was set back must not keep it open
 
-    def failed(self, reason: str) -> None:
-        """The catalogue as a whole did not work: open, or stay open longer."""
+    def failed(self, reason: str, *, at_least: float = 0.0) -> None:
+        """The catalogue as a whole did not work: open, or stay open longer. ``at_least``: seconds that it asked for."""
         before = self.opening()
         failures = before.failures + 1 if before else 1
         now = self._clock()
-        pause = min(self._cap, self._interval * 2 ** min(failures - 1, 30))
+        pause = min(self._cap, max(at_least, self._interval * 2 ** min(failures - 1, 30)))
         opening = Opening(before.since if before else now, now + pause, failures, reason)
         if before is None:
             log.warning("The catalogue is not usable, events wait in %s: %s", self._path.parent, reason)

@@ -53,7 +53,10 @@ Measure = Callable[[SendReport, float], None]
 
 
 class Draining(ABC):
-    """Takes what waits in a spool to where it goes: a catalogue (`Sender`) or a receiver (`Forwarder`)."""
+    """Takes what waits in a spool to where it goes: a catalogue (`Sender`), a receiver (`Forwarder`), or others (`Handover`)."""
+
+    breaker_file = "breaker.json"
+    """What keeps the state of the breaker, beside the spool."""
 
     def __init__(
         self,
@@ -70,7 +73,7 @@ class Draining(ABC):
         self._measure = measure
         self._bounds = bounds
         self._shared = shared
-        self.breaker = Breaker(spool.root / "breaker.json", interval=breaker_interval, cap=breaker_cap)
+        self.breaker = Breaker(spool.root / self.breaker_file, interval=breaker_interval, cap=breaker_cap)
 
     def send(self, budget: float | None = None, *, despite_breaker: bool = False) -> SendReport:
         """Deliver what waits, within ``budget`` seconds (None: without limit), or return at once if somebody else does.
@@ -138,8 +141,8 @@ class Draining(ABC):
             report.outcome, report.reason = "budget", str(error)
         except CatalogBusyError as error:
             report.outcome, report.reason = "busy", str(error)
-            if report.events == before:
-                self.breaker.failed(str(error))
+            if report.events == before or error.retry_after:
+                self.breaker.failed(str(error), at_least=error.retry_after or 0.0)
         except (CatalogError, ConfigurationError, TypesConflictError) as error:
             report.outcome, report.reason = "unavailable", str(error)
             self.breaker.failed(str(error))

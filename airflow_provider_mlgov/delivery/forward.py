@@ -8,10 +8,14 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlgov.catalog.atlas_errors import seconds_to_wait
+from airflow_provider_mlgov.catalog.atlas_http import Deadline as CallDeadline
+from airflow_provider_mlgov.catalog.atlas_http import adapter_class
 from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, Measure, SendReport
@@ -31,6 +35,13 @@ _EVENTS_PER_CALL = 200
 _BYTES_PER_CALL = 4 * 2**20
 _TOO_LARGE, _WRONG = 413, (400, 422)
 _LATER = (429, 502, 503, 504)
+_TRIES = 5
+"""How often a batch is sent, where the receiver says when it will take it."""
+_LONGEST_WAIT, _LEAST_SECONDS = 30.0, 0.5
+_CALL_SECONDS = 60.0
+"""What a call may take in all."""
+_FAIR_SECONDS = 2.0
+"""Who does not answer within these is away; with less time nothing is known of him."""
 
 
 class Forwarder(Draining):
@@ -49,14 +60,22 @@ class Forwarder(Draining):
         measure: Measure | None = None,
         breaker_interval: float = 60.0,
         breaker_cap: float = 600.0,
+        shared: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__(
-            spool, bounds=bounds, measure=measure, breaker_interval=breaker_interval, breaker_cap=breaker_cap
+            spool,
+            bounds=bounds,
+            measure=measure,
+            breaker_interval=breaker_interval,
+            breaker_cap=breaker_cap,
+            shared=shared,
         )
         self.url = url
         self._token = token
         self._options: Json = {"verify": verify, "cert": cert, "allow_redirects": False}
         self._timeout = timeout
+        self._sleep = sleep
 
     def health(self) -> str:
         """``ready``, or what is wrong with the receiver."""
@@ -73,43 +92,30 @@ class Forwarder(Draining):
 
         with requests.Session() as session:
             session.trust_env = False  # no other login from ~/.netrc
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, adapter_class()())
             while paths := self._spool.waiting():
-                for batch in self._batches(paths):
-                    self._forward(session, batch, report)
+                for batch in batches_of(self._spool, paths):
+                    self._forward(session, batch, report, deadline)
                     deadline.check()
         self._spool.tidy()
 
-    def _batches(self, paths: Sequence[Path]) -> Iterator[list[tuple[Path, str]]]:
-        """The events of ``paths``, as many as go into one call."""
-        batch: list[tuple[Path, str]] = []
-        size = 0
-        for path in paths:
-            event = self._spool.read(path)
-            if event is None:
-                continue
-            text = json.dumps(event, separators=(",", ":"))
-            if batch and (len(batch) == _EVENTS_PER_CALL or size + len(text) > _BYTES_PER_CALL):
-                yield batch
-                batch, size = [], 0
-            batch.append((path, text))
-            size += len(text)
-        if batch:
-            yield batch
-
-    def _forward(self, session: requests.Session, batch: Sequence[tuple[Path, str]], report: SendReport) -> None:
+    def _forward(
+        self, session: requests.Session, batch: Sequence[tuple[Path, str]], report: SendReport, deadline: Deadline
+    ) -> None:
         """Send a batch, in halves where it is too large; bury what is refused for what it says, keep what may be taken later."""
-        status, answer = self._call(session, batch)
+        status, answer = self._patiently(session, batch, deadline)
         if status == _TOO_LARGE and len(batch) > 1:
             half = len(batch) // 2
-            self._forward(session, batch[:half], report)
-            self._forward(session, batch[half:], report)
+            self._forward(session, batch[:half], report, deadline)
+            self._forward(session, batch[half:], report, deadline)
             return
         if status == _TOO_LARGE:
             failed = {0: {"reason": str(answer.get("error")), "status": status}}
         elif status == 200 and (told := _failed(answer, len(batch))) is not None:
             failed = told
         else:
-            raise self._unusable(status, answer)
+            raise CatalogUnavailableError(self._answered(status, answer))
         waits = ""
         for index, (path, text) in enumerate(batch):
             refusal = failed.get(index)
@@ -126,7 +132,25 @@ class Forwarder(Draining):
         if waits:
             raise CatalogUnavailableError(f"the receiver at {self.url} does not take events: {waits}")
 
-    def _call(self, session: requests.Session, batch: Sequence[tuple[Path, str]]) -> tuple[int, Json]:
+    def _patiently(
+        self, session: requests.Session, batch: Sequence[tuple[Path, str]], deadline: Deadline
+    ) -> tuple[int, Json]:
+        """The answer to a batch; where the receiver says when to come again, and that is soon, what it says then."""
+        for attempt in range(1, _TRIES + 1):
+            deadline.check(_LEAST_SECONDS)
+            status, answer, wait = self._call(session, batch, deadline)
+            if status not in _LATER:
+                return status, answer
+            fits = wait is not None and wait <= _LONGEST_WAIT and wait + _LEAST_SECONDS < deadline.left()
+            if wait is None or not fits or attempt == _TRIES:
+                raise CatalogBusyError(self._answered(status, answer), retry_after=wait)
+            self._sleep(wait)
+        raise AssertionError("tries is at least 1")
+
+    def _call(
+        self, session: requests.Session, batch: Sequence[tuple[Path, str]], deadline: Deadline
+    ) -> tuple[int, Json, float | None]:
+        """Status, answer, and the seconds after which to come again."""
         import requests
 
         body = gzip.compress(f"[{','.join(text for _, text in batch)}]".encode(), 5)
@@ -135,20 +159,45 @@ class Forwarder(Draining):
             "Content-Type": "application/json",
             "Content-Encoding": "gzip",
         }
-        try:
-            response = session.post(f"{self.url}{PATH}", body, headers=headers, timeout=self._timeout, **self._options)
-            answer = response.json()
-        except requests.exceptions.JSONDecodeError:
-            answer = {"error": "an answer that is no JSON: is that a receiver?"}
-        except requests.RequestException as error:
-            raise CatalogUnavailableError(
-                f"the receiver at {self.url} cannot be reached ({type(error).__name__}); is `mlgov receive` running there?"
-            ) from None
-        return response.status_code, answer if isinstance(answer, dict) else {}
+        seconds = min(deadline.left(), _CALL_SECONDS)
+        timeout = (min(self._timeout[0], seconds), min(self._timeout[1], seconds))
+        with CallDeadline(seconds) as call:
+            try:
+                response = session.post(f"{self.url}{PATH}", body, headers=headers, timeout=timeout, **self._options)
+                answer = response.json()
+            except requests.exceptions.JSONDecodeError:
+                answer = {"error": "an answer that is no JSON: is that a receiver?"}
+            except (requests.RequestException, OSError, ValueError) as error:
+                # ValueError: what urllib3 says when the deadline takes the socket away at a bad moment.
+                if deadline.left() <= 0 and seconds < _FAIR_SECONDS:
+                    deadline.check()
+                what = "no whole answer in time" if call.expired else type(error).__name__
+                raise CatalogUnavailableError(
+                    f"the receiver at {self.url} cannot be reached ({what}); is `mlgov receive` running there?"
+                ) from None
+        wait = seconds_to_wait(response.headers.get("Retry-After"))
+        return response.status_code, answer if isinstance(answer, dict) else {}, wait
 
-    def _unusable(self, status: int, answer: Json) -> Exception:
-        said = f"the receiver at {self.url} answered {status}: {str(answer.get('error') or 'no reason')[:300]}"
-        return CatalogBusyError(said) if status in _LATER else CatalogUnavailableError(said)
+    def _answered(self, status: int, answer: Json) -> str:
+        return f"the receiver at {self.url} answered {status}: {str(answer.get('error') or 'no reason')[:300]}"
+
+
+def batches_of(spool: Spool, paths: Sequence[Path]) -> Iterator[list[tuple[Path, str]]]:
+    """The events of ``paths``, as many at once as go into one call."""
+    batch: list[tuple[Path, str]] = []
+    size = 0
+    for path in paths:
+        event = spool.read(path)
+        if event is None:
+            continue
+        text = json.dumps(event, separators=(",", ":"))
+        if batch and (len(batch) == _EVENTS_PER_CALL or size + len(text) > _BYTES_PER_CALL):
+            yield batch
+            batch, size = [], 0
+        batch.append((path, text))
+        size += len(text)
+    if batch:
+        yield batch
 
 
 def _failed(answer: Json, sent: int) -> dict[int, Json] | None:

@@ -190,17 +190,12 @@ class Spool:
         return next((path for path in paths if path.is_file()), None)
 
     def _store(self, folder: str, head: Json, events: Sequence[Mapping[str, Any]]) -> Path:
-        body = "\n".join(json.dumps(event, separators=(",", ":"), allow_nan=False) for event in events).encode()
-        head = {"v": _VERSION, "sha256": hashlib.sha256(body).hexdigest(), **head}
+        content = packed(head, events)
         name = f"{time.time_ns():020d}-{os.getpid()}-{next(_numbers) % 1_000_000:06d}-{secrets.token_hex(4)}.json"
         self.prepare()
         target = self.root / folder / name
         with self._explained("write an event"):
-            self._write(
-                self.root / "tmp" / name,
-                json.dumps(head, separators=(",", ":")).encode() + b"\n" + body + b"\n",
-                target,
-            )
+            self._write(self.root / "tmp" / name, content, target)
         return target
 
     def _write(self, temporary: Path, content: bytes, target: Path) -> None:
@@ -249,7 +244,7 @@ class Spool:
             except FileNotFoundError:
                 return None
         try:
-            return _parse(content)
+            return unpacked(content)
         except ValueError as error:
             self._set_aside(path, str(error))
             return None
@@ -273,7 +268,15 @@ class Spool:
             ) from error
 
 
-def _parse(content: bytes) -> tuple[Json, list[Json]]:
+def packed(head: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> bytes:
+    """The content of a file: what describes it, and ``events``."""
+    body = "\n".join(json.dumps(event, separators=(",", ":"), allow_nan=False) for event in events).encode()
+    head = {"v": _VERSION, "sha256": hashlib.sha256(body).hexdigest(), **head}
+    return json.dumps(head, separators=(",", ":")).encode() + b"\n" + body + b"\n"
+
+
+def unpacked(content: bytes) -> tuple[Json, list[Json]]:
+    """What describes a file, and its events. `ValueError` says what is wrong with it."""
     first, _, body = content.removesuffix(b"\n").partition(b"\n")
     try:
         head = json.loads(first)
