@@ -11,7 +11,6 @@ import signal
 import sqlite3
 import time
 import uuid
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.model.entity import Ref
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from delivery_events import dataset, task_event
+from searching import names_of
 
 OPTIONS = TranslateOptions(airflow_namespace="test")
 FORK = multiprocessing.get_context("fork")
@@ -115,19 +115,6 @@ def run_all(processes: list[Any], codes: list[int]) -> None:
     for process, code in zip(processes, codes, strict=True):
         process.join(240)
         assert process.exitcode == code
-
-
-def names_of(catalog: Any, type_name: str, part: str, wanted: int) -> Counter[str]:
-    until = time.monotonic() + 15
-    while True:
-        found = Counter(
-            header["attributes"]["qualifiedName"]
-            for header in catalog.search(type_name, limit=10_000)
-            if part in header["attributes"]["qualifiedName"]
-        )
-        if len(found) >= wanted or time.monotonic() > until:
-            return found
-        time.sleep(0.2)
 
 
 @pytest.fixture(params=["embedded", pytest.param("atlas", marks=pytest.mark.atlas)])
