@@ -158,11 +158,13 @@ def collect_events(settings: Settings, budget: float | None = None) -> Collected
     `CatalogUnavailableError` where the place cannot be used, `ConfigurationError` where there can be none.
     """
     from airflow_provider_mlgov.delivery.handover import Collected, collect
+    from airflow_provider_mlgov.delivery.outbox import Outbox
     from airflow_provider_mlgov.hooks.objects import open_objects
 
     if not collects(settings):
         return Collected()
-    return collect(open_objects(settings.collect_path), open_outbox(settings), budget=budget)
+    outbox = Outbox(open_spool(settings), options=clean_options(settings))  # masked by who knew the secrets
+    return collect(open_objects(settings.collect_path), outbox, budget=budget)
 
 
 def spool_bounds(settings: Settings) -> Bounds:
