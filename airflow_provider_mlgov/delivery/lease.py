@@ -125,8 +125,9 @@ class Lease:
     def holder(self) -> str:
         """See `Turn`."""
         with contextlib.suppress(OSError):
-            found = _parsed(self._content(self._newest()))
-            if found.get("free"):
+            newest = self._newest() if self._folder.exists() else 0
+            found = _parsed(self._content(newest))
+            if not newest or found.get("free"):
                 return "nobody has the lease"
             if found:
                 return f"process {found.get('pid')} of {found.get('name')} has the lease"

@@ -46,6 +46,7 @@ def files(root: Path) -> list[str]:
 
 def test_one_has_it_until_it_is_given_back(tmp_path: Path, clocks: tuple[Clock, Clock]) -> None:
     first, second = (Lease(tmp_path, this=host(name, clock)) for name, clock in zip("ab", clocks, strict=True))
+    assert second.holder == "nobody has the lease"
     assert first.acquire(0)
     assert not second.acquire(0)
     assert second.holder == f"process {os.getpid()} of a has the lease"
