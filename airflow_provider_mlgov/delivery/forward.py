@@ -38,6 +38,8 @@ _LATER = (429, 502, 503, 504)
 _TRIES = 5
 """How often a batch is sent, where the receiver says when it will take it."""
 _LONGEST_WAIT, _LEAST_SECONDS = 30.0, 0.5
+_EVENT_SECONDS = 0.1
+"""What the receiver may take for each event, beside the time-out of the connection: it writes each to its disk."""
 _CALL_SECONDS = 60.0
 """What a call may take in all."""
 _FAIR_SECONDS = 2.0
@@ -94,8 +96,11 @@ class Forwarder(Draining):
             session.trust_env = False  # no other login from ~/.netrc
             for scheme in ("http://", "https://"):
                 session.mount(scheme, adapter_class()())
+            opening = self.breaker.opening()
+            # What did not get through is tried in smaller parts: the disk there may be slow, and a batch is acknowledged as a whole.
+            events = max(1, _EVENTS_PER_CALL >> min(opening.failures, 10)) if opening else _EVENTS_PER_CALL
             while paths := self._spool.waiting():
-                for batch in batches_of(self._spool, paths):
+                for batch in batches_of(self._spool, paths, events):
                     self._forward(session, batch, report, deadline)
                     deadline.check()
         self._spool.tidy()
@@ -160,7 +165,7 @@ class Forwarder(Draining):
             "Content-Encoding": "gzip",
         }
         seconds = min(deadline.left(), _CALL_SECONDS)
-        timeout = (min(self._timeout[0], seconds), min(self._timeout[1], seconds))
+        timeout = (min(self._timeout[0], seconds), min(self._timeout[1] + len(batch) * _EVENT_SECONDS, seconds))
         with CallDeadline(seconds) as call:
             try:
                 response = session.post(f"{self.url}{PATH}", body, headers=headers, timeout=timeout, **self._options)
@@ -182,8 +187,8 @@ class Forwarder(Draining):
         return f"the receiver at {self.url} answered {status}: {str(answer.get('error') or 'no reason')[:300]}"
 
 
-def batches_of(spool: Spool, paths: Sequence[Path]) -> Iterator[list[tuple[Path, str]]]:
-    """The events of ``paths``, as many at once as go into one call."""
+def batches_of(spool: Spool, paths: Sequence[Path], events: int = _EVENTS_PER_CALL) -> Iterator[list[tuple[Path, str]]]:
+    """The events of ``paths``, as many at once as go into one call, at most ``events``."""
     batch: list[tuple[Path, str]] = []
     size = 0
     for path in paths:
@@ -191,7 +196,7 @@ def batches_of(spool: Spool, paths: Sequence[Path]) -> Iterator[list[tuple[Path,
         if event is None:
             continue
         text = json.dumps(event, separators=(",", ":"))
-        if batch and (len(batch) == _EVENTS_PER_CALL or size + len(text) > _BYTES_PER_CALL):
+        if batch and (len(batch) >= events or size + len(text) > _BYTES_PER_CALL):
             yield batch
             batch, size = [], 0
         batch.append((path, text))

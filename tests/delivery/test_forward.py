@@ -263,3 +263,22 @@ def test_a_receiver_that_never_answers_keeps_to_the_budget(tmp_path: Path) -> No
     assert report.outcome == "unavailable"
     assert "cannot be reached (" in str(report.reason)
     assert len(Spool(tmp_path).waiting()) == 3
+
+
+def test_what_did_not_get_through_is_tried_in_smaller_parts(tmp_path: Path, answering: Callable[[Answer], str]) -> None:
+    """A receiver whose disk is slow never answers a large batch in time."""
+    sizes: list[int] = []
+
+    def slow(events: list[Any]) -> tuple[Any, ...]:
+        sizes.append(len(events))
+        return (200, whole(events)) if len(events) <= 60 else (504, {})
+
+    spool = Spool(tmp_path)
+    for number in range(210):
+        spool.append(event(number))
+    forwarder = Forwarder(spool, answering(slow), "token", breaker_interval=0.001)
+    outcomes = []
+    while spool.has_waiting():
+        outcomes.append(forwarder.send(60.0, despite_breaker=True).outcome)
+    assert sizes == [200, 100, 50, 50, 50, 50, 10]
+    assert outcomes == ["busy", "busy", "done"]
