@@ -97,7 +97,7 @@ class Forwarder(Draining):
             for scheme in ("http://", "https://"):
                 session.mount(scheme, adapter_class()())
             opening = self.breaker.opening()
-            # What did not get through is tried in smaller parts: the disk there may be slow, and a batch is acknowledged as a whole.
+            # What did not get through is tried in smaller parts: its disk may be slow, and a batch is acknowledged as a whole.
             events = max(1, _EVENTS_PER_CALL >> min(opening.failures, 10)) if opening else _EVENTS_PER_CALL
             while paths := self._spool.waiting():
                 for batch in batches_of(self._spool, paths, events):
