@@ -33,7 +33,7 @@ FORK = multiprocessing.get_context("fork")
 PUT = FORK.Value("i")
 """How many events the workers put."""
 LEASE, LINGER = 3.0, 2.0
-"""Seconds; the linger is that of the embedded catalogue here. A real Atlas has its minute: with less, it makes duplicates when it is slow."""
+"""Seconds; the linger is that of the embedded catalogue here. A real Atlas has its minute: a slow one would make duplicates."""
 OFFSETS = {"a": 0.0, "b": 3600.0, "c": -3600.0}
 """How wrong the clock of each host is."""
 
