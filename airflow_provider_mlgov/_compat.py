@@ -43,6 +43,8 @@ _NAMES: dict[str, str] = {
     # airflow.datasets.Dataset -> airflow.sdk.Asset, DatasetAlias -> AssetAlias
     "Asset": _SDK,
     "AssetAlias": _SDK,
+    # airflow.io.path -> airflow.sdk
+    "ObjectStoragePath": _SDK,
     # airflow.exceptions -> airflow.sdk.exceptions
     "AirflowNotFoundException": _SDK,
     # airflow.operators.python -> airflow.sdk; raises RuntimeError outside of a task

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlgov.delivery.clean import CleanOptions, Mask
     from airflow_provider_mlgov.delivery.draining import Draining, Measure, SendReport
     from airflow_provider_mlgov.delivery.forward import Forwarder
+    from airflow_provider_mlgov.delivery.handover import Collected, Handover
     from airflow_provider_mlgov.delivery.outbox import Outbox
     from airflow_provider_mlgov.delivery.spool import Spool
     from airflow_provider_mlgov.translate.options import TranslateOptions
@@ -94,10 +95,12 @@ def translate_options(settings: Settings) -> TranslateOptions:
 
 
 def open_sender(settings: Settings) -> Draining:
-    """What drains the spool: the sender, or the forwarder where ``forward_conn_id`` names a receiver.
+    """What drains the spool: the sender, or what takes events to it: ``forward_conn_id``, ``handover_path``, or both.
 
     `ConfigurationError` if the namespace is missing; the catalogue is opened when something is sent.
     """
+    if settings.handover_path:
+        return _open_handover(settings)
     if settings.forward_conn_id:
         return _open_forwarder(settings)
     from airflow_provider_mlgov.delivery.sender import Sender
@@ -111,6 +114,7 @@ def open_sender(settings: Settings) -> Draining:
         bounds=spool_bounds(settings),
         measure=metrics(open_spool(settings)),
         breaker_interval=settings.breaker_interval,
+        shared=settings.spool_shared,
     )
 
 
@@ -124,7 +128,43 @@ def _open_forwarder(settings: Settings) -> Forwarder:
         bounds=spool_bounds(settings),
         measure=metrics(open_spool(settings)),
         breaker_interval=settings.breaker_interval,
+        shared=settings.spool_shared,
     )
+
+
+def _open_handover(settings: Settings) -> Handover:
+    from airflow_provider_mlgov.delivery.handover import Handover
+    from airflow_provider_mlgov.hooks.objects import open_objects
+
+    return Handover(
+        open_spool(settings),
+        lambda: open_objects(settings.handover_path),
+        first=_open_forwarder(settings) if settings.forward_conn_id else None,
+        bounds=spool_bounds(settings),
+        measure=metrics(open_spool(settings)),
+        breaker_interval=settings.breaker_interval,
+        shared=settings.spool_shared,
+    )
+
+
+def collects(settings: Settings) -> bool:
+    """Whether this host takes the events of others: one that hands its own on does not."""
+    return bool(settings.collect_path) and not (settings.handover_path or settings.forward_conn_id)
+
+
+def collect_events(settings: Settings, budget: float | None = None) -> Collected:
+    """Take what other hosts handed over into the spool, some hundred objects at most.
+
+    `CatalogUnavailableError` where the place cannot be used, `ConfigurationError` where there can be none.
+    """
+    from airflow_provider_mlgov.delivery.handover import Collected, collect
+    from airflow_provider_mlgov.delivery.outbox import Outbox
+    from airflow_provider_mlgov.hooks.objects import open_objects
+
+    if not collects(settings):
+        return Collected()
+    outbox = Outbox(open_spool(settings), options=clean_options(settings))  # masked by who knew the secrets
+    return collect(open_objects(settings.collect_path), outbox, budget=budget)
 
 
 def spool_bounds(settings: Settings) -> Bounds:

@@ -74,6 +74,29 @@ OPTIONS: tuple[Option, ...] = (
         "Folder where events wait until the catalogue has them. On a local disk. Empty: mlgov/spool under AIRFLOW_HOME.",
     ),
     Option(
+        "spool_shared",
+        "boolean",
+        "False",
+        "Several hosts use spool_folder, on a network file system: who sends has a lease there, not a lock of the host. All "
+        "need the same user id, and Atlas: docs/operations.md.",
+    ),
+    Option(
+        "handover_path",
+        "string",
+        "",
+        "Folder, or URL of an object storage, that this host puts its events into, in place of writing to the catalogue, for one "
+        "with collect_path. For pods, whose spool ends with them. With forward_conn_id: only where the receiver does not answer.",
+        "s3://aws_default@lineage/handover",
+    ),
+    Option(
+        "collect_path",
+        "string",
+        "",
+        "Folder, or URL of an object storage, that this host, which writes to the catalogue, takes the events of others from: "
+        "their handover_path. Not looked at on a host with a handover_path or forward_conn_id of its own.",
+        "s3://aws_default@lineage/handover",
+    ),
+    Option(
         "spool_megabytes",
         "float",
         "1024.0",

@@ -107,6 +107,9 @@ class Settings:
     platform_namespace: str = "primary"
     embedded_path: Path = Path()
     spool_folder: Path = Path()
+    spool_shared: bool = False
+    handover_path: str = ""
+    collect_path: str = ""
     spool_megabytes: float = 1024.0
     spool_days: float = 0.0
     send_budget: float = 5.0

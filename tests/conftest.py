@@ -1,3 +1,3 @@
 """What all tests share."""
 
-pytest_plugins = ["airflow_env", "atlas_fixtures"]
+pytest_plugins = ["airflow_env", "atlas_fixtures", "namespaces"]

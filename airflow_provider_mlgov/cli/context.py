@@ -18,6 +18,7 @@ from airflow_provider_mlgov.settings import Settings, airflow_conf_get
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
     from airflow_provider_mlgov.delivery.draining import Draining
+    from airflow_provider_mlgov.delivery.handover import Collected
 
 _EMBEDDED = "embedded:"
 
@@ -123,7 +124,7 @@ class Context:
     def sender(self) -> Draining:
         """What takes the events of this host's spool to the catalogue, or to a receiver."""
         if not self.url:
-            if self.settings.atlas_conn_id or self.settings.forward_conn_id:
+            if self.settings.atlas_conn_id or self.settings.forward_conn_id or self.settings.handover_path:
                 _prepare_airflow()
             from airflow_provider_mlgov.assembly import open_sender
 
@@ -133,6 +134,22 @@ class Context:
 
         options = translate_options(replace(self.settings, namespace=self.namespace()))
         return Sender(open_spool(self.settings), self.open, options)
+
+    def handed_over(self, path: str) -> tuple[int, int]:
+        """How many objects wait at a place of handing over, and how many were set aside there."""
+        from airflow_provider_mlgov.delivery.handover import counts
+        from airflow_provider_mlgov.hooks.objects import open_objects
+
+        _prepare_airflow()
+        return counts(open_objects(path))
+
+    def collect(self, budget: float | None) -> Collected:
+        """Take what other hosts handed over into this host's spool."""
+        from airflow_provider_mlgov.assembly import collect_events, collects
+
+        if collects(self.settings):
+            _prepare_airflow()
+        return collect_events(self.settings, budget)
 
 
 def _prepare_airflow() -> None:

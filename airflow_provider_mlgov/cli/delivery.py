@@ -44,14 +44,19 @@ class Drain:
     def run(self) -> bool:
         """True when nothing waits any more, False when the time was over. Raises what keeps events waiting."""
         while True:
+            more = self._collect()
             report = self._send()
             if report.outcome in _STUCK:
                 raise _STUCK[report.outcome](f"events wait: {report.reason}")
-            if report.outcome in ("done", "nothing") and not self._followed_up():
+            if report.outcome in ("done", "nothing") and not self._followed_up() and not more:
                 return True
             if self.is_over:
                 return False
             time.sleep(_PAUSE)
+
+    def _collect(self) -> bool:
+        """Take what other hosts handed over; whether there is more."""
+        return self._context.collect(self.left).more
 
     def _send(self) -> SendReport:
         report = self._context.sender().send(self.left, despite_breaker=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from airflow_provider_mlgov import __version__, _compat
-from airflow_provider_mlgov.assembly import open_spool
+from airflow_provider_mlgov.assembly import collects, open_spool
 from airflow_provider_mlgov.catalog.catalog import Catalog
 from airflow_provider_mlgov.catalog.types.apply import plan
 from airflow_provider_mlgov.cli.context import Context, conf_get
@@ -49,7 +49,13 @@ def doctor(arguments: Namespace) -> int:
     if bool(arguments.dag_id) != bool(arguments.run_id) or (arguments.task_id and not arguments.dag_id):
         raise InvalidInputError("a DAG run has two names: give --dag-id and --run-id")
     findings = [*_versions(), *_doors(context), *_settings(context)]
-    findings += [*_forwarding(context), *_catalog(context), *_spool(context)]
+    findings += [
+        *_many_hosts(context),
+        *_forwarding(context),
+        *_handover(context),
+        *_catalog(context),
+        *_spool(context),
+    ]
     if arguments.dag_id:
         findings += _tasks(context, arguments)
     width = max(len(finding.subject) for finding in findings)
@@ -150,6 +156,38 @@ def _settings(context: Context) -> Iterator[Finding]:
         yield Finding("note", "AIRFLOW_HOME", "is not set; ~/airflow is meant")
 
 
+def _many_hosts(context: Context) -> Iterator[Finding]:
+    """Whether one host writes, where tasks run on many."""
+    from airflow_provider_mlgov.lineage.many_hosts import complaint
+
+    if said := complaint(context.settings, conf_get):
+        yield Finding("WRONG", "many hosts", said)
+    if context.settings.spool_shared and context.is_embedded:
+        yield Finding(
+            "WRONG",
+            "[mlgov] spool_shared",
+            "the embedded catalogue is a file for one host: hosts that share a spool need an Atlas ([mlgov] atlas_conn_id)",
+        )
+
+
+def _handover(context: Context) -> Iterator[Finding]:
+    """Whether what is handed over has a place, and how much of it waits there."""
+    settings = context.settings
+    for option, path in (("handover_path", settings.handover_path), ("collect_path", settings.collect_path)):
+        if not path:
+            continue
+        try:
+            waiting, odd = context.handed_over(path)
+        except MlgovError as error:
+            yield Finding("WRONG", option, str(error))
+            continue
+        if option == "collect_path" and not collects(settings):
+            yield Finding("note", option, "not looked at: this host hands its own events on")
+            continue
+        said = f"{waiting} objects wait at {path}" + (f", {odd} were set aside there, in odd" if odd else "")
+        yield Finding("note" if odd else "ok", option, said)
+
+
 def _forwarding(context: Context) -> Iterator[Finding]:
     """Where events go on a host that does not write to the catalogue itself."""
     if not context.settings.forward_conn_id:
@@ -159,6 +197,7 @@ def _forwarding(context: Context) -> Iterator[Finding]:
     except MlgovError as error:
         yield Finding("WRONG", "forwarding", str(error))
         return
+    forwarder = getattr(forwarder, "first", None) or forwarder
     if isinstance(forwarder, Forwarder):
         health = forwarder.health()
         verdict: Verdict = "ok" if health == "ready" else "WRONG"
@@ -167,8 +206,12 @@ def _forwarding(context: Context) -> Iterator[Finding]:
 
 def _catalog(context: Context) -> Iterator[Finding]:
     path = context.settings.embedded_path
-    if context.is_embedded and not path.exists() and context.settings.forward_conn_id:
-        return  # it is the receiver's host that has one
+    if (
+        context.is_embedded
+        and not path.exists()
+        and (context.settings.forward_conn_id or context.settings.handover_path)
+    ):
+        return  # it is another host that has one
     if context.is_embedded and not path.exists():
         yield Finding("note", "catalogue", f"{path} is not there yet: the first recorded run makes it")
         return

@@ -11,6 +11,7 @@ from airflow_provider_mlgov.cli.context import Context
 from airflow_provider_mlgov.cli.delivery import Drain
 from airflow_provider_mlgov.cli.output import age, remark, say
 from airflow_provider_mlgov.delivery.breaker import Breaker
+from airflow_provider_mlgov.delivery.lease import Lease
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.errors import InvalidInputError
 from airflow_provider_mlgov.lineage import followup
@@ -29,6 +30,8 @@ def status(arguments: Namespace) -> int:
     say(f"dead letters  {counts.dead}{': see `mlgov spool list --dead`' if counts.dead else ''}")
     say(f"set aside     {counts.odd}{': see its folder odd' if counts.odd else ''}")
     say(f"breaker       {breaker_words(spool)}")
+    if context.settings.spool_shared:
+        say(f"shared        {Lease(spool.root).holder}")
     return 1 if counts.dead else 0
 
 

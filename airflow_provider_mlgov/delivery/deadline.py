@@ -14,11 +14,15 @@ class BudgetSpentError(MlgovError):
 
 
 class Deadline:
-    """A moment on the monotonic clock; ``budget`` None means no limit."""
+    """A moment on the monotonic clock; ``budget`` None means no limit.
+
+    ``guard`` is asked at each check too: it raises where the turn to send is lost (see `turn`).
+    """
 
     def __init__(self, budget: float | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._end = math.inf if budget is None else clock() + budget
+        self.guard: Callable[[], None] = lambda: None
 
     def left(self) -> float:
         """Seconds left, at least 0; infinite without a limit."""
@@ -26,5 +30,6 @@ class Deadline:
 
     def check(self, needed: float = 0.0) -> None:
         """Raise `BudgetSpentError` unless more than ``needed`` seconds are left."""
+        self.guard()
         if self.left() <= needed:
             raise BudgetSpentError("the time of this send is over; what is left goes with the next one")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds, is_due, trim
 from airflow_provider_mlgov.delivery.breaker import Breaker
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
+from airflow_provider_mlgov.delivery.turn import HostTurn, Turn, released
 from airflow_provider_mlgov.errors import (
     CatalogBusyError,
     CatalogError,
@@ -53,7 +53,10 @@ Measure = Callable[[SendReport, float], None]
 
 
 class Draining(ABC):
-    """Takes what waits in a spool to where it goes: a catalogue (`Sender`) or a receiver (`Forwarder`)."""
+    """Takes what waits in a spool to where it goes: a catalogue (`Sender`), a receiver (`Forwarder`), or others (`Handover`)."""
+
+    breaker_file = "breaker.json"
+    """What keeps the state of the breaker, beside the spool."""
 
     def __init__(
         self,
@@ -63,12 +66,14 @@ class Draining(ABC):
         measure: Measure | None = None,
         breaker_interval: float = 60.0,
         breaker_cap: float = 600.0,
+        shared: bool = False,
     ) -> None:
-        """``measure`` is told of each send that found something to do."""
+        """``measure`` is told of each send that found something to do. ``shared``: other hosts use this spool too."""
         self._spool = spool
         self._measure = measure
         self._bounds = bounds
-        self.breaker = Breaker(spool.root / "breaker.json", interval=breaker_interval, cap=breaker_cap)
+        self._shared = shared
+        self.breaker = Breaker(spool.root / self.breaker_file, interval=breaker_interval, cap=breaker_cap)
 
     def send(self, budget: float | None = None, *, despite_breaker: bool = False) -> SendReport:
         """Deliver what waits, within ``budget`` seconds (None: without limit), or return at once if somebody else does.
@@ -91,10 +96,12 @@ class Draining(ABC):
                     opening = self.breaker.opening()
                     report.outcome, report.reason = "open", opening.reason if opening else None
                     return
-                with self._lock() as held:
-                    if not held:
-                        report.outcome = "done" if report.events else "locked"
-                        return
+                turn = self._turn()
+                if not turn.acquire(0.0):
+                    report.outcome, report.reason = ("done", None) if report.events else ("locked", turn.holder)
+                    return
+                with released(turn):
+                    deadline.guard = turn.check
                     self._drain(report, deadline)
                 self._trim()
                 if report.outcome != "done":
@@ -110,29 +117,18 @@ class Draining(ABC):
     def _trim(self) -> None:
         """Keep what could not be sent within its bounds."""
         if is_due(self._spool, self._bounds):
-            with self._lock() as held:
-                if held:
+            turn = self._turn()
+            if turn.acquire(0.0):
+                with released(turn):
                     trim(self._spool, self._bounds)
 
-    @contextmanager
-    def _lock(self, timeout: float = 0.0) -> Iterator[bool]:
-        from filelock import FileLock, Timeout
+    def _turn(self) -> Turn:
+        """What elects the one sender of this spool."""
+        if not self._shared:
+            return HostTurn(self._spool.root)
+        from airflow_provider_mlgov.delivery.lease import Lease
 
-        path = self._spool.root / "sender.lock"
-        lock = FileLock(path, timeout=timeout)
-        try:
-            lock.acquire()
-        except Timeout:
-            yield False
-            return
-        except OSError as error:
-            raise SpoolError(
-                f"cannot lock {path}: {error}; give the spool a writable folder on a local disk"
-            ) from error
-        try:
-            yield True
-        finally:
-            lock.release()
+        return Lease(self._spool.root)
 
     def _drain(self, report: SendReport, deadline: Deadline) -> None:
         """Deliver until nothing waits; the outcome says how it ended."""

@@ -8,10 +8,14 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlgov.catalog.atlas_errors import retry_after
+from airflow_provider_mlgov.catalog.atlas_http import Deadline as CallDeadline
+from airflow_provider_mlgov.catalog.atlas_http import adapter_class
 from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, Measure, SendReport
@@ -31,7 +35,15 @@ _EVENTS_PER_CALL = 200
 _BYTES_PER_CALL = 4 * 2**20
 _TOO_LARGE, _WRONG = 413, (400, 422)
 _LATER = (408, 429, 502, 503, 504)
-_LONGEST_CALL = 60.0
+_TRIES = 5
+"""How often a batch is sent, where the receiver says when it will take it."""
+_LONGEST_WAIT, _LEAST_SECONDS = 30.0, 0.5
+_EVENT_SECONDS = 0.1
+"""What the receiver may take for each event, beside the time-out of the connection: it writes each to its disk."""
+_CALL_SECONDS = 60.0
+"""What a call may take in all."""
+_FAIR_SECONDS = 2.0
+"""Who does not answer within these is away; with less time nothing is known of him."""
 
 
 class Forwarder(Draining):
@@ -50,14 +62,22 @@ class Forwarder(Draining):
         measure: Measure | None = None,
         breaker_interval: float = 60.0,
         breaker_cap: float = 600.0,
+        shared: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__(
-            spool, bounds=bounds, measure=measure, breaker_interval=breaker_interval, breaker_cap=breaker_cap
+            spool,
+            bounds=bounds,
+            measure=measure,
+            breaker_interval=breaker_interval,
+            breaker_cap=breaker_cap,
+            shared=shared,
         )
         self.url = url
         self._token = token
         self._options: Json = {"verify": verify, "cert": cert, "allow_redirects": False}
         self._timeout = timeout
+        self._sleep = sleep
 
     def health(self) -> str:
         """``ready``, or what is wrong with the receiver."""
@@ -71,34 +91,20 @@ class Forwarder(Draining):
 
     def _deliver_all(self, report: SendReport, deadline: Deadline) -> None:
         with _session() as session:
+            opening = self.breaker.opening()
+            # What did not get through is tried in smaller parts: its disk may be slow, and a batch is acknowledged as a whole.
+            events = max(1, _EVENTS_PER_CALL >> min(opening.failures, 10)) if opening else _EVENTS_PER_CALL
             while paths := self._spool.waiting():
-                for batch in self._batches(paths):
+                for batch in batches_of(self._spool, paths, events):
                     self._forward(session, batch, report, deadline)
                     deadline.check()
         self._spool.tidy()
-
-    def _batches(self, paths: Sequence[Path]) -> Iterator[list[tuple[Path, str]]]:
-        """The events of ``paths``, as many as go into one call."""
-        batch: list[tuple[Path, str]] = []
-        size = 0
-        for path in paths:
-            event = self._spool.read(path)
-            if event is None:
-                continue
-            text = json.dumps(event, separators=(",", ":"))
-            if batch and (len(batch) == _EVENTS_PER_CALL or size + len(text) > _BYTES_PER_CALL):
-                yield batch
-                batch, size = [], 0
-            batch.append((path, text))
-            size += len(text)
-        if batch:
-            yield batch
 
     def _forward(
         self, session: requests.Session, batch: Sequence[tuple[Path, str]], report: SendReport, deadline: Deadline
     ) -> None:
         """Send a batch, in halves where it is too large; bury what is refused for what it says, keep what may be taken later."""
-        status, answer, wait = self._call(session, batch, deadline)
+        status, answer = self._patiently(session, batch, deadline)
         if status == _TOO_LARGE and len(batch) > 1:
             half = len(batch) // 2
             self._forward(session, batch[:half], report, deadline)
@@ -109,7 +115,7 @@ class Forwarder(Draining):
         elif status == 200 and (told := _failed(answer, len(batch))) is not None:
             failed = told
         else:
-            raise self._unusable(status, answer, wait)
+            raise CatalogUnavailableError(self._answered(status, answer))
         waits = ""
         for index, (path, text) in enumerate(batch):
             refusal = failed.get(index)
@@ -126,45 +132,72 @@ class Forwarder(Draining):
         if waits:
             raise CatalogUnavailableError(f"the receiver at {self.url} does not take events: {waits}")
 
+    def _patiently(
+        self, session: requests.Session, batch: Sequence[tuple[Path, str]], deadline: Deadline
+    ) -> tuple[int, Json]:
+        """The answer to a batch; where the receiver says when to come again, and that is soon, what it says then."""
+        for attempt in range(1, _TRIES + 1):
+            deadline.check(_LEAST_SECONDS)
+            status, answer, wait = self._call(session, batch, deadline)
+            if status not in _LATER:
+                return status, answer
+            fits = wait is not None and wait <= _LONGEST_WAIT and wait + _LEAST_SECONDS < deadline.left()
+            if wait is None or not fits or attempt == _TRIES:
+                raise CatalogBusyError(self._answered(status, answer), retry_after=wait)
+            self._sleep(wait)
+        raise AssertionError("tries is at least 1")
+
     def _call(
         self, session: requests.Session, batch: Sequence[tuple[Path, str]], deadline: Deadline
     ) -> tuple[int, Json, float | None]:
-        """The status, the answer, and how many seconds the receiver asked to wait."""
+        """Status, answer, and the seconds after which to come again."""
         import requests
 
-        from airflow_provider_mlgov.catalog.atlas_errors import retry_after
-        from airflow_provider_mlgov.catalog.atlas_http import Deadline as CallDeadline
-
-        deadline.check()
-        seconds = min(_LONGEST_CALL, deadline.left())
         body = gzip.compress(f"[{','.join(text for _, text in batch)}]".encode(), 5)
         headers = {
             "Authorization": f"Bearer {self._token}",
             "Content-Type": "application/json",
             "Content-Encoding": "gzip",
         }
-        timeout = (min(self._timeout[0], seconds), min(self._timeout[1], seconds))
-        answer: Any = {}
-        with CallDeadline(seconds) as limit:  # a receiver that drips bytes outlives every read time-out
+        seconds = min(deadline.left(), _CALL_SECONDS)
+        timeout = (min(self._timeout[0], seconds), min(self._timeout[1] + len(batch) * _EVENT_SECONDS, seconds))
+        with CallDeadline(seconds) as call:
             try:
                 response = session.post(f"{self.url}{PATH}", body, headers=headers, timeout=timeout, **self._options)
                 answer = response.json()
             except requests.exceptions.JSONDecodeError:
                 answer = {"error": "an answer that is no JSON: is that a receiver?"}
             except (requests.RequestException, OSError, ValueError) as error:
-                if not limit.expired:
-                    raise CatalogUnavailableError(
-                        f"the receiver at {self.url} cannot be reached ({type(error).__name__}); "
-                        "is `mlgov receive` running there?"
-                    ) from None
-        if limit.expired:
-            raise CatalogBusyError(f"the receiver at {self.url} gave no complete answer within {seconds:.3g} s")
+                # ValueError: what urllib3 says when the deadline takes the socket away at a bad moment.
+                if deadline.left() <= 0 and seconds < _FAIR_SECONDS:
+                    deadline.check()
+                what = "no whole answer in time" if call.expired else type(error).__name__
+                raise CatalogUnavailableError(
+                    f"the receiver at {self.url} cannot be reached ({what}); is `mlgov receive` running there?"
+                ) from None
         wait = retry_after(response.headers.get("Retry-After"))
         return response.status_code, answer if isinstance(answer, dict) else {}, wait
 
-    def _unusable(self, status: int, answer: Json, wait: float | None) -> Exception:
-        said = f"the receiver at {self.url} answered {status}: {str(answer.get('error') or 'no reason')[:300]}"
-        return CatalogBusyError(said, retry_after=wait) if status in _LATER else CatalogUnavailableError(said)
+    def _answered(self, status: int, answer: Json) -> str:
+        return f"the receiver at {self.url} answered {status}: {str(answer.get('error') or 'no reason')[:300]}"
+
+
+def batches_of(spool: Spool, paths: Sequence[Path], events: int = _EVENTS_PER_CALL) -> Iterator[list[tuple[Path, str]]]:
+    """The events of ``paths``, as many at once as go into one call, at most ``events``."""
+    batch: list[tuple[Path, str]] = []
+    size = 0
+    for path in paths:
+        event = spool.read(path)
+        if event is None:
+            continue
+        text = json.dumps(event, separators=(",", ":"))
+        if batch and (len(batch) >= events or size + len(text) > _BYTES_PER_CALL):
+            yield batch
+            batch, size = [], 0
+        batch.append((path, text))
+        size += len(text)
+    if batch:
+        yield batch
 
 
 def _session() -> requests.Session:
@@ -173,7 +206,6 @@ def _session() -> requests.Session:
 
     import requests
 
-    from airflow_provider_mlgov.catalog.atlas_http import adapter_class
 
     session = requests.Session()
     session.trust_env = False

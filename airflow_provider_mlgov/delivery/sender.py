@@ -20,6 +20,7 @@ from airflow_provider_mlgov.delivery.runs import Run, RunReader, parcel_of
 from airflow_provider_mlgov.delivery.sinks.catalog_work import UnansweredError
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Sink
 from airflow_provider_mlgov.delivery.state import SenderState
+from airflow_provider_mlgov.delivery.turn import released
 from airflow_provider_mlgov.errors import (
     CatalogBusyError,
     CatalogError,
@@ -60,10 +61,16 @@ class Sender(Draining):
         measure: Measure | None = None,
         breaker_interval: float = 60.0,
         breaker_cap: float = 600.0,
+        shared: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__(
-            spool, bounds=bounds, measure=measure, breaker_interval=breaker_interval, breaker_cap=breaker_cap
+            spool,
+            bounds=bounds,
+            measure=measure,
+            breaker_interval=breaker_interval,
+            breaker_cap=breaker_cap,
+            shared=shared,
         )
         self._sink_factory = sink_factory
         self._options = options
@@ -73,7 +80,7 @@ class Sender(Draining):
         self._sleep = sleep
 
     def _deliver_all(self, report: SendReport, deadline: Deadline) -> None:
-        with self._state() as state, self._sink(state) as sink:
+        with self._state(deadline.guard) as state, self._sink(state) as sink:
             drain = _Drain(self._spool, state, sink, self._options, self._batch_size, report, deadline)
             while drain.step():
                 deadline.check()
@@ -83,15 +90,16 @@ class Sender(Draining):
     def exclusive(self, timeout: float = 30.0) -> Iterator[Sink]:
         """The sink, with nobody else sending: for operators that act on the catalogue. `CatalogBusyError` after ``timeout``."""
         self._spool.prepare()
-        with self._lock(timeout) as held:
-            if not held:
-                raise CatalogBusyError(f"another process has been sending for {timeout:g} s; try again later")
-            with self._state() as state, self._sink(state) as sink:
-                yield sink
+        turn = self._turn()
+        if not turn.acquire(timeout):
+            raise CatalogBusyError(f"{turn.holder}, for more than {timeout:g} s; try again later")
+        with released(turn), self._state(turn.check) as state, self._sink(state) as sink:
+            yield sink
 
     @contextmanager
-    def _state(self) -> Iterator[SenderState]:
-        state = SenderState(Path(self._spool.root, "sender.db"), keep_hours=self._keep_hours)
+    def _state(self, guard: Callable[[], None]) -> Iterator[SenderState]:
+        path = Path(self._spool.root, "sender.db")
+        state = SenderState(path, keep_hours=self._keep_hours, shared=self._shared, guard=guard)
         try:
             yield state
         finally:

@@ -157,13 +157,26 @@ class Spool:
 
     def tidy(self) -> None:
         """Remove what writers that were killed left in tmp/; such an event was never accepted."""
-        now = time.time()
-        for entry in self._scan("tmp"):
+        entries = list(self._scan("tmp"))
+        if not entries:
+            return
+        now = self._file_time()
+        for entry in entries:
             try:
                 if now - entry.stat().st_mtime > _STALE_SECONDS:
                     Path(entry.path).unlink(missing_ok=True)
             except OSError:
                 continue
+
+    def _file_time(self) -> float:
+        """What time it is for what keeps the files: on a shared file system that is not this host's clock."""
+        probe = self.root / "tmp" / f"now-{secrets.token_hex(4)}"
+        with self._explained("look at the time of its files"):
+            probe.touch(mode=_FILE_MODE)
+            try:
+                return probe.stat().st_mtime
+            finally:
+                probe.unlink(missing_ok=True)
 
     def prepare(self) -> None:
         """Make the folders."""
@@ -187,8 +200,7 @@ class Spool:
         return next((path for path in paths if path.is_file()), None)
 
     def _store(self, folder: str, head: Json, events: Sequence[Mapping[str, Any]], *, name: str | None = None) -> Path:
-        body = "\n".join(json.dumps(event, separators=(",", ":"), allow_nan=False) for event in events).encode()
-        head = {"v": _VERSION, "sha256": hashlib.sha256(body).hexdigest(), **head}
+        content = packed(head, events)
         name = (
             name or f"{time.time_ns():020d}-{os.getpid()}-{next(_numbers) % 1_000_000:06d}-{secrets.token_hex(4)}.json"
         )
@@ -197,11 +209,7 @@ class Spool:
         with self._explained("write an event"):
             if folder == "new":
                 self._check_room()
-            self._write(
-                self.root / "tmp" / name,
-                json.dumps(head, separators=(",", ":")).encode() + b"\n" + body + b"\n",
-                target,
-            )
+            self._write(self.root / "tmp" / name, content, target)
         return target
 
     def _check_room(self) -> None:
@@ -275,7 +283,7 @@ class Spool:
         try:
             if content is None:
                 raise ValueError("it cannot be read: it belongs to another user")
-            return _parse(content)
+            return unpacked(content)
         except ValueError as error:
             self._set_aside(path, str(error))
             return None
@@ -300,7 +308,15 @@ class Spool:
             ) from error
 
 
-def _parse(content: bytes) -> tuple[Json, list[Json]]:
+def packed(head: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> bytes:
+    """The content of a file: what describes it, and ``events``."""
+    body = "\n".join(json.dumps(event, separators=(",", ":"), allow_nan=False) for event in events).encode()
+    head = {"v": _VERSION, "sha256": hashlib.sha256(body).hexdigest(), **head}
+    return json.dumps(head, separators=(",", ":")).encode() + b"\n" + body + b"\n"
+
+
+def unpacked(content: bytes) -> tuple[Json, list[Json]]:
+    """What describes a file, and its events. `ValueError` says what is wrong with it."""
     first, _, body = content.removesuffix(b"\n").partition(b"\n")
     try:
         head = json.loads(first)

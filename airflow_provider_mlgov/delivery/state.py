@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_mlgov.delivery import machine
 from airflow_provider_mlgov.errors import SpoolError
 from airflow_provider_mlgov.model.entity import Ref
 
@@ -25,8 +26,6 @@ Json = dict[str, Any]
 
 _KNOWN_SECONDS = 600.0
 _OPEN_RUN_FACTOR = 14
-_CALL_FACT = "call"
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _VERSION = 4
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (
@@ -39,6 +38,9 @@ CREATE TABLE IF NOT EXISTS known (
     catalog TEXT, type TEXT, name TEXT, stored TEXT NOT NULL, expires REAL NOT NULL, PRIMARY KEY (catalog, type, name)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS note (catalog TEXT PRIMARY KEY, started REAL NOT NULL, names TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS note_seen (
+    catalog TEXT, machine TEXT, since REAL NOT NULL, PRIMARY KEY (catalog, machine)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS heard (
     catalog TEXT, type TEXT, name TEXT, told INTEGER, gone INTEGER, touched REAL NOT NULL, PRIMARY KEY (catalog, type, name)
 ) WITHOUT ROWID;
@@ -70,16 +72,27 @@ class RunState:
 class Note:
     """A call that was begun and whose end nobody saw: it may still be at work inside the catalogue."""
 
-    age: float | None
-    """Seconds since it was begun; None where that cannot be told: the host was started since, or it was another host."""
+    age: float
+    """For how many seconds this machine has known of it, by its own clock: that of another host may be wrong."""
     names: tuple[Ref, ...]
 
 
 class SenderState:
     """Opened by a sender for one send."""
 
-    def __init__(self, path: Path, *, keep_hours: float = 24.0, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        keep_hours: float = 24.0,
+        clock: Callable[[], float] = time.time,
+        shared: bool = False,
+        guard: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``shared``: other hosts open the file too. ``guard`` raises where it may not be written any more (see `turn`)."""
         self._path = path
+        self._shared = shared
+        self._guard = guard
         self._keep = keep_hours * 3600
         self._clock = clock
         try:
@@ -94,7 +107,7 @@ class SenderState:
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
         try:
-            db.execute("PRAGMA journal_mode=WAL")
+            self._choose_journal(db)
             db.execute("PRAGMA synchronous=FULL")  # a state must not be younger than the acknowledgement of its events
             if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
                 db.executescript(f"{_SCHEMA}PRAGMA user_version={_VERSION};")
@@ -103,6 +116,16 @@ class SenderState:
             db.close()
             raise
         return db
+
+    def _choose_journal(self, db: sqlite3.Connection) -> None:
+        """The write-ahead log needs memory that all users share, so it serves the processes of one host only."""
+        if not self._shared:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        if self._path.with_name(f"{self._path.name}-wal").exists():
+            db.execute("PRAGMA locking_mode=EXCLUSIVE")  # so that leaving it behind needs no such memory
+        db.execute("PRAGMA journal_mode=TRUNCATE")
+        db.execute("PRAGMA locking_mode=NORMAL")
 
     def _renew(self, reason: str) -> None:
         """Set a damaged file aside and begin a new one."""
@@ -126,6 +149,7 @@ class SenderState:
         with self._explained():
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._guard()
                 yield
             except BaseException:
                 self._db.execute("ROLLBACK")
@@ -137,7 +161,9 @@ class SenderState:
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise SpoolError(f"cannot use {self._path}: {error}; is the disk full?") from error
+            locked = "locked" in str(error)
+            remedy = "another process has it, perhaps a paused one: end that" if locked else "is the disk full?"
+            raise SpoolError(f"cannot use {self._path}: {error}; {remedy}") from error
         except sqlite3.DatabaseError as error:
             self._db.close()
             self._renew(str(error))
@@ -342,33 +368,35 @@ class SenderState:
     # --- the in-flight note ------------------------------------------------------------------------------------------
     def note(self, catalog: str) -> Note | None:
         """The open note of a call to this catalogue."""
-        rows = self._rows("SELECT started, names FROM note WHERE catalog = ?", catalog)
+        rows = self._rows("SELECT names FROM note WHERE catalog = ?", catalog)
         if not rows:
             return None
-        started, names = rows[0]
-        return Note(self._age(catalog, started), tuple(Ref(*name) for name in json.loads(names)))
+        names = tuple(Ref(*name) for name in json.loads(rows[0][0]))
+        known = "SELECT since FROM note_seen WHERE catalog = ? AND machine = ?"
+        since = self._rows(known, catalog, machine.boot())
+        if not since or since[0][0] > machine.uptime():
+            with self.transaction():
+                self._see_note(catalog)
+            return Note(0.0, names)
+        return Note(machine.uptime() - since[0][0], names)
 
-    def _age(self, catalog: str, started: float) -> float | None:
-        """By a clock that nobody sets; by the other one where an older version of this package wrote the note."""
-        known = json.loads(self.fact(catalog, _CALL_FACT) or "[]")
-        if known[:1] == [started]:
-            boot, now = _since_boot()
-            return now - known[2] if known[1] == boot and now >= known[2] else None
-        age = self._clock() - started
-        return age if age >= 0 else None
+    def _see_note(self, catalog: str) -> None:
+        seen = (catalog, machine.boot(), machine.uptime())
+        self._db.execute("INSERT OR REPLACE INTO note_seen VALUES (?, ?, ?)", seen)
 
     def begin_call(self, catalog: str, refs: Iterable[Ref]) -> None:
         """Write the note, on disk before the call is made."""
         names = json.dumps([(ref.type_name, ref.qualified_name) for ref in refs])
-        started = self._clock()
         with self.transaction():
-            self._db.execute("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (catalog, started, names))
-            self._put_fact(catalog, _CALL_FACT, json.dumps([started, *_since_boot()]))
+            self._db.execute("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (catalog, self._clock(), names))
+            self._db.execute("DELETE FROM note_seen WHERE catalog = ?", (catalog,))
+            self._see_note(catalog)
 
     def end_call(self, catalog: str) -> None:
         """The call was answered."""
         with self.transaction():
             self._db.execute("DELETE FROM note WHERE catalog = ?", (catalog,))
+            self._db.execute("DELETE FROM note_seen WHERE catalog = ?", (catalog,))
 
     # --- single facts of a catalogue ---------------------------------------------------------------------------------
     def fact(self, catalog: str, name: str) -> str | None:
@@ -385,13 +413,3 @@ class SenderState:
         self._db.execute("DELETE FROM fact WHERE catalog = ? AND name = ?", (catalog, name))
         if value is not None:
             self._db.execute("INSERT INTO fact VALUES (?, ?, ?)", (catalog, name, value))
-
-
-def _since_boot() -> tuple[str, float]:
-    """Which start of the host this is, where it says so, and the seconds since then: the same for all its processes."""
-    try:
-        boot = _BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        boot = ""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)  # goes on while the host sleeps
-    return boot, time.monotonic() if clock is None else time.clock_gettime(clock)

@@ -7,6 +7,7 @@ without work. It is the only part of the daemons that looks up a Connection or a
 from __future__ import annotations
 
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ IDLE_SECONDS = 60.0
 GRACE_SECONDS = 5.0
 """How long after the end of a DAG run its tasks may still report."""
 _STARTING_SECONDS = 10.0
+_COLLECT_SECONDS = 10.0
 _LOCK = "delivery.lock"
 LOG = "delivery.log"
 _LOG_BYTES = 1_000_000
@@ -112,18 +114,24 @@ class Work:
         self._grace = grace_seconds
         self._spool = open_spool(settings)
         self._complaint = ""
+        self._collected = -math.inf
+        self._collecting = ""
+        """What went wrong with it last."""
 
     def waits(self) -> bool:
         """Whether there is anything to do, now or soon."""
+        from airflow_provider_mlgov.assembly import collects
         from airflow_provider_mlgov.lineage import followup
 
-        return self._spool.has_waiting() or followup.waiting(self._settings)
+        # Nobody wakes this process for what other hosts hand over.
+        return self._spool.has_waiting() or followup.waiting(self._settings) or collects(self._settings)
 
     def do(self) -> bool:
         """One round; whether anything was done. What goes wrong is said once, and tried again."""
         from airflow_provider_mlgov.lineage.reconcile import reconcile
 
         try:
+            self._collect()
             done = self._drain()
             if reconcile(self._settings, age=self._grace):
                 done = True
@@ -137,6 +145,23 @@ class Work:
             return False
         self._complaint = ""
         return done
+
+    def _collect(self) -> None:
+        """Take what other hosts handed over, every few seconds while there is not more. What goes wrong stops nothing else."""
+        from airflow_provider_mlgov.assembly import collect_events
+        from airflow_provider_mlgov.errors import MlgovError
+
+        if time.monotonic() - self._collected < _COLLECT_SECONDS:
+            return
+        try:
+            more = collect_events(self._settings, 60.0).more
+            self._collecting = ""
+        except MlgovError as error:
+            more = False
+            if str(error) != self._collecting:
+                log.warning("%s", error)
+            self._collecting = str(error)
+        self._collected = -math.inf if more else time.monotonic()
 
     def _drain(self) -> bool:
         from airflow_provider_mlgov.assembly import open_sender

@@ -193,9 +193,12 @@ class AtlasListener:
     def _send(self, budget: float) -> None:
         from airflow_provider_mlgov.assembly import open_sender
         from airflow_provider_mlgov.lineage.limited import limited
+        from airflow_provider_mlgov.lineage.many_hosts import complain_of_left, complain_once
 
+        complain_once(self.settings)
         if budget > 0:
-            limited("Sending", lambda: open_sender(self.settings).send(budget), budget + _SPARE_SECONDS)
+            report = limited("Sending", lambda: open_sender(self.settings).send(budget), budget + _SPARE_SECONDS)
+            complain_of_left(self.settings, report)
 
     # --- DAG runs ------------------------------------------------------------------------------------------------------
     @hookimpl

@@ -54,10 +54,12 @@ class AtlasTransport(Transport):
     def emit(self, event: Event) -> None:
         """Take an event. An exception becomes a warning in the log of the task (the provider sees to that)."""
         from airflow_provider_mlgov.assembly import open_outbox, open_sender
+        from airflow_provider_mlgov.lineage.many_hosts import complain_once
 
         document = json.loads(Serde.to_json(event))
         open_outbox(self._settings).put(document)
         if document.get("eventType") in _ENDS and not self._settings.enabled:
+            complain_once(self._settings)
             open_sender(self._settings).send(self._settings.send_budget)
 
     def close(self, timeout: float = -1) -> bool:  # noqa: ARG002 - the signature is OpenLineage's

@@ -19,7 +19,7 @@ from airflow_provider_mlgov.lineage import receiver
 from airflow_provider_mlgov.lineage.tokens import Tokens
 from serving import served
 
-Answer = Callable[[list[Any]], tuple[int, Any]]
+Answer = Callable[[list[Any]], tuple[Any, ...]]
 
 
 def event(number: int, size: int = 0) -> dict[str, Any]:
@@ -154,9 +154,11 @@ def answering() -> Iterator[Callable[[Answer], str]]:
                 import gzip
 
                 body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
-                status, said = answer(json.loads(body))
+                status, said, *headers = answer(json.loads(body))
                 content = said if isinstance(said, bytes) else json.dumps(said).encode()
                 self.send_response(status)
+                for name, value in headers:
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
@@ -202,3 +204,81 @@ def test_only_a_receivers_word_lets_an_event_go(
     assert Forwarder(spool, answering(answer), "token").send().outcome == outcome
     assert len(spool.waiting()) == left
     assert not spool.dead_letters()
+
+
+def later(*seconds: str) -> Answer:
+    """Answers 429 with each ``Retry-After`` once, then takes everything."""
+    left = list(seconds)
+    return lambda events: (429, {}, ("Retry-After", left.pop(0))) if left else (200, whole(events))
+
+
+def filled(tmp_path: Path) -> Spool:
+    spool = Spool(tmp_path)
+    for number in range(3):
+        spool.append(event(number))
+    return spool
+
+
+def test_a_receiver_that_says_when_is_waited_for_within_the_budget(
+    tmp_path: Path, answering: Callable[[Answer], str]
+) -> None:
+    slept: list[float] = []
+    forwarder = Forwarder(filled(tmp_path), answering(later("0.2", "1")), "token", sleep=slept.append)
+    assert forwarder.send(5.0).outcome == "done"
+    assert slept == [0.2, 1.0]
+    assert forwarder.breaker.opening() is None
+
+
+@pytest.mark.parametrize(("seconds", "budget"), [("20", 5.0), ("45", None)])
+def test_what_takes_longer_waits_for_the_next_send_and_the_breaker_knows(
+    tmp_path: Path, answering: Callable[[Answer], str], seconds: str, budget: float | None
+) -> None:
+    slept: list[float] = []
+    forwarder = Forwarder(
+        filled(tmp_path), answering(later(seconds)), "token", sleep=slept.append, breaker_interval=1.0
+    )
+    began = time.time()
+    assert forwarder.send(budget).outcome == "busy"
+    assert not slept
+    opening = forwarder.breaker.opening()
+    assert opening is not None
+    assert opening.until >= began + float(seconds)
+    assert forwarder.send(5.0).outcome == "open"
+    assert forwarder.send(5.0, despite_breaker=True).outcome == "done"
+
+
+def test_a_receiver_that_only_puts_off_is_left_alone(tmp_path: Path, answering: Callable[[Answer], str]) -> None:
+    slept: list[float] = []
+    forwarder = Forwarder(filled(tmp_path), answering(later(*["0"] * 9)), "token", sleep=slept.append)
+    assert forwarder.send(60.0).outcome == "busy"
+    assert len(slept) == 4
+
+
+def test_a_receiver_that_never_answers_keeps_to_the_budget(tmp_path: Path) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        report = Forwarder(filled(tmp_path), url, "token").send(2.5)
+    assert report.outcome == "unavailable"
+    assert "cannot be reached (" in str(report.reason)
+    assert len(Spool(tmp_path).waiting()) == 3
+
+
+def test_what_did_not_get_through_is_tried_in_smaller_parts(tmp_path: Path, answering: Callable[[Answer], str]) -> None:
+    """A receiver whose disk is slow never answers a large batch in time."""
+    sizes: list[int] = []
+
+    def slow(events: list[Any]) -> tuple[Any, ...]:
+        sizes.append(len(events))
+        return (200, whole(events)) if len(events) <= 60 else (504, {})
+
+    spool = Spool(tmp_path)
+    for number in range(210):
+        spool.append(event(number))
+    forwarder = Forwarder(spool, answering(slow), "token", breaker_interval=0.001)
+    outcomes = []
+    while spool.has_waiting():
+        outcomes.append(forwarder.send(60.0, despite_breaker=True).outcome)
+    assert sizes == [200, 100, 50, 50, 50, 50, 10]
+    assert outcomes == ["busy", "busy", "done"]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from airflow_provider_mlgov.lineage import receiver
 from airflow_provider_mlgov.lineage.tokens import Tokens
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from delivery_events import dataset, task_event
+from searching import names_of
 from serving import served
 
 OPTIONS = TranslateOptions(airflow_namespace="test")
@@ -88,16 +87,6 @@ def test_no_name_is_made_twice(hosts: tuple[Hosts, Any]) -> None:
     assert not world.first.dead_letters()
     assert not world.second.dead_letters()
 
-    def found(type_name: str, wanted: int) -> Counter[str]:
-        until = time.monotonic() + 10
-        while True:
-            headers = catalog.search(type_name, limit=10_000)
-            names = [header["attributes"]["qualifiedName"] for header in headers]
-            counted = Counter(each for each in names if name in each)
-            if len(counted) >= wanted or time.monotonic() > until:
-                return counted
-            time.sleep(0.2)
-
     for type_name, wanted in (("rdbms_table", NAMES), ("mlgov_task_run", 2 * NAMES), ("rdbms_instance", 1)):
-        counted = found(type_name, wanted)
+        counted = names_of(catalog, type_name, name, wanted)
         assert (len(counted), set(counted.values())) == (wanted, {1})

@@ -1,10 +1,15 @@
 """The delivery process: where it writes what it says."""
 
 import json
+import math
 import stat
 import time
+from dataclasses import replace
 
 from airflow_env import environment
+from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.delivery.handover import FolderObjects, Handover
+from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.lineage import child
 from airflow_provider_mlgov.settings import Settings
@@ -49,3 +54,30 @@ def test_what_keeps_events_waiting_is_in_its_log(tmp_path, monkeypatch):
         child._Started.process.terminate()
         child._Started.process.wait()
         child._Started.process = None
+
+
+def test_it_takes_what_other_hosts_handed_over(tmp_path, caplog):
+    between, worker = tmp_path / "between", Spool(tmp_path / "worker")
+    settings = Settings(
+        spool_folder=tmp_path / "spool", embedded_path=tmp_path / "catalog.db", collect_path=str(between)
+    )
+    work = child.Work(settings, 0.0)
+    assert work.waits()  # nobody wakes it for that
+    assert not work.do()
+    for event in task_run():
+        Outbox(worker).put(event)
+    assert Handover(worker, lambda: FolderObjects(between)).send().outcome == "done"
+    assert not work.do()  # it does not look all the time
+    work._collected = -math.inf
+    assert work.do()
+    catalog = EmbeddedCatalog(settings.embedded_path)
+    assert len(catalog.search("mlgov_task_run")) == 1
+    catalog.close()
+    between.joinpath("new").rmdir()
+    between.joinpath("new").write_text("no folder")
+    for _ in range(2):
+        work._collected = -math.inf
+        assert not work.do()
+    assert [message for message in caplog.messages if "handed over cannot be read: NotADirectoryError" in message] != []
+    assert len(caplog.messages) == 1
+    assert not child.Work(replace(settings, forward_conn_id="receiver"), 0.0).waits()

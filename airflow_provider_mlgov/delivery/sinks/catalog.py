@@ -131,9 +131,7 @@ class CatalogSink:
         note = self._state.note(self._name)
         if note is None:
             return
-        if note.age is None and self._linger:
-            self._state.begin_call(self._name, note.names)  # from now on its age can be told, also by the next sender
-        wait = self._linger - (note.age or 0.0)
+        wait = self._linger - note.age
         if wait > 0:
             deadline.check(wait)
             log.info("A call to %s was cut off and may still be at work there; waiting %.0f s", self._name, wait)
