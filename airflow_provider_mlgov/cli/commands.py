@@ -330,6 +330,17 @@ COMMANDS: tuple[Command | Group, ...] = (
             argument("--run-id", metavar="R", help="that run"),
             argument("--task-id", metavar="T", help="only of this task"),
             argument("--namespace", metavar="NAME", help="the Airflow it ran in; default: [mlgov] namespace"),
+            argument(
+                "--duplicates",
+                action="store_true",
+                help="instead, find entities of one type and name that others made twice",
+            ),
+            argument(
+                "--type", action="append", metavar="TYPE", help="of --duplicates: scan this type; default: all we write"
+            ),
+            argument(
+                "--repair", action="store_true", help="of --duplicates: make one of them, with what all of them have"
+            ),
             *_CATALOG,
         ),
         "Where Airflow's database can be asked, tasks that were never recorded are named too.",

@@ -17,6 +17,7 @@ from airflow_provider_mlgov.assembly import open_spool
 from airflow_provider_mlgov.catalog.catalog import Catalog
 from airflow_provider_mlgov.catalog.types.apply import plan
 from airflow_provider_mlgov.cli.context import Context, conf_get
+from airflow_provider_mlgov.cli.duplicates import duplicates
 from airflow_provider_mlgov.cli.output import age, say
 from airflow_provider_mlgov.cli.spool import breaker_words
 from airflow_provider_mlgov.delivery.forward import Forwarder
@@ -48,6 +49,10 @@ def doctor(arguments: Namespace) -> int:
     context = Context.of(arguments)
     if bool(arguments.dag_id) != bool(arguments.run_id) or (arguments.task_id and not arguments.dag_id):
         raise InvalidInputError("a DAG run has two names: give --dag-id and --run-id")
+    if arguments.duplicates:
+        return duplicates(context, arguments.type, repair=arguments.repair)
+    if arguments.repair or arguments.type:
+        raise InvalidInputError("--repair and --type say what to do with --duplicates: give that too")
     findings = [*_versions(), *_doors(context), *_settings(context)]
     findings += [*_forwarding(context), *_catalog(context), *_spool(context)]
     if arguments.dag_id:
