@@ -7,7 +7,8 @@
     <root>/dead/   dead letters: events that were refused, with the reason; `Spool.retry` takes them again
     <root>/odd/    files found in new/ or dead/ that are not ours or damaged, each with its reason in <name>.reason
 
-A file is one JSON line that describes it (``v``, ``sha256``) and one JSON line per event.
+A file is one JSON line that describes it (``v``, ``sha256``) and one JSON line per event. One that a later version of the
+package wrote (two versions on one spool) stays where it is, for a process that knows it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import logging
 import os
 import re
 import secrets
@@ -27,9 +29,13 @@ from typing import Any
 
 from airflow_provider_mlgov.errors import SpoolError
 
+log = logging.getLogger(__name__)
+
 Json = dict[str, Any]
 
 _VERSION = 1
+_later: set[Path] = set()
+"""Files of later versions that this process has met: they wait, and not for it."""
 _NAME = re.compile(r"\d{20}-\d+-\d{6}-[0-9a-f]{8}\.json")
 _STALE_SECONDS = 3600.0
 _numbers = itertools.count()
@@ -86,12 +92,16 @@ class Spool:
 
     # --- reading -----------------------------------------------------------------------------------------------------
     def waiting(self) -> list[Path]:
-        """The events that wait, oldest first. What is not ours is set aside."""
-        return self._list("new")
+        """The events that wait, oldest first. What is not ours is set aside; what a later version wrote is left out."""
+        return [path for path in self._list("new") if path not in _later]
 
     def has_waiting(self) -> bool:
-        """Whether anything waits."""
-        return any(True for _ in self._scan("new"))
+        """Whether anything waits that this version can read, as far as it has looked."""
+        return any(Path(entry.path) not in _later for entry in self._scan("new"))
+
+    def of_later_versions(self) -> list[Path]:
+        """The files that a later version of the package wrote, of those that were read."""
+        return sorted(path for path in _later if path.is_relative_to(self.root) and path.exists())
 
     def read(self, path: Path) -> Json | None:
         """The event in ``path``; None if the file is gone or damaged (then it is set aside)."""
@@ -237,9 +247,22 @@ class Spool:
                 return None
         try:
             return _parse(content)
+        except _LaterVersionError as error:
+            self._leave(path, error)
+            return None
         except ValueError as error:
             self._set_aside(path, str(error))
             return None
+
+    def _leave(self, path: Path, error: _LaterVersionError) -> None:
+        if not self.of_later_versions():
+            log.warning(
+                "%s was %s: it and others like it stay there until a process of that version sends them; bring all processes "
+                "that use this spool to one version",
+                path,
+                error,
+            )
+        _later.add(path)
 
     def _set_aside(self, path: Path, reason: str) -> None:
         target = self.root / "odd" / f"{secrets.token_hex(4)}-{path.name}"
@@ -260,13 +283,22 @@ class Spool:
             ) from error
 
 
+class _LaterVersionError(ValueError):
+    """A file says that a later version of the package wrote it."""
+
+
 def _parse(content: bytes) -> tuple[Json, list[Json]]:
     first, _, body = content.removesuffix(b"\n").partition(b"\n")
     try:
         head = json.loads(first)
     except (ValueError, RecursionError):
         raise ValueError("its first line is no JSON: damaged, or not written by the spool") from None
-    if not isinstance(head, dict) or head.get("v") != _VERSION:
+    version = head.get("v") if isinstance(head, dict) else None
+    if isinstance(version, int) and version > _VERSION:
+        raise _LaterVersionError(
+            f"written by a later version of the package (form {version}; this one reads {_VERSION})"
+        )
+    if not isinstance(head, dict) or version != _VERSION:
         raise ValueError(f"its version is {head.get('v') if isinstance(head, dict) else head!r}; wanted {_VERSION}")
     if hashlib.sha256(body).hexdigest() != head.get("sha256"):
         raise ValueError("its checksum does not fit: cut off or changed after it was written")
