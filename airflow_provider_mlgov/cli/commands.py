@@ -322,6 +322,25 @@ COMMANDS: tuple[Command | Group, ...] = (
         "what it read and wrote. It may be stopped and begun again at any time.",
     ),
     Command(
+        "health",
+        "say whether recording works on this host, for a probe: exit code 0 fine, 1 degraded, 2 unusable",
+        "health:health",
+        (
+            argument(
+                "--max-age",
+                type=_amount,
+                default=600.0,
+                metavar="SECONDS",
+                help="events may wait so long; default: 600",
+            ),
+            argument("--format", choices=("text", "json"), default="text", help="default: text"),
+            _DEBUG,
+        ),
+        "Only files of this host are looked at: nothing is asked over the network. 1: events wait longer than --max-age, there are "
+        "dead letters, the breaker is open, the last send failed, or less than 50 MB are free; nothing is lost. 2: the "
+        "configuration is wrong, or the spool cannot be written or read: events are lost.",
+    ),
+    Command(
         "doctor",
         "check doors, settings, catalogue, types and spool, and say why tasks have no lineage",
         "doctor:doctor",
@@ -330,6 +349,11 @@ COMMANDS: tuple[Command | Group, ...] = (
             argument("--run-id", metavar="R", help="that run"),
             argument("--task-id", metavar="T", help="only of this task"),
             argument("--namespace", metavar="NAME", help="the Airflow it ran in; default: [mlgov] namespace"),
+            argument(
+                "--no-airflow",
+                action="store_true",
+                help="do not load Airflow's plugins and providers, which takes seconds",
+            ),
             argument(
                 "--duplicates",
                 action="store_true",

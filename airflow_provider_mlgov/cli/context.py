@@ -115,7 +115,7 @@ class Context:
 
             return AtlasCatalog(self.url, _login())
         if self.settings.atlas_conn_id:
-            _prepare_airflow()
+            prepare_airflow()
         from airflow_provider_mlgov.assembly import open_catalog
 
         return open_catalog(self.settings)
@@ -124,7 +124,7 @@ class Context:
         """What takes the events of this host's spool to the catalogue, or to a receiver."""
         if not self.url:
             if self.settings.atlas_conn_id or self.settings.forward_conn_id:
-                _prepare_airflow()
+                prepare_airflow()
             from airflow_provider_mlgov.assembly import open_sender
 
             return open_sender(self.settings)
@@ -135,7 +135,7 @@ class Context:
         return Sender(open_spool(self.settings), self.open, options)
 
 
-def _prepare_airflow() -> None:
+def prepare_airflow() -> None:
     """Before Airflow is imported: what it does not find in the environment it takes from its configuration."""
     # Airflow 3 gives a process the connections of its database only where this says that it is none of a task.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")

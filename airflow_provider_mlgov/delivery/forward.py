@@ -36,6 +36,8 @@ _LATER = (429, 502, 503, 504)
 class Forwarder(Draining):
     """Drains a spool into the receiver at ``url``, with its token."""
 
+    destination = "receiver"
+
     def __init__(
         self,
         spool: Spool,

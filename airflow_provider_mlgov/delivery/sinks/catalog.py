@@ -63,6 +63,8 @@ class CatalogSink:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.catalog = catalog
+        self.retries = 0
+        """How often a call was made again."""
         self._name = catalog.identity
         self._state = state
         self._batch_size = batch_size
@@ -249,6 +251,7 @@ class CatalogSink:
                 pause = error.retry_after if error.retry_after is not None else random.uniform(0, longest)  # noqa: S311
                 if deadline.left() <= pause + _LEAST_SECONDS:
                     raise
+                self.retries += 1
                 self._sleep(pause)
         raise AssertionError("tries is at least 1")
 
