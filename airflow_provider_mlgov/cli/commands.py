@@ -314,11 +314,20 @@ COMMANDS: tuple[Command | Group, ...] = (
             argument("--older-than", type=_amount, required=True, metavar="DAYS", help="runs that ended so long ago"),
             argument("--namespace", metavar="NAME", help="the Airflow whose runs they are; default: [mlgov] namespace"),
             argument("--job-runs", action="store_true", help="also those of other jobs (Spark, dbt …)"),
+            argument(
+                "--builds",
+                action="append",
+                metavar="PROJECT/MODEL",
+                help="instead of runs, the builds of this model that were made so long ago and are not in use",
+            ),
+            argument(
+                "--deployments", action="store_true", help="of --builds: also those whose deployments have all stopped"
+            ),
             argument("--keep-deleted", action="store_true", help="let Atlas keep them as deleted entities"),
             argument("--yes", action="store_true", help="do it; without, it is only said how many there are"),
             *_CATALOG,
         ),
-        "Builds, deployments, data, and the processes between them stay: what is deleted is when each run was, how it ended, and "
+        "Builds, deployments, data, and the processes between them stay, unless --builds names them: what is deleted is when each run was, how it ended, and "
         "what it read and wrote. It may be stopped and begun again at any time.",
     ),
     Command(

@@ -5,20 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_mlgov.catalog.catalog import Catalog, Json
 from airflow_provider_mlgov.catalog.merging import Merged, Merger
 from airflow_provider_mlgov.catalog.twins import TEMPORARY, Twins, described, find_twins, members, scanned_types
 from airflow_provider_mlgov.cli.context import Context
+from airflow_provider_mlgov.cli.delivery import writer
 from airflow_provider_mlgov.cli.output import remark, say
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.sinks.catalog import CatalogSink
 from airflow_provider_mlgov.errors import ConfigurationError, InvalidInputError
-
-if TYPE_CHECKING:
-    from airflow_provider_mlgov.delivery.draining import Draining
 
 _REMARK_SECONDS = 10.0
 _PORTION = 20
@@ -30,7 +28,7 @@ _SHOWN = 100
 def duplicates(context: Context, types: Sequence[str] | None, *, repair: bool) -> int:
     """Say which names are there several times, and with ``repair`` make one of them. Exit code 1 if some are left."""
     if repair:
-        sender = _sender(context)
+        sender = writer(context)
     with context.catalog() as catalog:
         found = _found(catalog, types or scanned_types())
         if not found:
@@ -50,15 +48,6 @@ def duplicates(context: Context, types: Sequence[str] | None, *, repair: bool) -
     say(f"{len(found) - failed} names repaired{f', {failed} are as they were' if failed else ''}")
     sender.send(_LOCK_SECONDS)  # what could not be sent meanwhile
     return 1 if failed else 0
-
-
-def _sender(context: Context) -> Sender:
-    sender: Draining = context.sender()
-    if not isinstance(sender, Sender):
-        raise ConfigurationError(
-            "this host does not write to the catalogue, by [mlgov] forward_conn_id: repair on the host of the receiver"
-        )
-    return sender
 
 
 def _found(catalog: Catalog, types: Sequence[str]) -> list[Twins]:
