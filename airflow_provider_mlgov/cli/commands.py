@@ -327,8 +327,10 @@ COMMANDS: tuple[Command | Group, ...] = (
             argument("--yes", action="store_true", help="do it; without, it is only said how many there are"),
             *_CATALOG,
         ),
-        "Builds, deployments, data, and the processes between them stay, unless --builds names them: what is deleted is when each run was, how it ended, and "
-        "what it read and wrote. It may be stopped and begun again at any time.",
+        "Builds, deployments, data, and the processes between them stay, unless --builds names them: what is deleted is when "
+        "each run was, how it ended, and what it read and wrote. A build stays where a deployment of it has not stopped, an "
+        "endpoint or an alias points at it, it is the newest of its model, or something was made of it. It may be stopped and "
+        "begun again at any time.",
     ),
     Command(
         "health",
