@@ -106,6 +106,17 @@ def converters() -> dict[str, Any]:
     return dict(found or getattr(manager, "dataset_to_openlineage_converters", None) or {})
 
 
+def plugins() -> tuple[set[str], dict[str, str]]:
+    """The names of the plugins that Airflow loads, and what failed to: its source and the error. Loads them."""
+    from airflow import plugins_manager
+
+    plugins_manager.ensure_plugins_loaded()
+    names = {str(plugin["name"]) for plugin in plugins_manager.get_plugin_info()}
+    # 3.1 and earlier have a global variable
+    errors = getattr(plugins_manager, "get_import_errors", lambda: getattr(plugins_manager, "import_errors", {}))()
+    return names, dict(errors)
+
+
 def hook_lineage_collected() -> Any | None:
     """What hooks reported in this process (``HookLineage``), or None.
 

@@ -187,6 +187,7 @@ def metrics(spool: Spool) -> Measure:
                 ("events", report.events),
                 ("entities", report.entities),
                 ("dead_letters", report.dead),
+                ("retries", report.retries),
             ):
                 if count:
                     Stats.incr(f"mlgov.{name}", count)

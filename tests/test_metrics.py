@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import subprocess
+import sys
+import threading
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +15,12 @@ import pytest
 
 from airflow_provider_mlgov import _compat
 from airflow_provider_mlgov.assembly import metrics, open_sender
+from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
 from airflow_provider_mlgov.delivery.draining import SendReport
 from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.errors import CatalogBusyError
 from airflow_provider_mlgov.settings import Settings
+from cli_runs import environment
 from delivery_events import task_event
 
 
@@ -63,6 +71,20 @@ def test_a_send_is_counted(stats: Stats, tmp_path: Path) -> None:
     }
 
 
+def test_calls_that_were_made_again_are_counted(stats: Stats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, busy = EmbeddedCatalog.write, [CatalogBusyError("a deadlock", retry_after=0.0)] * 2
+
+    def sometimes(catalog: EmbeddedCatalog, *arguments: Any, **more: Any) -> Any:
+        if busy:
+            raise busy.pop()
+        return write(catalog, *arguments, **more)
+
+    monkeypatch.setattr(EmbeddedCatalog, "write", sometimes)
+    Spool(tmp_path / "spool").append(task_event("COMPLETE"))
+    assert open_sender(settings(tmp_path)).send().outcome == "done"
+    assert stats.told["mlgov.retries"] == 2
+
+
 def test_what_waits_is_measured(stats: Stats, tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     spool.append(task_event("COMPLETE"))
@@ -85,3 +107,98 @@ def test_airflows_own_take_them(airflow_home: object, tmp_path: Path) -> None:
     Spool(tmp_path / "spool").append(task_event("COMPLETE"))
     assert open_sender(settings(tmp_path)).send().outcome == "done"
     assert callable(_compat.Stats.incr)
+
+
+# --- OpenTelemetry ---------------------------------------------------------------------------------------------------
+SENDS = """
+import sys
+from pathlib import Path
+import airflow
+from opentelemetry import metrics
+from airflow_provider_mlgov.assembly import open_sender
+from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.settings import Settings
+from delivery_events import task_event
+
+folder = Path(sys.argv[1])
+spool = Spool(folder / "spool")
+spool.append(task_event("COMPLETE"))
+spool.append({"no": "event"})
+report = open_sender(Settings(spool_folder=folder / "spool", embedded_path=folder / "catalog.db")).send()
+assert report.outcome == "done", report
+metrics.get_meter_provider().force_flush()
+print(report.entities)
+"""
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes what an OTLP exporter posts."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Posted)
+        self.bodies: list[bytes] = []
+
+    def values(self) -> dict[str, float]:
+        """The last value of each metric; of timers, how many there were."""
+        from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+        found: dict[str, float] = {}
+        for body in self.bodies:
+            for of_resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+                for metric in (metric for scope in of_resource.scope_metrics for metric in scope.metrics):
+                    (point, *_) = getattr(metric, str(metric.WhichOneof("data"))).data_points
+                    kind = point.WhichOneof("value") if hasattr(point, "as_double") else "count"
+                    found[metric.name] = getattr(point, kind)
+        return found
+
+
+class Posted(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        assert self.path == "/v1/metrics"
+        assert self.headers["Content-Type"] == "application/x-protobuf"
+        self.server.bodies.append(body)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.skipif(not _compat.is_airflow_3(), reason="run with the OpenTelemetry of Airflow 3")
+def test_opentelemetry_gets_them(tmp_path: Path) -> None:
+    """Airflow's own exporter, to a collector that reads what it posts."""
+    collector = Collector()
+    thread = threading.Thread(target=collector.serve_forever)
+    thread.start()
+    try:
+        result = subprocess.run(
+            [sys.executable, "-c", SENDS, str(tmp_path)],
+            env=environment(
+                tmp_path,
+                PYTHONPATH=str(Path(__file__).parent / "support"),
+                AIRFLOW__METRICS__OTEL_ON="True",
+                AIRFLOW__METRICS__OTEL_HOST="127.0.0.1",
+                AIRFLOW__METRICS__OTEL_PORT=str(collector.server_port),
+            ),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    finally:
+        collector.shutdown()
+        thread.join()
+        collector.server_close()
+    assert result.returncode == 0, result.stderr
+    told = {name.removeprefix("airflow."): value for name, value in collector.values().items()}
+    entities = float(result.stdout.split()[-1])
+    assert told["mlgov.events"] == 2
+    assert told["mlgov.entities"] == entities > 0
+    assert told["mlgov.dead_letters"] == told["mlgov.spool.dead_letters"] == told["mlgov.sends.done"] == 1
+    assert told["mlgov.spool.waiting"] == told["mlgov.spool.age"] == told["mlgov.breaker.open"] == 0
+    assert "mlgov.send" in told

@@ -108,6 +108,10 @@ class AtlasCatalog:
         body = {"entity": {"typeName": type_name, "attributes": dict(attributes)}}
         return self._object("PUT", _by_name("v2/entity", type_name, qualified_name), body)
 
+    def update_attribute(self, guid: str, name: str, value: Any) -> Json:
+        """PUT entity/guid: change one attribute."""
+        return self._object("PUT", f"v2/entity/guid/{_part(guid)}?{urlencode({'name': name})}", value)
+
     def get(self, type_name: str, qualified_name: str, *, relationships: bool = False) -> Json | None:
         """The active entity with this name, or None."""
         answer = self._or_none(
@@ -166,10 +170,15 @@ class AtlasCatalog:
         return self._object("POST", "v2/search/basic", body).get("entities") or []
 
     # --- relationships and classifications ---------------------------------------------------------------------------
-    def relate(self, type_name: str, end1: Json, end2: Json) -> Json | None:
+    def relate(
+        self, type_name: str, end1: Json, end2: Json, *, attributes: Mapping[str, Any] | None = None
+    ) -> Json | None:
         """POST relationship; None if the edge is already there."""
+        body: Json = {"typeName": type_name, "end1": end1, "end2": end2}
+        if attributes:
+            body["attributes"] = dict(attributes)
         try:
-            return self._object("POST", "v2/relationship", {"typeName": type_name, "end1": end1, "end2": end2})
+            return self._object("POST", "v2/relationship", body)
         except CatalogRefusedError as error:
             if error.error_code == RELATIONSHIP_EXISTS:
                 return None

@@ -64,6 +64,10 @@ class Catalog(Protocol):
         """PUT entity/uniqueAttribute: change these attributes of an existing entity and leave the rest."""
         ...
 
+    def update_attribute(self, guid: str, name: str, value: Any) -> Json:
+        """PUT entity/guid: change one attribute (a text, a number, a reference) of the entity with this guid, its name included."""
+        ...
+
     def get(self, type_name: str, qualified_name: str, *, relationships: bool = False) -> Json | None:
         """The active entity with this name (of this type or a subtype), or None. Cheap without ``relationships``."""
         ...
@@ -105,7 +109,9 @@ class Catalog(Protocol):
         ...
 
     # --- relationships and classifications ---------------------------------------------------------------------------
-    def relate(self, type_name: str, end1: Json, end2: Json) -> Json | None:
+    def relate(
+        self, type_name: str, end1: Json, end2: Json, *, attributes: Mapping[str, Any] | None = None
+    ) -> Json | None:
         """POST relationship between two references; None if the edge is already there."""
         ...
 

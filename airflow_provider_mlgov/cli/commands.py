@@ -314,12 +314,42 @@ COMMANDS: tuple[Command | Group, ...] = (
             argument("--older-than", type=_amount, required=True, metavar="DAYS", help="runs that ended so long ago"),
             argument("--namespace", metavar="NAME", help="the Airflow whose runs they are; default: [mlgov] namespace"),
             argument("--job-runs", action="store_true", help="also those of other jobs (Spark, dbt …)"),
+            argument(
+                "--builds",
+                action="append",
+                metavar="PROJECT/MODEL",
+                help="instead of runs, the builds of this model that were made so long ago and are not in use",
+            ),
+            argument(
+                "--deployments", action="store_true", help="of --builds: also those whose deployments have all stopped"
+            ),
             argument("--keep-deleted", action="store_true", help="let Atlas keep them as deleted entities"),
             argument("--yes", action="store_true", help="do it; without, it is only said how many there are"),
             *_CATALOG,
         ),
-        "Builds, deployments, data, and the processes between them stay: what is deleted is when each run was, how it ended, and "
-        "what it read and wrote. It may be stopped and begun again at any time.",
+        "Builds, deployments, data, and the processes between them stay, unless --builds names them: what is deleted is when "
+        "each run was, how it ended, and what it read and wrote. A build stays where a deployment of it has not stopped, an "
+        "endpoint or an alias points at it, it is the newest of its model, or something was made of it. It may be stopped and "
+        "begun again at any time.",
+    ),
+    Command(
+        "health",
+        "say whether recording works on this host, for a probe: exit code 0 fine, 1 degraded, 2 unusable",
+        "health:health",
+        (
+            argument(
+                "--max-age",
+                type=_amount,
+                default=600.0,
+                metavar="SECONDS",
+                help="events may wait so long; default: 600",
+            ),
+            argument("--format", choices=("text", "json"), default="text", help="default: text"),
+            _DEBUG,
+        ),
+        "Only files of this host are looked at: nothing is asked over the network. 1: events wait longer than --max-age, there are "
+        "dead letters, the breaker is open, the last send failed, or less than 50 MB are free; nothing is lost. 2: the "
+        "configuration is wrong, or the spool cannot be written or read: events are lost.",
     ),
     Command(
         "doctor",
@@ -330,6 +360,22 @@ COMMANDS: tuple[Command | Group, ...] = (
             argument("--run-id", metavar="R", help="that run"),
             argument("--task-id", metavar="T", help="only of this task"),
             argument("--namespace", metavar="NAME", help="the Airflow it ran in; default: [mlgov] namespace"),
+            argument(
+                "--no-airflow",
+                action="store_true",
+                help="do not load Airflow's plugins and providers, which takes seconds",
+            ),
+            argument(
+                "--duplicates",
+                action="store_true",
+                help="instead, find entities of one type and name that others made twice",
+            ),
+            argument(
+                "--type", action="append", metavar="TYPE", help="of --duplicates: scan this type; default: all we write"
+            ),
+            argument(
+                "--repair", action="store_true", help="of --duplicates: make one of them, with what all of them have"
+            ),
             *_CATALOG,
         ),
         "Where Airflow's database can be asked, tasks that were never recorded are named too.",

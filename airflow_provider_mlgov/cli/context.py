@@ -116,7 +116,7 @@ class Context:
 
             return AtlasCatalog(self.url, _login())
         if self.settings.atlas_conn_id:
-            _prepare_airflow()
+            prepare_airflow()
         from airflow_provider_mlgov.assembly import open_catalog
 
         return open_catalog(self.settings)
@@ -125,7 +125,7 @@ class Context:
         """What takes the events of this host's spool to the catalogue, or to a receiver."""
         if not self.url:
             if self.settings.atlas_conn_id or self.settings.forward_conn_id or self.settings.handover_path:
-                _prepare_airflow()
+                prepare_airflow()
             from airflow_provider_mlgov.assembly import open_sender
 
             return open_sender(self.settings)
@@ -140,7 +140,7 @@ class Context:
         from airflow_provider_mlgov.delivery.handover import counts
         from airflow_provider_mlgov.hooks.objects import open_objects
 
-        _prepare_airflow()
+        prepare_airflow()
         return counts(open_objects(path))
 
     def collect(self, budget: float | None) -> Collected:
@@ -148,11 +148,11 @@ class Context:
         from airflow_provider_mlgov.assembly import collect_events, collects
 
         if collects(self.settings):
-            _prepare_airflow()
+            prepare_airflow()
         return collect_events(self.settings, budget)
 
 
-def _prepare_airflow() -> None:
+def prepare_airflow() -> None:
     """Before Airflow is imported: what it does not find in the environment it takes from its configuration."""
     # Airflow 3 gives a process the connections of its database only where this says that it is none of a task.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_mlgov.cli.context import Context
 from airflow_provider_mlgov.cli.output import remark
-from airflow_provider_mlgov.errors import CatalogUnavailableError, SpoolError
+from airflow_provider_mlgov.errors import CatalogUnavailableError, ConfigurationError, SpoolError
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.delivery.draining import SendReport
+    from airflow_provider_mlgov.delivery.sender import Sender
 
 _PAUSE = 0.3
 _WARNINGS = 10
@@ -82,6 +83,18 @@ class Drain:
 
         self.settled += reconcile(self._context.settings, age=GRACE_SECONDS)
         return True
+
+
+def writer(context: Context) -> Sender:
+    """The sender, for commands that change the catalogue under its lock. `ConfigurationError` on a host that forwards."""
+    from airflow_provider_mlgov.delivery.sender import Sender
+
+    sender = context.sender()
+    if not isinstance(sender, Sender):
+        raise ConfigurationError(
+            "this host does not write to the catalogue, by [mlgov] forward_conn_id: do it on the host of the receiver"
+        )
+    return sender
 
 
 def waiting(context: Context) -> int:

@@ -8,18 +8,22 @@ import platform
 import time
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Literal
 
 from airflow_provider_mlgov import __version__, _compat
 from airflow_provider_mlgov.assembly import collects, open_spool
 from airflow_provider_mlgov.catalog.catalog import Catalog
 from airflow_provider_mlgov.catalog.types.apply import plan
 from airflow_provider_mlgov.cli.context import Context, conf_get
+from airflow_provider_mlgov.cli.duplicates import duplicates
+from airflow_provider_mlgov.cli.findings import Finding, Verdict, show
+from airflow_provider_mlgov.cli.health import last_result
+from airflow_provider_mlgov.cli.loaded import asset_findings, plugin_findings, scheme_findings
 from airflow_provider_mlgov.cli.output import age, say
 from airflow_provider_mlgov.cli.spool import breaker_words
 from airflow_provider_mlgov.delivery.forward import Forwarder
+from airflow_provider_mlgov.delivery.results import Results
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.errors import ConfigurationError, InvalidInputError, MlgovError
 from airflow_provider_mlgov.lineage import followup
@@ -27,20 +31,10 @@ from airflow_provider_mlgov.mapping_rules import read_rules
 from airflow_provider_mlgov.settings import BACKEND, Settings
 
 TRANSPORT = "airflow_provider_mlgov.lineage.AtlasTransport"
+_LOOKED_AT = 200
+"""Waiting events that are read: those of a later version become the oldest ones."""
 _LONG_SECONDS = 600.0
 """What waits longer than this was forgotten, or belongs to a task that still runs."""
-
-
-Verdict = Literal["ok", "note", "WRONG"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report."""
-
-    verdict: Verdict
-    subject: str
-    text: str
 
 
 def doctor(arguments: Namespace) -> int:
@@ -48,23 +42,33 @@ def doctor(arguments: Namespace) -> int:
     context = Context.of(arguments)
     if bool(arguments.dag_id) != bool(arguments.run_id) or (arguments.task_id and not arguments.dag_id):
         raise InvalidInputError("a DAG run has two names: give --dag-id and --run-id")
-    findings = [*_versions(), *_doors(context), *_settings(context)]
-    findings += [
-        *_many_hosts(context),
-        *_forwarding(context),
-        *_handover(context),
-        *_catalog(context),
-        *_spool(context),
+    if arguments.duplicates:
+        return duplicates(context, arguments.type, repair=arguments.repair)
+    if arguments.repair or arguments.type:
+        raise InvalidInputError("--repair and --type say what to do with --duplicates: give that too")
+    sections = [
+        ("Airflow and ways in", [*_versions(), *_doors(context), *_loaded(context, arguments)]),
+        ("Settings", list(_settings(context))),
+        (
+            "Names of datasets",
+            [*_rules(context), *scheme_findings(), *([] if arguments.no_airflow else asset_findings())],
+        ),
+        ("Catalogue", [*_many_hosts(context), *_forwarding(context), *_handover(context), *_catalog(context)]),
+        ("Delivery", [*_spool(context), *_last_results(context)]),
     ]
     if arguments.dag_id:
-        findings += _tasks(context, arguments)
-    width = max(len(finding.subject) for finding in findings)
-    for finding in findings:
-        say(f"{finding.verdict:<5}  {finding.subject:<{width}}  {' '.join(finding.text.split())}")
-    wrong = sum(finding.verdict == "WRONG" for finding in findings)
+        sections.append((f"Tasks of {arguments.dag_id}, {arguments.run_id}", list(_tasks(context, arguments))))
+    wrong = show(sections)
     say()
     say("all well" if not wrong else f"{wrong} wrong: mend the lines marked WRONG, from the top")
     return 1 if wrong else 0
+
+
+def _loaded(context: Context, arguments: Namespace) -> Iterator[Finding]:
+    if arguments.no_airflow:
+        yield Finding("note", "plugin", "not looked at: --no-airflow")
+    else:
+        yield from plugin_findings(context.settings)
 
 
 def _tasks(context: Context, arguments: Namespace) -> Iterator[Finding]:
@@ -146,12 +150,6 @@ def _settings(context: Context) -> Iterator[Finding]:
         yield Finding("ok", "namespace", f"this Airflow is {context.namespace()!r} in the catalogue")
     except ConfigurationError as error:
         yield Finding("WRONG", "namespace", str(error))
-    if context.settings.mapping_rules != Path():
-        try:
-            rules = read_rules(context.settings.mapping_rules)
-            yield Finding("ok", "mapping rules", f"{len(rules.namespaces)} of namespaces, {len(rules.tags)} of tags")
-        except ConfigurationError as error:
-            yield Finding("WRONG", "mapping rules", str(error))
     if context.is_embedded and not os.environ.get("AIRFLOW_HOME"):
         yield Finding("note", "AIRFLOW_HOME", "is not set; ~/airflow is meant")
 
@@ -186,6 +184,23 @@ def _handover(context: Context) -> Iterator[Finding]:
             continue
         said = f"{waiting} objects wait at {path}" + (f", {odd} were set aside there, in odd" if odd else "")
         yield Finding("note" if odd else "ok", option, said)
+
+
+def _rules(context: Context) -> Iterator[Finding]:
+    """The mapping rules, which come before what the package says."""
+    if context.settings.mapping_rules == Path():
+        return
+    try:
+        rules = read_rules(context.settings.mapping_rules)
+    except ConfigurationError as error:
+        yield Finding("WRONG", "mapping rules", str(error))
+        return
+    counts = f"{len(rules.namespaces)} of namespaces, {len(rules.tags)} of tags"
+    yield Finding("ok", "mapping rules", counts)
+    for rule in rules.namespaces:
+        told = {"family": rule.family, "type": rule.type, "alias": rule.alias, "@": rule.atlas_namespace}
+        said = ", ".join(f"{name} {value}" for name, value in told.items() if value) or "see the file"
+        yield Finding("ok", f"  line {rule.line}", f"{rule.match or rule.regex or '*'}: {said}")
 
 
 def _forwarding(context: Context) -> Iterator[Finding]:
@@ -235,7 +250,8 @@ def _catalog(context: Context) -> Iterator[Finding]:
     if todo.conflicts:
         yield Finding("WRONG", "types", "; ".join(todo.conflicts))
     elif todo.is_empty:
-        yield Finding("ok", "types", "complete")
+        more = f"; a later version of the package added to {len(todo.beyond)} of them" if todo.beyond else ""
+        yield Finding("ok", "types", f"complete{more}")
     else:
         lacking = f"{len(todo.missing)} missing, {len(todo.incomplete)} incomplete"
         manual = context.settings.types_apply == "manual"
@@ -269,10 +285,27 @@ def _spool(context: Context) -> Iterator[Finding]:
         return
     if counts.dead:
         yield Finding("WRONG", "dead letters", f"{counts.dead}: see `mlgov spool list --dead`")
+    for path in spool.waiting()[:_LOOKED_AT]:
+        spool.read(path)
+    if later := spool.of_later_versions():
+        said = (
+            f"{len(later)} files are of a later version of the package, and wait for it: use one version for this spool"
+        )
+        yield Finding("WRONG", "versions in the spool", said)
     if counts.odd:
         yield Finding("note", "set aside", f"{counts.odd} files in {spool.root / 'odd'}")
     breaker = breaker_words(spool)
     yield Finding("ok" if breaker == "closed" else "WRONG", "breaker", breaker)
+
+
+def _last_results(context: Context) -> Iterator[Finding]:
+    """When something was delivered last, and when that failed last."""
+    last = Results(open_spool(context.settings).root).last()
+    if not last:
+        yield Finding("ok", "last send", "nothing was sent from here yet")
+    for destination, found in last.items():
+        said, is_failing = last_result(found)
+        yield Finding("WRONG" if is_failing else "ok", f"last send to {destination}", said)
 
 
 def _waiting(settings: Settings, spool: Spool) -> Finding:

@@ -1,4 +1,4 @@
-"""``mlgov purge``: delete the runs of long ago."""
+"""``mlgov purge``: delete the runs of long ago, and builds only where they are asked for."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from argparse import Namespace
 from datetime import datetime, timezone
 
 from airflow_provider_mlgov.catalog.catalog import Catalog
+from airflow_provider_mlgov.catalog.old_builds import delete_build, look_at, old_builds
 from airflow_provider_mlgov.catalog.retention import OF_AIRFLOW, OF_JOBS, old_runs, purge
 from airflow_provider_mlgov.cli.context import Context
+from airflow_provider_mlgov.cli.delivery import writer
 from airflow_provider_mlgov.cli.output import remark, say
-from airflow_provider_mlgov.errors import CatalogRefusedError, InvalidInputError
+from airflow_provider_mlgov.delivery.sinks.catalog import CatalogSink
+from airflow_provider_mlgov.errors import CatalogRefusedError, ConfigurationError, InvalidInputError
+from airflow_provider_mlgov.model.identity import Build, Model
 
 _REMARK_SECONDS = 10.0
+_LOCK_SECONDS = 120.0
 
 
 def purge_runs(arguments: Namespace) -> int:
@@ -24,6 +29,10 @@ def purge_runs(arguments: Namespace) -> int:
             f"--older-than is within [mlgov] state_hours ({settings.state_hours:g}): such runs may go on yet"
         )
     before = int((time.time() - arguments.older_than * 86400) * 1000)
+    if arguments.builds:
+        return _purge_builds(context, arguments, before)
+    if arguments.deployments:
+        raise InvalidInputError("--deployments says which builds go: give --builds PROJECT/MODEL too")
     namespace = context.namespace(arguments.namespace)
     kinds = [(type_name, namespace) for type_name in OF_AIRFLOW]
     if arguments.job_runs:
@@ -45,6 +54,50 @@ def purge_runs(arguments: Namespace) -> int:
                 f"{count.total} {type_name} deleted{' (Atlas keeps them as deleted)' if arguments.keep_deleted else ''}"
             )
     return 0
+
+
+def _purge_builds(context: Context, arguments: Namespace, before: int) -> int:
+    """Delete old builds of the models that were named, none of them in use; or say which."""
+    namespace = context.settings.catalogue_namespace
+    models = [_model(text, namespace) for text in arguments.builds]
+    sender = writer(context) if arguments.yes else None
+    with context.catalog() as catalog:
+        if catalog.type_definition(Build.type_name) is None:
+            say("there are no builds in this catalogue")
+            return 0
+        found = [
+            build for model in models for build in old_builds(catalog, model, before, deployments=arguments.deployments)
+        ]
+    deleted = 0
+    for build in found:
+        if sender is not None and not build.kept:
+            with sender.exclusive(_LOCK_SECONDS) as sink:
+                if not isinstance(sink, CatalogSink):
+                    raise ConfigurationError("only a catalogue can be purged, and events go elsewhere from here")
+                # it may have been deployed since it was looked at
+                build = look_at(sink.catalog, build.name, before, deployments=arguments.deployments)
+                if not build.kept:
+                    delete_build(sink.catalog, build, for_good=not arguments.keep_deleted)
+        if build.kept:
+            say(f"kept     {build.name}: {build.kept}")
+        else:
+            deleted += 1
+            what = "deleted" if arguments.yes else "would go"
+            say(f"{what:<8} {build.name}, and {len(build.guids) - 1} entities of it")
+    if arguments.yes:
+        say(f"{deleted} builds deleted")
+    else:
+        say(f"{deleted} builds would be deleted{': --yes does it' if deleted else ''}")
+    if sender is not None:
+        sender.send(_LOCK_SECONDS)  # what could not be sent meanwhile
+    return 1 if deleted and not arguments.yes else 0
+
+
+def _model(text: str, namespace: str) -> Model:
+    project, slash, model = text.partition("/")
+    if not (project and slash and model):
+        raise InvalidInputError(f"--builds is {text!r}; wanted PROJECT/MODEL: the builds of one model")
+    return Model(namespace, project, model)
 
 
 class _Count:

@@ -34,6 +34,7 @@ def lines(plan: types.Plan, *, done: bool) -> list[str]:
     create, extend = ("created", "extended") if done else ("missing", "incomplete")
     said = [f"{create}: {name}" for name in plan.missing]
     said += [f"{extend}: {name} ({', '.join(lacks)})" for name, lacks in plan.incomplete.items()]
+    said += [f"of a later version, and stays: {name} ({', '.join(has)})" for name, has in plan.beyond.items()]
     return said + [f"cannot be changed: {conflict}" for conflict in plan.conflicts]
 
 

@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 log = logging.getLogger(__name__)
+
+_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,21 @@ class Breaker:
     def opening(self) -> Opening | None:
         """Why and until when it is open, or None. After ``until`` one attempt is allowed, and the answer stays."""
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
+            found = self._read()
             return Opening(float(found["since"]), float(found["until"]), int(found["failures"]), str(found["reason"]))
         except (OSError, ValueError, TypeError, KeyError):
             return None
+
+    def _read(self) -> Any:
+        return json.loads(self._path.read_text(encoding="utf-8"))
+
+    def _is_of_later_version(self) -> bool:
+        """Whether a later version of the package wrote the file: then only such a one changes it."""
+        try:
+            version = self._read()["v"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return False
+        return isinstance(version, int) and version > _VERSION
 
     def allows(self) -> bool:
         """Whether an attempt may be made now."""
@@ -66,11 +80,13 @@ class Breaker:
             log.warning("The catalogue is not usable, events wait in %s: %s", self._path.parent, reason)
         else:
             log.debug("The catalogue is still not usable, next attempt in %.0f s: %s", pause, reason)
+        if self._is_of_later_version():
+            return
         temporary = self._path.with_name(
             f"{self._path.name}.tmp"
         )  # one name: who is killed here leaves one file, not many
         try:
-            temporary.write_text(json.dumps(asdict(opening)), encoding="utf-8")
+            temporary.write_text(json.dumps({"v": _VERSION, **asdict(opening)}), encoding="utf-8")
             temporary.chmod(0o640)
             temporary.replace(self._path)
         except OSError as error:
@@ -79,7 +95,7 @@ class Breaker:
     def succeeded(self) -> None:
         """The catalogue works: close."""
         opening = self.opening()
-        if opening is None and not self._path.exists():
+        if (opening is None and not self._path.exists()) or self._is_of_later_version():
             return
         try:
             self._path.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds, is_due, trim
 from airflow_provider_mlgov.delivery.breaker import Breaker
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
+from airflow_provider_mlgov.delivery.results import Results
 from airflow_provider_mlgov.delivery.turn import HostTurn, Turn, released
 from airflow_provider_mlgov.errors import (
     CatalogBusyError,
@@ -43,6 +44,8 @@ class SendReport:
     """Entities written."""
     dead: int = 0
     """Dead letters made."""
+    retries: int = 0
+    """Calls that were made again, since the catalogue was busy."""
     warnings: list[str] = field(default_factory=list)
     reason: str | None = None
     """Why events wait on, where they do."""
@@ -58,6 +61,9 @@ class Draining(ABC):
     breaker_file = "breaker.json"
     """What keeps the state of the breaker, beside the spool."""
 
+    destination: str
+    """What it delivers to, in a word."""
+
     def __init__(
         self,
         spool: Spool,
@@ -72,6 +78,7 @@ class Draining(ABC):
         self._spool = spool
         self._measure = measure
         self._bounds = bounds
+        self._results = Results(spool.root)
         self._shared = shared
         self.breaker = Breaker(spool.root / self.breaker_file, interval=breaker_interval, cap=breaker_cap)
 
@@ -84,6 +91,10 @@ class Draining(ABC):
         report = SendReport()
         began = time.monotonic()
         self._send(report, Deadline(budget), despite_breaker=despite_breaker)
+        if report.events:
+            self._results.note(self.destination, "succeeded", report.outcome, report.events, None)
+        if report.outcome in ("unavailable", "busy", "spool"):
+            self._results.note(self.destination, "failed", report.outcome, report.events, report.reason)
         if self._measure is not None and report.outcome != "nothing":
             self._measure(report, time.monotonic() - began)
         return report

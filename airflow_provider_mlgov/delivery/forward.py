@@ -49,6 +49,8 @@ _FAIR_SECONDS = 2.0
 class Forwarder(Draining):
     """Drains a spool into the receiver at ``url``, with its token."""
 
+    destination = "receiver"
+
     def __init__(
         self,
         spool: Spool,
@@ -205,7 +207,6 @@ def _session() -> requests.Session:
     from http.cookiejar import DefaultCookiePolicy
 
     import requests
-
 
     session = requests.Session()
     session.trust_env = False

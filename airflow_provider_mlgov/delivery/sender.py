@@ -48,6 +48,8 @@ class Sender(Draining):
     ``sink_factory`` is called when something is to be sent, under the lock: it returns a catalogue, or another `Sink`.
     """
 
+    destination = "catalogue"
+
     def __init__(
         self,
         spool: Spool,
@@ -82,9 +84,12 @@ class Sender(Draining):
     def _deliver_all(self, report: SendReport, deadline: Deadline) -> None:
         with self._state(deadline.guard) as state, self._sink(state) as sink:
             drain = _Drain(self._spool, state, sink, self._options, self._batch_size, report, deadline)
-            while drain.step():
-                deadline.check()
-            drain.finish()
+            try:
+                while drain.step():
+                    deadline.check()
+                drain.finish()
+            finally:
+                report.retries += getattr(sink, "retries", 0)
 
     @contextmanager
     def exclusive(self, timeout: float = 30.0) -> Iterator[Sink]:

@@ -7,7 +7,8 @@
     <root>/dead/   dead letters: events that were refused, with the reason; `Spool.retry` takes them again
     <root>/odd/    files found in new/ or dead/ that are not ours or damaged, each with its reason in <name>.reason
 
-A file is one JSON line that describes it (``v``, ``sha256``) and one JSON line per event.
+A file is one JSON line that describes it (``v``, ``sha256``) and one JSON line per event. One that a later version of the
+package wrote (two versions on one spool) stays where it is, for a process that knows it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import hashlib
 import heapq
 import itertools
 import json
+import logging
 import os
 import re
 import secrets
@@ -29,9 +31,13 @@ from typing import Any
 
 from airflow_provider_mlgov.errors import SpoolError
 
+log = logging.getLogger(__name__)
+
 Json = dict[str, Any]
 
 _VERSION = 1
+_later: set[Path] = set()
+"""Files of later versions that this process has met: they wait, and not for it."""
 _NAME = re.compile(r"\d{20}-\d+-\d{6}-[0-9a-f]{8}\.json")
 _STALE_SECONDS = 3600.0
 _RESERVE = 16 * 2**20
@@ -96,12 +102,21 @@ class Spool:
 
     # --- reading -----------------------------------------------------------------------------------------------------
     def waiting(self, most: int | None = None) -> list[Path]:
-        """The events that wait, oldest first, or the ``most`` oldest of them. What is not ours is set aside."""
-        return self._list("new", most)
+        """The events that wait, oldest first, or the ``most`` oldest of them.
+
+        What is not ours is set aside; what a later version wrote is left out.
+        """
+        if not _later:
+            return self._list("new", most)
+        return [path for path in self._list("new") if path not in _later][:most]
 
     def has_waiting(self) -> bool:
-        """Whether anything waits."""
-        return any(True for _ in self._scan("new"))
+        """Whether anything waits that this version can read, as far as it has looked."""
+        return any(Path(entry.path) not in _later for entry in self._scan("new"))
+
+    def of_later_versions(self) -> list[Path]:
+        """The files that a later version of the package wrote, of those that were read."""
+        return sorted(path for path in _later if path.is_relative_to(self.root) and path.exists())
 
     def read(self, path: Path) -> Json | None:
         """The event in ``path``; None if the file is gone or damaged (then it is set aside)."""
@@ -284,9 +299,22 @@ class Spool:
             if content is None:
                 raise ValueError("it cannot be read: it belongs to another user")
             return unpacked(content)
+        except _LaterVersionError as error:
+            self._leave(path, error)
+            return None
         except ValueError as error:
             self._set_aside(path, str(error))
             return None
+
+    def _leave(self, path: Path, error: _LaterVersionError) -> None:
+        if not self.of_later_versions():
+            log.warning(
+                "%s was %s: it and others like it stay there until a process of that version sends them; bring all processes "
+                "that use this spool to one version",
+                path,
+                error,
+            )
+        _later.add(path)
 
     def _set_aside(self, path: Path, reason: str) -> None:
         target = self.root / "odd" / f"{secrets.token_hex(4)}-{path.name}"
@@ -308,6 +336,10 @@ class Spool:
             ) from error
 
 
+class _LaterVersionError(ValueError):
+    """A file says that a later version of the package wrote it."""
+
+
 def packed(head: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> bytes:
     """The content of a file: what describes it, and ``events``."""
     body = "\n".join(json.dumps(event, separators=(",", ":"), allow_nan=False) for event in events).encode()
@@ -322,7 +354,12 @@ def unpacked(content: bytes) -> tuple[Json, list[Json]]:
         head = json.loads(first)
     except (ValueError, RecursionError):
         raise ValueError("its first line is no JSON: damaged, or not written by the spool") from None
-    if not isinstance(head, dict) or head.get("v") != _VERSION:
+    version = head.get("v") if isinstance(head, dict) else None
+    if isinstance(version, int) and version > _VERSION:
+        raise _LaterVersionError(
+            f"written by a later version of the package (form {version}; this one reads {_VERSION})"
+        )
+    if not isinstance(head, dict) or version != _VERSION:
         raise ValueError(f"its version is {head.get('v') if isinstance(head, dict) else head!r}; wanted {_VERSION}")
     if hashlib.sha256(body).hexdigest() != head.get("sha256"):
         raise ValueError("its checksum does not fit: cut off or changed after it was written")

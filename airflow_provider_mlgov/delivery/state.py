@@ -109,7 +109,13 @@ class SenderState:
         try:
             self._choose_journal(db)
             db.execute("PRAGMA synchronous=FULL")  # a state must not be younger than the acknowledgement of its events
-            if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > _VERSION:
+                raise SpoolError(
+                    f"{self._path} has version {version}, of a later version of the package; this one reads up to {_VERSION}. It "
+                    "was left as it is, and events wait: bring all processes that use this spool to one version"
+                )
+            if version != _VERSION:  # earlier versions lack tables, and what they have is the same
                 db.executescript(f"{_SCHEMA}PRAGMA user_version={_VERSION};")
                 self._path.chmod(0o600)
         except BaseException:

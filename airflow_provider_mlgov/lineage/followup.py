@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import secrets
 import time
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,10 @@ from airflow_provider_mlgov.settings import Settings
 
 Json = dict[str, Any]
 _FOLDER = "followup"
+_VERSION = 1
+_left: set[Path] = set()
+"""Notes of later versions of which this process has spoken."""
+log = logging.getLogger(__name__)
 
 
 def note_run(settings: Settings, dag_id: str, run_id: str, skip: Iterable[str] = ()) -> None:
@@ -53,12 +58,12 @@ def _write(settings: Settings, name: str, note: Json) -> None:
     folder = settings.spool_folder / _FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = folder / f"{name}.{secrets.token_hex(8)}.tmp"
-    temporary.write_text(json.dumps(note), encoding="utf-8")
+    temporary.write_text(json.dumps({"v": _VERSION, **note}), encoding="utf-8")
     temporary.replace(folder / f"{name}.json")
 
 
 def notes(settings: Settings, *, age: float = 0.0) -> Iterator[tuple[Path, Json]]:
-    """The notes that are older than ``age`` seconds, oldest first. What is damaged is removed."""
+    """The notes that are older than ``age`` seconds, oldest first. What is damaged is removed; what a later version wrote stays."""
     found = []
     with contextlib.suppress(FileNotFoundError):
         for path in (settings.spool_folder / _FOLDER).glob("*.json"):
@@ -71,6 +76,10 @@ def notes(settings: Settings, *, age: float = 0.0) -> Iterator[tuple[Path, Json]
             yield path, _read(path)
         except FileNotFoundError:
             continue
+        except LaterVersionError as error:
+            if path not in _left:
+                _left.add(path)
+                log.warning("%s stays, for a process of that version: %s", path, error)
         except ValueError:
             _remove_damaged(path)
 
@@ -89,10 +98,17 @@ def claimed(settings: Settings, *, age: float = 0.0) -> Iterator[tuple[Path, Jso
                 yield own, _read(own)
 
 
+class LaterVersionError(ValueError):
+    """A note that a later version of the package wrote."""
+
+
 def _read(path: Path) -> Json:
     note = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(note, dict):
         raise ValueError("no note")
+    version = note.get("v", _VERSION)  # the first notes did not say
+    if isinstance(version, int) and version > _VERSION:
+        raise LaterVersionError(f"its version is {version}, and this one reads up to {_VERSION}")
     return note
 
 
@@ -105,6 +121,8 @@ def _remove_damaged(path: Path) -> None:
         own = _rename(path)
         try:
             _read(own)  # a sound one may have taken its place: that stays
+        except LaterVersionError:
+            return
         except ValueError:
             own.unlink(missing_ok=True)
 

@@ -22,6 +22,7 @@ from airflow_provider_mlgov.errors import ConfigurationError, InvalidInputError
 from airflow_provider_mlgov.model.ml import SCHEME
 
 FILE = "receiver-tokens.json"
+_VERSION = 1
 _OURS = "mlgov_"
 _OF_AIRFLOW = ("airflow", "airflowDagRun", "mlgov_airflow")
 """Run facets by which a run is taken for one of Airflow's."""
@@ -139,7 +140,7 @@ class Tokens:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            json.dump({"version": 1, "tokens": items}, file, indent=1)
+            json.dump({"version": _VERSION, "tokens": items}, file, indent=1)
         temporary.replace(self.path)
         self._read = None
 
@@ -151,6 +152,12 @@ def _renamed(item: dict[str, Any]) -> dict[str, Any]:
 
 def _parsed(text: str, path: Path) -> tuple[Token, ...]:
     try:
+        document = json.loads(text)
+        if (version := document["version"]) > _VERSION:
+            raise ConfigurationError(
+                f"{path} has version {version}, of a later version of the package; this one reads up to {_VERSION}. It was left as "
+                "it is, and nobody is let in: use that version here too"
+            )
         return tuple(
             Token(
                 item["name"],
@@ -159,7 +166,7 @@ def _parsed(text: str, path: Path) -> tuple[Token, ...]:
                 item["airflow"] is True,
                 item["ownFacets"] is True,
             )
-            for item in json.loads(text)["tokens"]
+            for item in document["tokens"]
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{path} is no file of tokens: {error!r}; remove it to begin with a new one") from None

@@ -218,22 +218,26 @@ def test_serving_to_others_needs_a_login(home: Path) -> None:
 
 
 def test_doctor(home: Path, catalog: Path) -> None:
-    off = mlgov(home, "doctor")
+    off = mlgov(home, "doctor", "--no-airflow")
     assert off.returncode == 1
     assert "WRONG  listener" in off.stdout
     backend = "airflow_provider_mlgov.lineage.AtlasLineageBackend"
     transport = json.dumps({"type": "airflow_provider_mlgov.lineage.AtlasTransport"})
     assert "off: nothing is recorded" in off.stdout
-    alone = mlgov(home, "doctor", AIRFLOW__OPENLINEAGE__TRANSPORT=transport)
+    alone = mlgov(home, "doctor", "--no-airflow", AIRFLOW__OPENLINEAGE__TRANSPORT=transport)
     assert "off: only what the OpenLineage provider sees is recorded" in alone.stdout
-    on = mlgov(home, "doctor", AIRFLOW__LINEAGE__BACKEND=backend, AIRFLOW__OPENLINEAGE__TRANSPORT=transport)
+    on = mlgov(
+        home, "doctor", "--no-airflow", AIRFLOW__LINEAGE__BACKEND=backend, AIRFLOW__OPENLINEAGE__TRANSPORT=transport
+    )
     assert on.returncode == 0, on.stdout
     assert "on, by [lineage] backend" in on.stdout
     assert "sends to us too" in on.stdout
     assert str(catalog) in on.stdout
-    broken = mlgov(home, "doctor", AIRFLOW__LINEAGE__BACKEND=backend, AIRFLOW__OPENLINEAGE__TRANSPORT="{")
+    broken = mlgov(
+        home, "doctor", "--no-airflow", AIRFLOW__LINEAGE__BACKEND=backend, AIRFLOW__OPENLINEAGE__TRANSPORT="{"
+    )
     assert "is no JSON" in broken.stdout
-    away = mlgov(home, "doctor", "--catalog", "http://127.0.0.1:1", AIRFLOW__MLGOV__ENABLED="true")
+    away = mlgov(home, "doctor", "--no-airflow", "--catalog", "http://127.0.0.1:1", AIRFLOW__MLGOV__ENABLED="true")
     assert away.returncode == 1
     assert "cannot be reached" in away.stdout
 

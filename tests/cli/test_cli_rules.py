@@ -84,7 +84,7 @@ def test_doctor_knows_which_types_are_there(home: Path) -> None:
         '[[namespaces]]\nmatch = "a"\ntype = "mlgov_dataset"\n[[namespaces]]\nmatch = "b"\ntype = "acme_table"\n'
         '[[tags]]\nkey = "pii"\nclassification = "Personal"\n'
     )
-    told = mlgov(home, "doctor", AIRFLOW__MLGOV__MAPPING_RULES=str(path)).stdout
+    told = mlgov(home, "doctor", "--no-airflow", AIRFLOW__MLGOV__MAPPING_RULES=str(path)).stdout
     assert "line 4: the catalogue has no type 'acme_table'" in told
     assert "line 7: the catalogue has no type 'Personal'" in told
     assert "mlgov_dataset" not in told

@@ -128,22 +128,26 @@ def test_what_is_no_event_is_listed_too(home: Path, odd: object) -> None:
 def test_doctor_says_what_nothing_will_take(home: Path) -> None:
     spool = Spool(home / "mlgov" / "spool")
     path = spool.append(event("load"))
-    fresh = mlgov(home, "doctor", AIRFLOW__MLGOV__ENABLED="true")
+    fresh = mlgov(home, "doctor", "--no-airflow", AIRFLOW__MLGOV__ENABLED="true")
     assert fresh.returncode == 0, fresh.stdout
     assert "note   spool" in fresh.stdout
-    off = mlgov(home, "doctor", AIRFLOW__MLGOV__ENABLED="true", AIRFLOW__MLGOV__DELIVERY_PROCESS="false")
+    off = mlgov(
+        home, "doctor", "--no-airflow", AIRFLOW__MLGOV__ENABLED="true", AIRFLOW__MLGOV__DELIVERY_PROCESS="false"
+    )
     assert off.returncode == 1
     assert "delivery_process is off" in off.stdout
     assert "all well" not in off.stdout
     old = f"{time.time_ns() - 3_600_000_000_000:020d}"
     path.rename(path.with_name(old + path.name[20:]))
-    forgotten = mlgov(home, "doctor", AIRFLOW__MLGOV__ENABLED="true")
+    forgotten = mlgov(home, "doctor", "--no-airflow", AIRFLOW__MLGOV__ENABLED="true")
     assert forgotten.returncode == 1
     assert "the oldest written 60 min ago" in forgotten.stdout
     assert "nothing takes them" in forgotten.stdout
     path.with_name(old + path.name[20:]).unlink()
     followup.note_run(Settings(spool_folder=spool.root, embedded_path=home / "x.db"), "d", "r")
-    noted = mlgov(home, "doctor", AIRFLOW__MLGOV__ENABLED="true", AIRFLOW__MLGOV__DELIVERY_PROCESS="false")
+    noted = mlgov(
+        home, "doctor", "--no-airflow", AIRFLOW__MLGOV__ENABLED="true", AIRFLOW__MLGOV__DELIVERY_PROCESS="false"
+    )
     assert noted.returncode == 1
     assert "1 notes about runs that ended" in noted.stdout
 
@@ -154,4 +158,4 @@ def test_drain_says_why_events_wait(home: Path) -> None:
     assert result.returncode == 3
     assert "cannot be reached" in one_line(result)
     assert "open since" in mlgov(home, "spool", "status").stdout
-    assert "WRONG  breaker" in mlgov(home, "doctor").stdout
+    assert "WRONG  breaker" in mlgov(home, "doctor", "--no-airflow").stdout

@@ -122,6 +122,13 @@ class EmbeddedCatalog:
             entity = {"typeName": row.type_name, "guid": row.guid, "attributes": dict(attributes)}
             return writing.Batch(work, [entity], {}, partial=True).write()
 
+    def update_attribute(self, guid: str, name: str, value: Any) -> Json:
+        """Change one attribute of the entity with this guid."""
+        with self.writing() as work:
+            row = work.by_guid(guid)
+            entity = {"typeName": row.type_name, "guid": row.guid, "attributes": {name: value}}
+            return writing.Batch(work, [entity], {}, partial=True).write()
+
     def get(self, type_name: str, qualified_name: str, *, relationships: bool = False) -> Json | None:
         """The active entity with this name, or None."""
         return self._named(type_name, [qualified_name], relationships=relationships).get(qualified_name)
@@ -176,11 +183,13 @@ class EmbeddedCatalog:
             return searching.search(work, query).entities
 
     # --- relationships and classifications ---------------------------------------------------------------------------
-    def relate(self, type_name: str, end1: Json, end2: Json) -> Json | None:
+    def relate(
+        self, type_name: str, end1: Json, end2: Json, *, attributes: Mapping[str, Any] | None = None
+    ) -> Json | None:
         """Add one relationship; None if it is already there."""
         try:
             with self.writing() as work:
-                return edges.describe(work, edges.relate(work, type_name, end1, end2))
+                return edges.describe(work, edges.relate(work, type_name, end1, end2, attributes))
         except CatalogRefusedError as error:
             if error.error_code == "ATLAS-409-00-004":
                 return None

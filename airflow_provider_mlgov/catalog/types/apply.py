@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_provider_mlgov.catalog.atlas_errors import ATTRIBUTE_LEFT_OUT, SUPER_TYPE_LEFT_OUT, TYPE_EXISTS
 from airflow_provider_mlgov.catalog.catalog import Catalog, Json
-from airflow_provider_mlgov.catalog.types.definitions import CATEGORIES, our_types
+from airflow_provider_mlgov.catalog.types.definitions import CATEGORIES, SERVICE_TYPE, our_types
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogRefusedError, TypesConflictError
 
 _ROUNDS = 10
@@ -45,6 +45,8 @@ class Plan:
     """Types that the catalogue does not have."""
     incomplete: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Types that lack something, and the attributes, enum values and super types that they lack."""
+    beyond: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Types of ours that have attributes which this version of the package does not know: a later one has been there. They stay."""
     conflicts: tuple[str, ...] = ()
     """Differences that Atlas lets nobody change, one sentence each."""
     create: Json = field(default_factory=dict, repr=False)
@@ -123,6 +125,7 @@ class _Comparison:
     def __init__(self) -> None:
         self.missing: list[str] = []
         self.incomplete: dict[str, tuple[str, ...]] = {}
+        self.beyond: dict[str, tuple[str, ...]] = {}
         self.conflicts: list[str] = []
         self.create: Json = {category: [] for category in CATEGORIES}
         self.update: Json = {category: [] for category in CATEGORIES}
@@ -144,13 +147,16 @@ class _Comparison:
         else:
             self.conflicts += _conflicts(wanted, held)
             merged, added = _merged(wanted, held)
+            more = tuple(name for name in _attributes(held) if name not in _attributes(wanted))
+            if more and wanted.get("serviceType") == SERVICE_TYPE:
+                self.beyond[wanted["name"]] = more
             if added:
                 self.incomplete[wanted["name"]] = tuple(added)
                 self.update[category].append(merged)
 
     def plan(self) -> Plan:
         """What was found."""
-        return Plan(tuple(self.missing), self.incomplete, tuple(self.conflicts), self.create, self.update)
+        return Plan(tuple(self.missing), self.incomplete, self.beyond, tuple(self.conflicts), self.create, self.update)
 
 
 def _needs(definition: Json) -> list[str]:

@@ -7,7 +7,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -62,6 +62,8 @@ class CatalogSink:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.catalog = catalog
+        self.retries = 0
+        """How often a call was made again."""
         self._name = catalog.identity
         self._state = state
         self._batch_size = batch_size
@@ -76,7 +78,7 @@ class CatalogSink:
     def deliver(self, parcel: Parcel, deadline: Deadline) -> Delivered:
         """Write the parcel. See `Sink`."""
         with self._bounded(deadline):
-            self._await_open_call(deadline)
+            self.await_open_call(deadline)
             self._ensure_types(deadline)
             try:
                 return self._deliver(parcel, Work(self, deadline))
@@ -126,7 +128,7 @@ class CatalogSink:
         return bounded
 
     # --- before the first write --------------------------------------------------------------------------------------
-    def _await_open_call(self, deadline: Deadline) -> None:
+    def await_open_call(self, deadline: Deadline) -> None:
         """A call that nobody saw end may still create its names: two creators at once make duplicates."""
         note = self._state.note(self._name)
         if note is None:
@@ -204,6 +206,11 @@ class CatalogSink:
     def _look_up(self, type_name: str, names: list[str], deadline: Deadline) -> dict[str, Json]:
         return self.patiently(lambda: self.catalog.get_many(type_name, names), deadline)
 
+    def forget(self, refs: Iterable[Ref]) -> None:
+        """Somebody changed these by other ways: they are looked up again."""
+        with self._state.transaction():
+            self._state.forget(self._name, refs)
+
     # --- writing -----------------------------------------------------------------------------------------------------
     def write(self, documents: list[Json], refs: list[Ref]) -> Json:
         """One call, with its note."""
@@ -256,6 +263,7 @@ class CatalogSink:
                 pause = error.retry_after if error.retry_after is not None else random.uniform(0, longest)  # noqa: S311
                 if pause > _LONGEST_WAIT or deadline.left() <= pause + _LEAST_SECONDS:
                     raise
+                self.retries += 1
                 self._sleep(pause)
         raise AssertionError("tries is at least 1")
 
