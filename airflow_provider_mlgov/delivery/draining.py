@@ -16,6 +16,7 @@ from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
 from airflow_provider_mlgov.errors import (
     CatalogBusyError,
     CatalogError,
+    CatalogPendingError,
     ConfigurationError,
     SpoolError,
     TypesConflictError,
@@ -143,7 +144,7 @@ class Draining(ABC):
             self.breaker.succeeded()
         except BudgetSpentError as error:
             report.outcome, report.reason = "budget", str(error)
-        except CatalogBusyError as error:
+        except (CatalogBusyError, CatalogPendingError) as error:
             report.outcome, report.reason = "busy", str(error)
             if report.events == before:
                 self.breaker.failed(str(error))

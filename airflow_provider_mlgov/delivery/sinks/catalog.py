@@ -20,6 +20,7 @@ from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel, RunSha
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import (
     CatalogBusyError,
+    CatalogDroppedError,
     CatalogRefusedError,
     CatalogUnavailableError,
     EntityNotFoundError,
@@ -235,7 +236,7 @@ class CatalogSink:
             deadline.check(_LEAST_SECONDS)
             try:
                 return call()
-            except UnansweredError:
+            except (UnansweredError, CatalogDroppedError):
                 raise
             except CatalogBusyError as error:
                 if attempt == tries:
