@@ -5,6 +5,7 @@ A message counts as delivered when a read finds what it says. Types, labels and 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -22,6 +23,8 @@ from airflow_provider_mlgov.errors import (
     CatalogRefusedError,
     EntityNotFoundError,
 )
+
+log = logging.getLogger(__name__)
 
 PER_MESSAGE = 50
 """Entities in one message: Atlas's consumer cuts what is longer (``atlas.notification.consumer.commit.batch.size``)."""
@@ -127,12 +130,14 @@ class MessagedAtlas(AtlasCatalog):
         while True:
             waited = time.monotonic() - began
             consumed = waited > _ASK_AFTER and self._channel.is_consumed()  # asked first: what is read then is final
-            if (consumed or is_worth_looking()) and is_seen():
+            try:
+                seen = (consumed or is_worth_looking()) and is_seen()
+            except CatalogBusyError as error:  # what was sent stays sent: it is looked again
+                log.debug("Atlas cannot be asked now whether a message arrived: %s", error)
+                seen = consumed = False
+            if seen or consumed:
                 self._channel.done()
-                return True
-            if consumed:
-                self._channel.done()
-                return False
+                return seen
             if self._channel.tells and waited > _FENCE_AFTER and not fenced:
                 self._channel.follow(envelopes(fence()), min(self._patience, self._http.left()))
                 fenced = True

@@ -214,17 +214,20 @@ class CatalogSink:
 
     def suspect(self, ref: Ref) -> None:
         """The catalogue took others and did not answer this one alone: it is set aside by the next delivery."""
-        self._state.set_fact(self._name, _SUSPECT_FACT, json.dumps([ref.type_name, ref.qualified_name]))
+        suspects = sorted({*self._suspected(), ref})
+        self._state.set_fact(
+            self._name, _SUSPECT_FACT, json.dumps([[each.type_name, each.qualified_name] for each in suspects])
+        )
+
+    def _suspected(self) -> set[Ref]:
+        """All that were set aside since a delivery ended well: one after the other may be found, with a send for each."""
+        found = json.loads(self._state.fact(self._name, _SUSPECT_FACT) or "[]")
+        return {Ref(*each) for each in found if isinstance(each, list)}
 
     def _suspects(self, entities: Sequence[Entity]) -> dict[Ref, str]:
-        fact = self._state.fact(self._name, _SUSPECT_FACT)
-        suspect = Ref(*json.loads(fact)) if fact else None
-        found = any(entity.ref == suspect for entity in entities)
-        return (
-            {suspect: "the catalogue does not answer when it is written, alone, and takes others"}
-            if suspect and found
-            else {}
-        )
+        suspects = self._suspected()
+        reason = "the catalogue does not answer when it is written, alone, and takes others"
+        return {entity.ref: reason for entity in entities if entity.ref in suspects}
 
     def types_again(self, deadline: Deadline) -> None:
         """The catalogue does not know a type: somebody may have emptied it."""
