@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 import uuid
@@ -186,6 +187,12 @@ def stored(atlas: AtlasCatalog, name: str) -> dict[str, Any]:
                     for key, value in entity["attributes"].items()
                     if key not in entity["relationshipAttributes"]
                 }
+                if plain.get(
+                    "io"
+                ):  # of a failed attempt that is forgotten, the text is united anew: what it names is what counts
+                    io = json.loads(plain["io"])
+                    named = sorted((each["typeName"], each["qualifiedName"]) for each in io["datasets"])
+                    plain["io"] = named, io["inputs"], io["outputs"], len(io["processes"])
                 found[entity["guid"]] = (entity["typeName"], plain, edges)
     return found
 

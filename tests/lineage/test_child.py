@@ -5,6 +5,7 @@ import stat
 import time
 
 from airflow_env import environment
+from airflow_provider_mlgov.assembly import open_outbox, open_spools
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.lineage import child
 from airflow_provider_mlgov.settings import Settings
@@ -49,3 +50,30 @@ def test_what_keeps_events_waiting_is_in_its_log(tmp_path, monkeypatch):
         child._Started.process.terminate()
         child._Started.process.wait()
         child._Started.process = None
+
+
+def test_each_sink_is_sent_to(tmp_path, airflow_home):
+    folder = tmp_path / "out"
+    settings = Settings(
+        sinks=("catalog", "file", "none"),
+        spool_folder=tmp_path / "spool",
+        embedded_path=tmp_path / "catalog.db",
+        sink_file=folder,
+    )
+    folder.mkdir()  # so it cannot be written, and holds nobody
+    for event in task_run():
+        open_outbox(settings).put(event)
+    work = child.Work(settings, 0)
+    first, file, none = open_spools(settings).values()
+    end = time.monotonic() + 60
+    while first.has_waiting() or none.has_waiting():
+        work.do()
+        assert time.monotonic() < end
+    assert file.counts().waiting == 2
+    assert work.waits()
+    folder.rmdir()
+    (file.root / "breaker.json").unlink()
+    while work.waits():
+        work.do()
+        assert time.monotonic() < end
+    assert "mlgov_task_run" in folder.read_text(encoding="utf-8")
