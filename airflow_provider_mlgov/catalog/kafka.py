@@ -80,6 +80,8 @@ class KafkaChannel:
     def is_consumed(self) -> bool:
         """Whether the group has committed what comes after it."""
         places = [self._place(self._topic, partition) for partition, _ in self._sent]
+        if not places:
+            return True
         try:
             committed = self._consumer.committed(places, timeout=_ASK_SECONDS)
         except self._error as error:
@@ -145,7 +147,7 @@ class KafkaChannel:
         try:
             for part in parts:
                 self._producer.produce(self._topic, part, key=_KEY, on_delivery=delivered)
-            left = self._producer.flush(seconds)
+            left = self._producer.flush(max(0.1, seconds))  # less than nothing would be without end
         except (self._error, BufferError) as error:
             failures.append(error)
             left = 0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SPARE_SECONDS = 1.0
+_SPARE_SECONDS = 0.2
 """How long over its time a sink may take before it is not waited for."""
 _WORST: tuple[Outcome, ...] = ("spool", "unavailable", "open", "busy", "budget", "locked", "done", "nothing")
 
