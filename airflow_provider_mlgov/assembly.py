@@ -10,6 +10,7 @@ import math
 import sys
 import time
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.errors import ConfigurationError
@@ -17,16 +18,22 @@ from airflow_provider_mlgov.settings import Settings
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
+    from airflow_provider_mlgov.catalog.kafka import KafkaChannel
+    from airflow_provider_mlgov.delivery.abreast import Sends
     from airflow_provider_mlgov.delivery.bounds import Bounds
     from airflow_provider_mlgov.delivery.clean import CleanOptions, Mask
     from airflow_provider_mlgov.delivery.draining import Draining, Measure, SendReport
     from airflow_provider_mlgov.delivery.forward import Forwarder
     from airflow_provider_mlgov.delivery.handover import Collected, Handover
     from airflow_provider_mlgov.delivery.outbox import Outbox
+    from airflow_provider_mlgov.delivery.sinks.sink import Sink
     from airflow_provider_mlgov.delivery.spool import Spool
     from airflow_provider_mlgov.translate.options import TranslateOptions
 
 log = logging.getLogger(__name__)
+
+SINK_FOLDERS = "sinks"
+"""Where in the spool folder the spools of further sinks are."""
 
 
 def open_catalog(settings: Settings) -> Catalog:
@@ -40,18 +47,28 @@ def open_catalog(settings: Settings) -> Catalog:
     return EmbeddedCatalog(settings.embedded_path)
 
 
-def open_spool(settings: Settings) -> Spool:
-    """The spool of this host."""
+def open_spool(settings: Settings, sink: str = "") -> Spool:
+    """The spool of this host, or that of a further ``sink``."""
     from airflow_provider_mlgov.delivery.spool import Spool
 
-    return Spool(settings.spool_folder)
+    return Spool(settings.spool_folder / SINK_FOLDERS / sink if sink else settings.spool_folder)
 
 
-def open_outbox(settings: Settings) -> Outbox:
-    """What every door puts its events into: it cleans them and writes them to the spool."""
+def open_spools(settings: Settings) -> dict[str, Spool]:
+    """The spool of each sink, the first one's first. `ConfigurationError` if they do not go together."""
+    first, *further = settings.sink_names
+    return {first: open_spool(settings)} | {name: open_spool(settings, name) for name in further}
+
+
+def open_outbox(settings: Settings, *, masked: bool = True) -> Outbox:
+    """What every door puts its events into: it cleans them and writes them to the spool of each sink.
+
+    ``masked``: by Airflow's masker, too, which hides what its process has seen of secrets.
+    """
     from airflow_provider_mlgov.delivery.outbox import Outbox
 
-    return Outbox(open_spool(settings), masker(), clean_options(settings))
+    further = [open_spool(settings, name) for name in settings.further_sinks]
+    return Outbox(open_spool(settings), masker() if masked else None, clean_options(settings), also=further)
 
 
 def clean_options(settings: Settings) -> CleanOptions:
@@ -94,54 +111,102 @@ def translate_options(settings: Settings) -> TranslateOptions:
     )
 
 
-def open_sender(settings: Settings) -> Draining:
-    """What drains the spool: the sender, or what takes events to it: ``forward_conn_id``, ``handover_path``, or both.
+def open_sender(settings: Settings) -> Sends:
+    """What drains the spool, or where there are several sinks the spools of all of them."""
+    names = settings.sink_names
+    if len(names) == 1:
+        return open_draining(settings, names[0])
+    from airflow_provider_mlgov._compat import close_thread_session
+    from airflow_provider_mlgov.delivery.abreast import Abreast
 
-    `ConfigurationError` if the namespace is missing; the catalogue is opened when something is sent.
+    return Abreast({name: partial(open_draining, settings, name) for name in names}, leave=close_thread_session)
+
+
+def open_draining(settings: Settings, sink: str) -> Draining:
+    """What drains the spool of one sink: a sender, or the forwarder where ``forward_conn_id`` names a receiver.
+
+    `ConfigurationError` if the namespace is missing; the sink is opened when something is sent.
     """
-    if settings.handover_path:
-        return _open_handover(settings)
-    if settings.forward_conn_id:
-        return _open_forwarder(settings)
+    spool = open_spools(settings)[sink]
+    is_first = spool.root == settings.spool_folder
+    measure = metrics(spool, "mlgov" if is_first else f"mlgov.sinks.{sink}")
+    if sink == "forward":
+        return (_open_handover if settings.handover_path else _open_forwarder)(settings, spool, measure)
+    from airflow_provider_mlgov.catalog.messaged import PER_MESSAGE
     from airflow_provider_mlgov.delivery.sender import Sender
 
     return Sender(
-        open_spool(settings),
-        lambda: open_catalog(settings),
+        spool,
+        lambda: _open_sink(settings, sink, spool),
         translate_options(settings),
+        batch_size=PER_MESSAGE if sink in ("kafka", "notification") else 100,
         apply_types=settings.types_apply == "automatic",
         keep_hours=settings.state_hours,
         bounds=spool_bounds(settings),
-        measure=metrics(open_spool(settings)),
+        measure=measure,
         breaker_interval=settings.breaker_interval,
         shared=settings.spool_shared,
     )
 
 
-def _open_forwarder(settings: Settings) -> Forwarder:
+def _open_sink(settings: Settings, sink: str, spool: Spool) -> Catalog | Sink:
+    if sink == "catalog":
+        return open_catalog(settings)
+    if sink == "embedded":
+        from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+
+        return EmbeddedCatalog(settings.embedded_path)
+    if sink == "file":
+        from airflow_provider_mlgov.delivery.sinks.file import FileSink
+
+        return FileSink(settings.sink_file)
+    if sink == "none":
+        from airflow_provider_mlgov.delivery.sinks.none import NoSink
+
+        return NoSink()
+    from airflow_provider_mlgov.hooks.atlas import AtlasHook
+
+    atlas = AtlasHook(settings.atlas_conn_id).get_messaged(settings.message_wait)
+    return atlas.by(open_kafka(settings, spool)) if sink == "kafka" else atlas
+
+
+def open_kafka(settings: Settings, spool: Spool) -> KafkaChannel:
+    """The way to the topic that Atlas reads; what is under way is noted in ``spool``."""
+    from airflow_provider_mlgov.catalog.kafka import KafkaChannel
+    from airflow_provider_mlgov.hooks.kafka import kafka_config
+
+    return KafkaChannel(
+        kafka_config(settings.kafka_conn_id),
+        spool.root / "kafka.json",
+        topic=settings.kafka_topic,
+        group=settings.kafka_group,
+    )
+
+
+def _open_forwarder(settings: Settings, spool: Spool, measure: Measure) -> Forwarder:
     from airflow_provider_mlgov.delivery.forward import Forwarder
     from airflow_provider_mlgov.hooks.atlas import AtlasHook
 
     return Forwarder(
-        open_spool(settings),
+        spool,
         **AtlasHook(settings.forward_conn_id).receiver(),
         bounds=spool_bounds(settings),
-        measure=metrics(open_spool(settings)),
+        measure=measure,
         breaker_interval=settings.breaker_interval,
         shared=settings.spool_shared,
     )
 
 
-def _open_handover(settings: Settings) -> Handover:
+def _open_handover(settings: Settings, spool: Spool, measure: Measure) -> Handover:
     from airflow_provider_mlgov.delivery.handover import Handover
     from airflow_provider_mlgov.hooks.objects import open_objects
 
     return Handover(
-        open_spool(settings),
+        spool,
         lambda: open_objects(settings.handover_path),
-        first=_open_forwarder(settings) if settings.forward_conn_id else None,
+        first=_open_forwarder(settings, spool, measure) if settings.forward_conn_id else None,
         bounds=spool_bounds(settings),
-        measure=metrics(open_spool(settings)),
+        measure=measure,
         breaker_interval=settings.breaker_interval,
         shared=settings.spool_shared,
     )
@@ -158,12 +223,11 @@ def collect_events(settings: Settings, budget: float | None = None) -> Collected
     `CatalogUnavailableError` where the place cannot be used, `ConfigurationError` where there can be none.
     """
     from airflow_provider_mlgov.delivery.handover import Collected, collect
-    from airflow_provider_mlgov.delivery.outbox import Outbox
     from airflow_provider_mlgov.hooks.objects import open_objects
 
     if not collects(settings):
         return Collected()
-    outbox = Outbox(open_spool(settings), options=clean_options(settings))  # masked by who knew the secrets
+    outbox = open_outbox(settings, masked=False)  # who knew the secrets has masked them
     return collect(open_objects(settings.collect_path), outbox, budget=budget)
 
 
@@ -174,7 +238,7 @@ def spool_bounds(settings: Settings) -> Bounds:
     return Bounds(settings.spool_megabytes * 1e6 or math.inf, settings.spool_days * 86400 or math.inf)
 
 
-def metrics(spool: Spool) -> Measure:
+def metrics(spool: Spool, prefix: str = "mlgov") -> Measure:
     """Counters, timings and gauges in Airflow's own metrics (StatsD or OpenTelemetry), where Airflow is loaded anyway."""
 
     def measure(report: SendReport, seconds: float) -> None:
@@ -190,15 +254,15 @@ def metrics(spool: Spool) -> Measure:
                 ("retries", report.retries),
             ):
                 if count:
-                    Stats.incr(f"mlgov.{name}", count)
-            Stats.incr(f"mlgov.sends.{report.outcome}")
-            Stats.timing("mlgov.send", timedelta(seconds=seconds))
+                    Stats.incr(f"{prefix}.{name}", count)
+            Stats.incr(f"{prefix}.sends.{report.outcome}")
+            Stats.timing(f"{prefix}.send", timedelta(seconds=seconds))
             waiting = spool.waiting()
             age = time.time() - spool.written(waiting[0]) if waiting else 0.0
-            Stats.gauge("mlgov.spool.waiting", len(waiting))
-            Stats.gauge("mlgov.spool.age", round(max(age, 0.0)))
-            Stats.gauge("mlgov.spool.dead_letters", spool.counts().dead)
-            Stats.gauge("mlgov.breaker.open", int(report.outcome in ("open", "unavailable")))
+            Stats.gauge(f"{prefix}.spool.waiting", len(waiting))
+            Stats.gauge(f"{prefix}.spool.age", round(max(age, 0.0)))
+            Stats.gauge(f"{prefix}.spool.dead_letters", spool.counts().dead)
+            Stats.gauge(f"{prefix}.breaker.open", int(report.outcome in ("open", "unavailable")))
         except Exception as error:  # noqa: BLE001 - metrics are the least of all, and their backends may raise anything
             log.debug("No metrics of mlgov: %s: %s", type(error).__name__, error)
 

@@ -9,7 +9,9 @@
     │   └── InvalidEventError           an event that is not OpenLineage
     ├── CatalogError
     │   ├── CatalogUnavailableError     keep everything and wait: the catalogue as a whole is not usable
+    │   ├── CatalogPendingError         wait and look again: it was handed over, and its effect is not seen yet
     │   ├── CatalogBusyError            try the same call again: overload, time-out, deadlock
+    │   │   └── CatalogDroppedError         try it in smaller parts: it was handed over and dropped without a word
     │   └── CatalogRefusedError         give this one up: Atlas named what is wrong with it
     │       └── EntityNotFoundError         what was asked for is not there
     ├── TypesConflictError          refuse: the server's types differ in a way Atlas cannot change
@@ -59,6 +61,14 @@ class CatalogBusyError(CatalogError):
         """Seconds the server asked to wait, if it did."""
         self.unanswered = unanswered
         """The call was sent and no whole answer was seen: the server may still be at work on it."""
+
+
+class CatalogDroppedError(CatalogBusyError):
+    """What was handed over was dropped without a word: something in it is wrong, or the catalogue could not write it."""
+
+
+class CatalogPendingError(CatalogError):
+    """What was handed over to the catalogue has no effect yet; nothing else may be written before that is known."""
 
 
 class CatalogRefusedError(CatalogError):

@@ -45,6 +45,30 @@ OPTIONS: tuple[Option, ...] = (
         "mlgov_receiver",
     ),
     Option(
+        "sinks",
+        "string",
+        "",
+        "Where lineage goes, separated by commas: catalog (what atlas_conn_id names, by REST), kafka or notification (the same "
+        "Atlas, by messages), embedded, file, none. Empty: catalog. Each has its own place in the spool: docs/operations.md.",
+        "kafka, file",
+    ),
+    Option(
+        "kafka_conn_id",
+        "string",
+        "",
+        "Of sink kafka: a Connection whose extra is the configuration of the Kafka client, as that of Airflow's Kafka provider.",
+        "kafka_default",
+    ),
+    Option("kafka_topic", "string", "ATLAS_HOOK", "Of sink kafka: the topic that Atlas reads."),
+    Option("kafka_group", "string", "atlas", "Of sink kafka: Atlas's consumer group (atlas.kafka.hook.group.id)."),
+    Option(
+        "message_wait",
+        "float",
+        "60.0",
+        "Of sinks kafka and notification: seconds within which Atlas has to show what was sent to it by message.",
+    ),
+    Option("sink_file", "string", "", "Of sink file: where to. Empty: mlgov/entities.ndjson under AIRFLOW_HOME."),
+    Option(
         "namespace",
         "string",
         "",

@@ -18,6 +18,10 @@ from airflow_provider_mlgov.options import OPTIONS, SECTION, Option
 BACKEND = "airflow_provider_mlgov.lineage.AtlasLineageBackend"
 """What ``[lineage] backend`` names to switch the recording on."""
 
+ATLAS_SINKS = ("catalog", "kafka", "notification")
+"""Ways to the one Atlas of ``atlas_conn_id`` (``catalog``: or to the embedded one)."""
+SINKS = (*ATLAS_SINKS, "embedded", "file", "none")
+
 log = logging.getLogger(__name__)
 _warned: set[str] = set()
 """The options whose wrong value this process has spoken of."""
@@ -102,6 +106,12 @@ class Settings:
     enabled: bool = False
     atlas_conn_id: str = ""
     forward_conn_id: str = ""
+    sinks: tuple[str, ...] = ()
+    kafka_conn_id: str = ""
+    kafka_topic: str = "ATLAS_HOOK"
+    kafka_group: str = "atlas"
+    message_wait: float = 60.0
+    sink_file: Path = Path()
     namespace: str = ""
     catalogue_namespace: str = "primary"
     platform_namespace: str = "primary"
@@ -138,6 +148,8 @@ class Settings:
             object.__setattr__(self, "embedded_path", home() / "catalog.db")
         if self.spool_folder == Path():
             object.__setattr__(self, "spool_folder", home() / "spool")
+        if self.sink_file == Path():
+            object.__setattr__(self, "sink_file", home() / "entities.ndjson")
 
     @classmethod
     def load(cls, conf_get: ConfGet | None = None, *, tolerant: bool = False) -> Settings:
@@ -176,6 +188,25 @@ class Settings:
             )
         return "default"
 
+    @property
+    def sink_names(self) -> tuple[str, ...]:
+        """Where lineage goes from this host; the first has the spool folder itself, each other one a folder in it.
+
+        On a host that forwards or hands over, that is in place of the catalogue. `ConfigurationError` if they do not go together.
+        """
+        _check_sinks(self)
+        if not (self.forward_conn_id or self.handover_path):
+            return self.sinks or ("catalog",)
+        return ("forward", *(name for name in self.sinks if name not in ATLAS_SINKS))
+
+    @property
+    def further_sinks(self) -> tuple[str, ...]:
+        """All sinks but the first. None while they are not well configured: then nothing can be said of where events go."""
+        try:
+            return self.sink_names[1:]
+        except ConfigurationError:
+            return ()
+
     def records(self, dag_id: str, task_id: str | None = None, operator: str | None = None) -> bool:
         """Whether the options let this DAG, or this task of it, be recorded. ``operator`` is the full path of its class."""
         return not self.left_out_by(dag_id, task_id, operator)
@@ -191,6 +222,33 @@ class Settings:
         if operator is not None and _matches(self.disabled_operators, operator, operator.rpartition(".")[2]):
             return "disabled_operators"
         return ""
+
+
+def _check_sinks(settings: Settings) -> None:
+    """`ConfigurationError` if the sinks do not go together, or one lacks its Connection."""
+    sinks, wait = settings.sinks, "Until then events wait in the spool"
+    if any(name not in SINKS for name in sinks) or len(set(sinks)) < len(sinks):
+        raise ConfigurationError(
+            f"[{SECTION}] sinks is {', '.join(sinks)!r}; wanted some of {', '.join(SINKS)}, each once. {wait}"
+        )
+    writers = [name for name in sinks if name in ATLAS_SINKS]
+    if len(writers) > 1:
+        raise ConfigurationError(
+            f"[{SECTION}] sinks has {' and '.join(writers)}, which write to one Atlas: that makes duplicates; wanted one. {wait}"
+        )
+    if "embedded" in sinks and "catalog" in writers and not settings.atlas_conn_id:
+        raise ConfigurationError(
+            f"[{SECTION}] sinks has catalog and embedded, which are one file without atlas_conn_id; wanted one of them. {wait}"
+        )
+    if settings.forward_conn_id:
+        return  # the receiver is in place of them
+    needed = {"kafka": ("atlas_conn_id", "kafka_conn_id"), "notification": ("atlas_conn_id",)}
+    for name in writers:
+        for option in needed.get(name, ()):
+            if not getattr(settings, option):
+                raise ConfigurationError(
+                    f"[{SECTION}] {option} is empty, and sink {name} needs it; wanted a Connection. {wait}"
+                )
 
 
 def _matches(patterns: tuple[str, ...], *names: str) -> bool:

@@ -126,10 +126,12 @@ class MissingError(CannotStartError):
 class AtlasServer:
     """A running server. `stop` it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], home: Path, port: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], home: Path, port: int, kafka: int) -> None:
         self.process = process
         self.home = home
         self.port = port
+        self.kafka = kafka
+        """The port of its own Kafka broker."""
 
     @property
     def url(self) -> str:
@@ -178,7 +180,7 @@ def start(home: Path, port: int | None = None, say: Callable[[str], None] = prin
     say(f"starting Atlas {VERSION} on port {http} …")
     with (home / "logs/console.log").open("wb") as console:
         process = subprocess.Popen(command, cwd=home, stdin=subprocess.DEVNULL, stdout=console, stderr=console)
-    server = AtlasServer(process, home, http)
+    server = AtlasServer(process, home, http, kafka)
     try:
         _wait(server)
     except BaseException:
@@ -316,7 +318,8 @@ def main() -> int:
     except CannotStartError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"ready: http://localhost:{server.port} (admin/admin), process {os.getpid()}; Ctrl-C stops it", flush=True)
+    where = f"http://localhost:{server.port} (admin/admin), Kafka localhost:{server.kafka}"
+    print(f"ready: {where}, process {os.getpid()}; Ctrl-C stops it", flush=True)
     try:
         return server.process.wait()
     except KeyboardInterrupt:

@@ -26,7 +26,7 @@ ENVIRONMENTS = {
     "airflow-3.3": ("apache-airflow>=3.3,<3.4", (3, 10), (3, 13), ("test", "lint")),
     "airflow-2.11": ("apache-airflow>=2.11,<2.12", (3, 10), (3, 12), ("test",)),
 }
-EXTRAS = "demo,server"
+EXTRAS = "demo,kafka,server"
 PREFERRED = ("python3.12", "python3.11", "python3.13", "python3.10")
 STAMP = "mlgov-installed"
 

@@ -22,6 +22,7 @@ import atlas_server
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 ATLAS_URL = "MLGOV_TEST_ATLAS"
+ATLAS_KAFKA = "MLGOV_TEST_ATLAS_KAFKA"
 """Names a real Atlas for the tests, with a login that may do everything: http://admin:admin@localhost:21000."""
 NO_TESTS = 5
 """What pytest exits with when nothing was selected."""
@@ -145,7 +146,8 @@ class SharedAtlas:
         if self._server is None:
             return dict(os.environ)
         try:
-            return {**os.environ, ATLAS_URL: self._server.result().url}
+            server = self._server.result()
+            return {**os.environ, ATLAS_URL: server.url, ATLAS_KAFKA: f"localhost:{server.kafka}"}
         except atlas_server.MissingError as error:  # the tests that need it are left out, and say so
             self.missing = str(error)
             return dict(os.environ)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import threading
@@ -218,11 +219,13 @@ class AtlasHttp:
         for session in list(self._sessions):
             session.close()
 
-    def _seconds(self, what: str) -> float:
+    def left(self) -> float:
+        """Seconds that this thread has left by `within`; infinite outside of it."""
         until: float | None = getattr(self._thread, "until", None)
-        if until is None:
-            return self._deadline
-        left = until - time.monotonic()
+        return math.inf if until is None else until - time.monotonic()
+
+    def _seconds(self, what: str) -> float:
+        left = self.left()
         if left <= 0:
             raise CatalogBusyError(
                 f"Atlas at {self.address.base}: no time left for {what}; it was not sent, try again later"

@@ -91,6 +91,8 @@ _CATALOG = (
     _DEBUG,
 )
 
+_SINK = argument("--sink", metavar="NAME", help="the events for this sink; default: the first of [mlgov] sinks, or all")
+
 COMMANDS: tuple[Command | Group, ...] = (
     Command(
         "lineage",
@@ -259,7 +261,7 @@ COMMANDS: tuple[Command | Group, ...] = (
         "spool",
         "the events that wait on this host",
         (
-            Command("status", "count them, and say why they wait", "spool:status", _CATALOG),
+            Command("status", "count them, and say why they wait", "spool:status", (_SINK, *_CATALOG)),
             Command(
                 "list",
                 "list them",
@@ -267,6 +269,7 @@ COMMANDS: tuple[Command | Group, ...] = (
                 (
                     argument("--dead", action="store_true", help="the dead letters, with the reason"),
                     argument("--limit", type=int, default=50, metavar="N", help="at most so many; default: 50"),
+                    _SINK,
                     *_CATALOG,
                 ),
             ),
@@ -276,6 +279,7 @@ COMMANDS: tuple[Command | Group, ...] = (
                 "spool:drain",
                 (
                     argument("--budget", type=_amount, metavar="SECONDS", help="stop after so long; default: no limit"),
+                    _SINK,
                     *_CATALOG,
                 ),
             ),
@@ -283,13 +287,13 @@ COMMANDS: tuple[Command | Group, ...] = (
                 "retry",
                 "let dead letters wait again",
                 "spool:retry",
-                (argument("names", nargs="*", metavar="NAME", help="these; default: all"), *_CATALOG),
+                (argument("names", nargs="*", metavar="NAME", help="these; default: all"), _SINK, *_CATALOG),
             ),
             Command(
                 "show",
                 "print the events of one file, as `mlgov translate` reads them",
                 "spool:show",
-                (argument("name", metavar="NAME", help="as `mlgov spool list` names it"), *_CATALOG),
+                (argument("name", metavar="NAME", help="as `mlgov spool list` names it"), _SINK, *_CATALOG),
             ),
             Command(
                 "drop",
@@ -301,6 +305,7 @@ COMMANDS: tuple[Command | Group, ...] = (
                     argument(
                         "--yes", action="store_true", help="do it; without, it is only said what would be deleted"
                     ),
+                    _SINK,
                     *_CATALOG,
                 ),
             ),

@@ -17,7 +17,7 @@ from airflow_provider_mlgov.settings import Settings, airflow_conf_get
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
-    from airflow_provider_mlgov.delivery.draining import Draining
+    from airflow_provider_mlgov.delivery.abreast import Sends
     from airflow_provider_mlgov.delivery.handover import Collected
 
 _EMBEDDED = "embedded:"
@@ -71,16 +71,16 @@ class Context:
         if arguments.conn_id:
             if catalog:
                 raise ConfigurationError("--catalog and --conn-id both name a catalogue; give one of them")
-            return cls(replace(settings, atlas_conn_id=arguments.conn_id))
+            return cls(replace(settings, atlas_conn_id=arguments.conn_id, sinks=()))
         if catalog is None:
             return cls(settings)
         if catalog.startswith(_EMBEDDED):
             path = catalog[len(_EMBEDDED) :]
             if not path:
                 raise ConfigurationError("--catalog embedded: names no file; wanted embedded:PATH")
-            return cls(replace(settings, atlas_conn_id="", embedded_path=Path(path).expanduser()))
+            return cls(replace(settings, atlas_conn_id="", embedded_path=Path(path).expanduser(), sinks=()))
         _check_url(catalog)
-        return cls(replace(settings, atlas_conn_id=""), url=catalog)
+        return cls(replace(settings, atlas_conn_id="", sinks=()), url=catalog)
 
     @property
     def is_embedded(self) -> bool:
@@ -121,14 +121,14 @@ class Context:
 
         return open_catalog(self.settings)
 
-    def sender(self) -> Draining:
-        """What takes the events of this host's spool to the catalogue, or to a receiver."""
+    def sender(self, sink: str | None = None) -> Sends:
+        """What takes the events of this host's spool to the catalogue, to a receiver, or to all sinks or the one named."""
         if not self.url:
             if self.settings.atlas_conn_id or self.settings.forward_conn_id or self.settings.handover_path:
                 prepare_airflow()
-            from airflow_provider_mlgov.assembly import open_sender
+            from airflow_provider_mlgov.assembly import open_draining, open_sender
 
-            return open_sender(self.settings)
+            return open_draining(self.settings, sink) if sink else open_sender(self.settings)
         from airflow_provider_mlgov.assembly import open_spool, translate_options
         from airflow_provider_mlgov.delivery.sender import Sender
 

@@ -21,8 +21,9 @@ _STUCK = {"open": CatalogUnavailableError, "unavailable": CatalogUnavailableErro
 class Drain:
     """Sends until nothing waits, and follows up on the DAG runs that ended."""
 
-    def __init__(self, context: Context, budget: float | None) -> None:
+    def __init__(self, context: Context, budget: float | None, sink: str | None = None) -> None:
         self._context = context
+        self._sink = sink
         self._until = None if budget is None else time.monotonic() + budget
         self.events = 0
         self.entities = 0
@@ -60,7 +61,7 @@ class Drain:
         return self._context.collect(self.left).more
 
     def _send(self) -> SendReport:
-        report = self._context.sender().send(self.left, despite_breaker=True)
+        report = self._context.sender(self._sink).send(self.left, despite_breaker=True)
         self.events += report.events
         self.entities += report.entities
         self.dead += report.dead
@@ -98,9 +99,9 @@ def writer(context: Context) -> Sender:
 
 
 def waiting(context: Context) -> int:
-    """How many events and notes about runs wait on this host."""
-    from airflow_provider_mlgov.assembly import open_spool
+    """How many events, for all sinks, and notes about runs wait on this host."""
+    from airflow_provider_mlgov.assembly import open_spools
     from airflow_provider_mlgov.lineage import followup
 
     notes = sum(1 for _ in followup.notes(context.settings))
-    return open_spool(context.settings).counts().waiting + notes
+    return sum(spool.counts().waiting for spool in open_spools(context.settings).values()) + notes

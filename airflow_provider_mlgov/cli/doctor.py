@@ -8,11 +8,11 @@ import platform
 import time
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from airflow_provider_mlgov import __version__, _compat
-from airflow_provider_mlgov.assembly import collects, open_spool
+from airflow_provider_mlgov.assembly import collects, open_kafka, open_spool, open_spools
 from airflow_provider_mlgov.catalog.catalog import Catalog
 from airflow_provider_mlgov.catalog.types.apply import plan
 from airflow_provider_mlgov.cli.context import Context, conf_get
@@ -21,7 +21,7 @@ from airflow_provider_mlgov.cli.findings import Finding, Verdict, show
 from airflow_provider_mlgov.cli.health import last_result
 from airflow_provider_mlgov.cli.loaded import asset_findings, plugin_findings, scheme_findings
 from airflow_provider_mlgov.cli.output import age, say
-from airflow_provider_mlgov.cli.spool import breaker_words
+from airflow_provider_mlgov.cli.spool import breaker_words, left_behind
 from airflow_provider_mlgov.delivery.forward import Forwarder
 from airflow_provider_mlgov.delivery.results import Results
 from airflow_provider_mlgov.delivery.spool import Spool
@@ -208,7 +208,7 @@ def _forwarding(context: Context) -> Iterator[Finding]:
     if not context.settings.forward_conn_id:
         return
     try:
-        forwarder = context.sender()
+        forwarder = context.sender("forward")
     except MlgovError as error:
         yield Finding("WRONG", "forwarding", str(error))
         return
@@ -273,7 +273,38 @@ def _unknown_types(context: Context, catalog: Catalog) -> Iterator[tuple[int, st
 
 
 def _spool(context: Context) -> Iterator[Finding]:
-    spool = open_spool(context.settings)
+    """The spool of each sink, and how to send by message where that is done."""
+    try:
+        spools = open_spools(context.settings)
+    except ConfigurationError as error:
+        yield Finding("WRONG", "sinks", str(error))
+        spools = {"": open_spool(context.settings)}
+    for name, spool in spools.items():
+        said = f" of {name}" if len(spools) > 1 else ""
+        for finding in _spool_of(context, spool):
+            yield replace(finding, subject=f"{finding.subject}{said}")
+    if "kafka" in spools:
+        yield _kafka(context, spools["kafka"])
+    for name in left_behind(context.settings):
+        waiting = open_spool(context.settings, name).counts().waiting
+        if waiting:
+            why = f"{waiting} events wait for it, and it is no more in [mlgov] sinks: put it there, or drop them"
+            yield Finding("WRONG", f"sink {name}", f"{why} (`mlgov spool list --sink {name}`)")
+
+
+def _kafka(context: Context, spool: Spool) -> Finding:
+    """Whether the broker answers, and says how far Atlas has read."""
+    try:
+        channel = open_kafka(context.settings, spool)
+        try:
+            return Finding("ok", "kafka", channel.status())
+        finally:
+            channel.close()
+    except MlgovError as error:
+        return Finding("WRONG", "kafka", str(error))
+
+
+def _spool_of(context: Context, spool: Spool) -> Iterator[Finding]:
     try:
         counts = spool.counts()
         place = spool.root if spool.root.exists() else next(folder for folder in spool.root.parents if folder.exists())

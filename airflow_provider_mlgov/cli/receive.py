@@ -20,8 +20,7 @@ log = logging.getLogger(__name__)
 
 def receive(arguments: Namespace) -> int:
     """Receive events until interrupted, and send them on."""
-    from airflow_provider_mlgov.assembly import clean_options, open_spool
-    from airflow_provider_mlgov.delivery.outbox import Outbox
+    from airflow_provider_mlgov.assembly import open_outbox
     from airflow_provider_mlgov.lineage.receiver import PATH, create_app
 
     context = Context.of(arguments)
@@ -43,7 +42,7 @@ def receive(arguments: Namespace) -> int:
     if not arguments.no_send:
         context.sender()  # what is wrong with the settings is said before anything is received
     sending = _Sending(context, paused=arguments.no_send)
-    outbox = Outbox(open_spool(context.settings), options=clean_options(context.settings))
+    outbox = open_outbox(context.settings, masked=False)
     app = create_app(tokens, outbox, sending.wake, hosts=(*LOOPBACK, arguments.host) if local else None)
     import uvicorn
 
@@ -92,11 +91,19 @@ class _Sending:
             self._thread.join(30)
 
     def _run(self) -> None:
+        from airflow_provider_mlgov.delivery.abreast import Abreast
+
+        several: Abreast | None = None
         while not self._over.is_set():
             self._wake.wait(self._PAUSE)
             self._wake.clear()
             try:
-                report = self._context.sender().send(20.0)
+                sender = several or self._context.sender()
+                if isinstance(sender, Abreast):
+                    several = sender  # it remembers which sinks are still at work: none of them holds this loop
+                    report = sender.send(20.0, wait=1.0)
+                else:
+                    report = sender.send(20.0)
                 complaint = report.reason if report.outcome not in ("done", "nothing") else ""
             except MlgovError as error:
                 complaint = str(error)

@@ -34,12 +34,11 @@ _HEAD = 4096
 
 def replay(arguments: Namespace) -> int:
     """Send the events of files; exit code 1 if some were malformed or became dead letters."""
-    from airflow_provider_mlgov.assembly import clean_options, open_spool
-    from airflow_provider_mlgov.delivery.outbox import Outbox
+    from airflow_provider_mlgov.assembly import open_outbox
 
     context = Context.of(arguments)
     # Airflow's masker is left out: it hides what its process has seen of secrets, and this one has seen none.
-    outbox = Outbox(open_spool(context.settings), options=clean_options(context.settings))
+    outbox = open_outbox(context.settings, masked=False)
     files = [_File.open(Path(name), context.settings.spool_folder / "replay") for name in arguments.files]
     drain = Drain(context, None)
     replayed = _Replay(outbox, drain, arguments.rate)

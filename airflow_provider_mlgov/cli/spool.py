@@ -6,7 +6,7 @@ import json
 import time
 from argparse import Namespace
 
-from airflow_provider_mlgov.assembly import open_spool
+from airflow_provider_mlgov.assembly import SINK_FOLDERS, open_spool, open_spools
 from airflow_provider_mlgov.cli.context import Context
 from airflow_provider_mlgov.cli.delivery import Drain
 from airflow_provider_mlgov.cli.output import age, remark, say
@@ -15,24 +15,55 @@ from airflow_provider_mlgov.delivery.lease import Lease
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.errors import InvalidInputError
 from airflow_provider_mlgov.lineage import followup
-from airflow_provider_mlgov.settings import Settings
+from airflow_provider_mlgov.settings import SINKS, Settings
 
 
 def status(arguments: Namespace) -> int:
     """Count what waits, and say why. Exit code 1 if there are dead letters."""
     context = Context.of(arguments)
-    spool = open_spool(context.settings)
+    spools = open_spools(context.settings)
+    chosen = {arguments.sink: _spool(arguments, context)} if arguments.sink else spools
+    dead = 0
+    for number, (name, spool) in enumerate(chosen.items()):
+        if len(spools) > 1 or arguments.sink:
+            say(f"{chr(10) if number else ''}sink          {name}")
+        dead += _say_status(context, spool, "" if spool.root == context.settings.spool_folder else f" --sink {name}")
+    return 1 if dead else 0
+
+
+def _say_status(context: Context, spool: Spool, option: str) -> int:
+    """The lines of one spool; how many dead letters it has."""
     counts = spool.counts()
     say(f"folder        {spool.root}")
     say(f"waiting       {counts.waiting}{_oldest(spool)}")
     say(f"at most       {_bounds(context.settings)}")
-    say(f"runs to close {sum(1 for _ in followup.notes(context.settings))}")
-    say(f"dead letters  {counts.dead}{': see `mlgov spool list --dead`' if counts.dead else ''}")
+    if not option:
+        say(f"runs to close {sum(1 for _ in followup.notes(context.settings))}")
+    say(f"dead letters  {counts.dead}{f': see `mlgov spool list --dead{option}`' if counts.dead else ''}")
     say(f"set aside     {counts.odd}{': see its folder odd' if counts.odd else ''}")
     say(f"breaker       {breaker_words(spool)}")
     if context.settings.spool_shared:
         say(f"shared        {Lease(spool.root).holder}")
-    return 1 if counts.dead else 0
+    return counts.dead
+
+
+def _spool(arguments: Namespace, context: Context | None = None) -> Spool:
+    """The spool of the sink that is named: one of ``[mlgov] sinks``, or one that was; without a name the first sink's."""
+    settings = (context or Context.of(arguments)).settings
+    name = arguments.sink
+    if not name or name == (settings.sinks or ("",))[0]:
+        return open_spool(settings)
+    if name not in settings.further_sinks and name not in left_behind(settings):
+        wanted = ", ".join([*settings.sink_names, *left_behind(settings)])
+        raise InvalidInputError(f"--sink is {name!r}; wanted one of {wanted}")
+    return open_spool(settings, name)
+
+
+def left_behind(settings: Settings) -> list[str]:
+    """Sinks that are no more in ``[mlgov] sinks``, and whose spools are still there."""
+    folder = settings.spool_folder / SINK_FOLDERS
+    found = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return [name for name in found if name in SINKS and name not in settings.further_sinks]
 
 
 def breaker_words(spool: Spool) -> str:
@@ -61,7 +92,7 @@ def _bounds(settings: Settings) -> str:
 
 def list_events(arguments: Namespace) -> int:
     """List what waits, or the dead letters."""
-    spool = open_spool(Context.of(arguments).settings)
+    spool = _spool(arguments)
     if arguments.dead:
         letters = spool.dead_letters()
         for letter in letters[: arguments.limit]:
@@ -92,7 +123,7 @@ def _about(event: object) -> str:
 
 def show(arguments: Namespace) -> int:
     """Print the events of one file, a line each, as `mlgov translate` reads them; the reason on stderr."""
-    found = open_spool(Context.of(arguments).settings).find(arguments.name)
+    found = _spool(arguments).find(arguments.name)
     if found is None:
         raise InvalidInputError(
             f"{arguments.name}: nothing of this name waits or is a dead letter; see `mlgov spool list`"
@@ -109,7 +140,7 @@ def show(arguments: Namespace) -> int:
 
 def drop(arguments: Namespace) -> int:
     """Delete dead letters, and what waits if it is named. Exit code 1 if nothing was deleted because ``--yes`` is missing."""
-    spool = open_spool(Context.of(arguments).settings)
+    spool = _spool(arguments)
     if bool(arguments.names) == (arguments.older_than is not None):
         raise InvalidInputError("wanted names, or --older-than DAYS for all dead letters of that age")
     names = arguments.names
@@ -127,7 +158,14 @@ def drop(arguments: Namespace) -> int:
 
 def drain(arguments: Namespace) -> int:
     """Send what waits."""
-    work = Drain(Context.of(arguments), arguments.budget)
+    context = Context.of(arguments)
+    if arguments.sink:
+        _spool(arguments, context)  # says which sinks there are
+        if arguments.sink not in context.settings.sink_names:
+            raise InvalidInputError(
+                f"{arguments.sink} is no more in [mlgov] sinks: put it there, or drop what waits (`mlgov spool drop`)"
+            )
+    work = Drain(context, arguments.budget, arguments.sink)
     done = work.run()
     say(f"sent {work.events} events as {work.entities} entities; closed {work.settled} runs")
     if work.dead:
@@ -139,7 +177,7 @@ def drain(arguments: Namespace) -> int:
 
 def retry(arguments: Namespace) -> int:
     """Let dead letters wait again."""
-    spool = open_spool(Context.of(arguments).settings)
+    spool = _spool(arguments)
     if arguments.names:
         unknown = sorted(set(arguments.names) - {letter.name for letter in spool.dead_letters()})
         if unknown:

@@ -17,6 +17,7 @@ from airflow_provider_mlgov.delivery.turn import HostTurn, Turn, released
 from airflow_provider_mlgov.errors import (
     CatalogBusyError,
     CatalogError,
+    CatalogPendingError,
     ConfigurationError,
     SpoolError,
     TypesConflictError,
@@ -150,10 +151,11 @@ class Draining(ABC):
             self.breaker.succeeded()
         except BudgetSpentError as error:
             report.outcome, report.reason = "budget", str(error)
-        except CatalogBusyError as error:
+        except (CatalogBusyError, CatalogPendingError) as error:
             report.outcome, report.reason = "busy", str(error)
-            if report.events == before or error.retry_after:
-                self.breaker.failed(str(error), at_least=error.retry_after or 0.0)
+            wait = error.retry_after if isinstance(error, CatalogBusyError) else None
+            if report.events == before or wait:
+                self.breaker.failed(str(error), at_least=wait or 0.0)
         except (CatalogError, ConfigurationError, TypesConflictError) as error:
             report.outcome, report.reason = "unavailable", str(error)
             self.breaker.failed(str(error))

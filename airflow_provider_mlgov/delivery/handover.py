@@ -129,6 +129,7 @@ class Handover(Draining):
     """Drains a spool into ``objects``; with ``first``, a forwarder, only what its receiver did not take in time."""
 
     breaker_file = "handover.json"
+    destination = "place of handing over"
 
     def __init__(
         self, spool: Spool, open_objects: Callable[[], Objects], *, first: Draining | None = None, **more: Any

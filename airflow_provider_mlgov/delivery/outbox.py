@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,17 @@ if TYPE_CHECKING:
 class Outbox:
     """Checks, cleans and appends events. The only way into the spool from outside."""
 
-    def __init__(self, spool: Spool, mask: Mask | None = None, options: CleanOptions | None = None) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        mask: Mask | None = None,
+        options: CleanOptions | None = None,
+        *,
+        also: Sequence[Spool] = (),
+    ) -> None:
+        """``also``: the spools of further sinks, each of which gets every event too."""
         self.spool = spool
+        self._also = tuple(also)
         self._mask = mask
         self._options = options or CleanOptions()
 
@@ -26,4 +36,4 @@ class Outbox:
         ``foreign``: whoever sent it may not speak for Airflow, so it is never united with a run of Airflow's.
         """
         kept = clean(read_event(event), self._mask, self._options)
-        return self.spool.append({**kept, "foreign": True} if foreign else kept)
+        return self.spool.append({**kept, "foreign": True} if foreign else kept, self._also)

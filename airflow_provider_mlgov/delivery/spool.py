@@ -23,7 +23,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,9 +80,12 @@ class Spool:
         return f"Spool({str(self.root)!r})"
 
     # --- writing -----------------------------------------------------------------------------------------------------
-    def append(self, event: Mapping[str, Any]) -> Path:
-        """Put ``event`` on disk, for good when this returns."""
-        return self._store("new", {}, [event])
+    def append(self, event: Mapping[str, Any], also: Sequence[Spool] = ()) -> Path:
+        """Put ``event`` on disk, for good when this returns; and into other spools, as a further name of the one file.
+
+        Where one of those cannot be written the others still get the event, and then that is raised.
+        """
+        return self._store("new", {}, [event], also=also)
 
     def acknowledge(self, paths: Iterable[Path]) -> None:
         """Remove events: the catalogue has what came of them."""
@@ -214,17 +217,37 @@ class Spool:
         paths = (self.root / folder / name for folder in ("new", "dead"))
         return next((path for path in paths if path.is_file()), None)
 
-    def _store(self, folder: str, head: Json, events: Sequence[Mapping[str, Any]], *, name: str | None = None) -> Path:
+    def _store(
+        self,
+        folder: str,
+        head: Json,
+        events: Sequence[Mapping[str, Any]],
+        *,
+        name: str | None = None,
+        also: Sequence[Spool] = (),
+    ) -> Path:
         content = packed(head, events)
         name = (
             name or f"{time.time_ns():020d}-{os.getpid()}-{next(_numbers) % 1_000_000:06d}-{secrets.token_hex(4)}.json"
         )
         self.prepare()
         target = self.root / folder / name
+        failures: list[SpoolError] = []
+
+        def link(written: Path) -> None:
+            """The other spools come first: what a killed writer left undone is in none of them, or comes twice."""
+            for other in also:
+                try:
+                    other.take(written, name, content)
+                except SpoolError as error:
+                    failures.append(error)
+
         with self._explained("write an event"):
             if folder == "new":
                 self._check_room()
-            self._write(self.root / "tmp" / name, content, target)
+            self._write(self.root / "tmp" / name, content, target, link)
+        if failures:
+            raise failures[0]
         return target
 
     def _check_room(self) -> None:
@@ -236,7 +259,21 @@ class Spool:
                 errno.ENOSPC, f"No space left but the last {reserve / 1e6:.3g} MB, which are kept for sending"
             )
 
-    def _write(self, temporary: Path, content: bytes, target: Path) -> None:
+    def take(self, written: Path, name: str, content: bytes) -> None:
+        """Let the file ``written``, which holds ``content``, wait here too."""
+        self.prepare()
+        target = self.root / "new" / name
+        with self._explained("write an event"):
+            try:
+                target.hardlink_to(written)
+            except OSError:  # another file system, or one without links
+                self._write(self.root / "tmp" / name, content, target)
+            else:
+                _sync(target.parent)
+
+    def _write(
+        self, temporary: Path, content: bytes, target: Path, when_written: Callable[[Path], None] = lambda _: None
+    ) -> None:
         try:
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _FILE_MODE)
             try:
@@ -247,15 +284,12 @@ class Spool:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+            when_written(temporary)
             temporary.rename(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync(target.parent)
 
     def _scan(self, folder: str) -> Iterator[os.DirEntry[str]]:
         """One entry after the other: there may be very many, and whoever asks may need the first only."""
@@ -334,6 +368,14 @@ class Spool:
             raise SpoolError(
                 f"cannot {what} in {self.root}: {error.strerror or error}; give the spool a writable folder with free space"
             ) from error
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class _LaterVersionError(ValueError):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
     from airflow_provider_mlgov.catalog.atlas_auth import Auth, Bearer, ClientCredentials
+    from airflow_provider_mlgov.catalog.messaged import MessagedAtlas
 
 _TRUE = ("true", "1", "yes", "on", "t")
 _FALSE = ("false", "0", "no", "off", "f")
@@ -44,6 +45,12 @@ class AtlasHook(BaseHook):
         from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
 
         return AtlasCatalog(**self._arguments())
+
+    def get_messaged(self, patience: float) -> MessagedAtlas:
+        """The same, written to by messages: see `MessagedAtlas`."""
+        from airflow_provider_mlgov.catalog.messaged import MessagedAtlas
+
+        return MessagedAtlas(**self._arguments(), patience=patience)
 
     def receiver(self) -> dict[str, Any]:
         """The arguments of `Forwarder`, where the Connection is that of a receiver: its host, and its token as password."""

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from airflow_provider_mlgov.delivery.abreast import Abreast
+    from airflow_provider_mlgov.delivery.spool import Spool
     from airflow_provider_mlgov.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,8 @@ GRACE_SECONDS = 5.0
 """How long after the end of a DAG run its tasks may still report."""
 _STARTING_SECONDS = 10.0
 _COLLECT_SECONDS = 10.0
+_SEND_SECONDS, _ROUND_SECONDS = 60.0, 1.0
+"""How long a sink may send, and how long several are waited for before it is looked again what waits."""
 _LOCK = "delivery.lock"
 LOG = "delivery.log"
 _LOG_BYTES = 1_000_000
@@ -108,11 +112,9 @@ class Work:
     """What the delivery process does, one round at a time."""
 
     def __init__(self, settings: Settings, grace_seconds: float) -> None:
-        from airflow_provider_mlgov.assembly import open_spool
-
         self._settings = settings
         self._grace = grace_seconds
-        self._spool = open_spool(settings)
+        self._several: Abreast | None = None
         self._complaint = ""
         self._collected = -math.inf
         self._collecting = ""
@@ -124,7 +126,8 @@ class Work:
         from airflow_provider_mlgov.lineage import followup
 
         # Nobody wakes this process for what other hosts hand over.
-        return self._spool.has_waiting() or followup.waiting(self._settings) or collects(self._settings)
+        waits = any(spool.has_waiting() for spool in self._spools())
+        return waits or followup.waiting(self._settings) or collects(self._settings)
 
     def do(self) -> bool:
         """One round; whether anything was done. What goes wrong is said once, and tried again."""
@@ -165,12 +168,27 @@ class Work:
 
     def _drain(self) -> bool:
         from airflow_provider_mlgov.assembly import open_sender
+        from airflow_provider_mlgov.delivery.abreast import Abreast
 
-        before = self._spool.counts().waiting
+        before = self._waiting()
         if not before:
             return False
-        open_sender(self._settings).send(60.0)
-        return self._spool.counts().waiting < before
+        sender = self._several or open_sender(self._settings)
+        if isinstance(sender, Abreast):
+            self._several = sender  # it remembers which sinks are still at work: none of them holds this loop
+            sender.send(_SEND_SECONDS, wait=_ROUND_SECONDS)
+        else:
+            sender.send(_SEND_SECONDS)
+        return self._waiting() < before
+
+    def _spools(self) -> list[Spool]:
+        from airflow_provider_mlgov.assembly import open_spool
+
+        further = [open_spool(self._settings, name) for name in self._settings.further_sinks]
+        return [open_spool(self._settings), *further]
+
+    def _waiting(self) -> int:
+        return sum(spool.counts().waiting for spool in self._spools())
 
 
 if __name__ == "__main__":

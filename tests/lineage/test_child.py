@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 from airflow_env import environment
+from airflow_provider_mlgov.assembly import open_outbox, open_spools
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
 from airflow_provider_mlgov.delivery.handover import FolderObjects, Handover
 from airflow_provider_mlgov.delivery.outbox import Outbox
@@ -81,3 +82,30 @@ def test_it_takes_what_other_hosts_handed_over(tmp_path, caplog):
     assert [message for message in caplog.messages if "handed over cannot be read: NotADirectoryError" in message] != []
     assert len(caplog.messages) == 1
     assert not child.Work(replace(settings, forward_conn_id="receiver"), 0.0).waits()
+
+
+def test_each_sink_is_sent_to(tmp_path, airflow_home):
+    folder = tmp_path / "out"
+    settings = Settings(
+        sinks=("catalog", "file", "none"),
+        spool_folder=tmp_path / "spool",
+        embedded_path=tmp_path / "catalog.db",
+        sink_file=folder,
+    )
+    folder.mkdir()  # so it cannot be written, and holds nobody
+    for event in task_run():
+        open_outbox(settings).put(event)
+    work = child.Work(settings, 0)
+    first, file, none = open_spools(settings).values()
+    end = time.monotonic() + 60
+    while first.has_waiting() or none.has_waiting():
+        work.do()
+        assert time.monotonic() < end
+    assert file.counts().waiting == 2
+    assert work.waits()
+    folder.rmdir()
+    (file.root / "breaker.json").unlink()
+    while work.waits():
+        work.do()
+        assert time.monotonic() < end
+    assert "mlgov_task_run" in folder.read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """The real Atlas of the tests, as a pytest plugin: one server for the whole run, all workers included.
 
 ``MLGOV_TEST_ATLAS=http://admin:admin@localhost:21000`` names a running one to use instead (tests make names of their own). Where a
+``MLGOV_TEST_ATLAS_KAFKA=localhost:21027`` names its Kafka; without it the tests that need that are skipped, too. Where a
 server cannot be had (no Maven, no network) the tests that need it are skipped, and the summary says so in red.
 """
 
@@ -46,8 +47,18 @@ def atlas_url(request: pytest.FixtureRequest) -> str:
             except atlas_server.MissingError as error:
                 pytest.skip(f"{NOT_TESTED}: {error}")
             _started.append(server)
-            note.write_text(json.dumps({"url": server.url, "process": server.process.pid}))
+            kafka = f"localhost:{server.kafka}"
+            note.write_text(json.dumps({"url": server.url, "kafka": kafka, "process": server.process.pid}))
         return str(json.loads(note.read_text())["url"])
+
+
+@pytest.fixture(scope="session")
+def atlas_kafka(request: pytest.FixtureRequest, atlas_url: str) -> str:
+    """The broker that the real Atlas reads from."""
+    if os.environ.get("MLGOV_TEST_ATLAS"):
+        given = os.environ.get("MLGOV_TEST_ATLAS_KAFKA")
+        return given or pytest.skip(f"{NOT_TESTED} with a known broker: MLGOV_TEST_ATLAS_KAFKA does not name one")
+    return str(json.loads((_common_folder(request.config) / "atlas.json").read_text())["kafka"])
 
 
 @pytest.fixture(scope="session")

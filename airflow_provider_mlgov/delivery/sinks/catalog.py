@@ -21,6 +21,7 @@ from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import (
     CatalogBusyError,
+    CatalogDroppedError,
     CatalogRefusedError,
     CatalogUnavailableError,
     EntityNotFoundError,
@@ -240,13 +241,20 @@ class CatalogSink:
 
     def suspect(self, ref: Ref) -> None:
         """The catalogue took others and did not take this one alone: it is set aside by the next delivery."""
-        self._state.set_fact(self._name, _SUSPECT_FACT, json.dumps([ref.type_name, ref.qualified_name]))
+        suspects = sorted({*self._suspected(), ref})
+        self._state.set_fact(
+            self._name, _SUSPECT_FACT, json.dumps([[each.type_name, each.qualified_name] for each in suspects])
+        )
+
+    def _suspected(self) -> set[Ref]:
+        """All that were set aside since a delivery ended well: one after the other may be found, with a send for each."""
+        found = json.loads(self._state.fact(self._name, _SUSPECT_FACT) or "[]")
+        return {Ref(*each) for each in found if isinstance(each, list)}
 
     def _suspects(self, entities: Sequence[Entity]) -> dict[Ref, str]:
-        fact = self._state.fact(self._name, _SUSPECT_FACT)
-        suspect = Ref(*json.loads(fact)) if fact else None
-        found = any(entity.ref == suspect for entity in entities)
-        return {suspect: "the catalogue fails when it is written, alone, and takes others"} if suspect and found else {}
+        suspects = self._suspected()
+        reason = "the catalogue fails when it is written, alone, and takes others"
+        return {entity.ref: reason for entity in entities if entity.ref in suspects}
 
     def patiently(self, call: Callable[[], T], deadline: Deadline, *, tries: int = TRIES) -> T:
         """``call``, tried again with full jitter while the catalogue is busy and time is left."""
@@ -254,7 +262,7 @@ class CatalogSink:
             deadline.check(_LEAST_SECONDS)
             try:
                 return call()
-            except UnansweredError:
+            except (UnansweredError, CatalogDroppedError):
                 raise
             except CatalogBusyError as error:
                 if attempt == tries:

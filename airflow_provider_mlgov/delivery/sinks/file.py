@@ -12,6 +12,8 @@ from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel
 from airflow_provider_mlgov.errors import CatalogUnavailableError
 from airflow_provider_mlgov.model.entity import Ref
 
+_CHUNK = 65_536
+
 
 class FileSink:
     """Entities as NDJSON; references are by qualifiedName. Nothing is settled: what is stored elsewhere is not known here."""
@@ -20,7 +22,7 @@ class FileSink:
         self._path = Path(path)
 
     def deliver(self, parcel: Parcel, deadline: Deadline) -> Delivered:  # noqa: ARG002 - the protocol's
-        """Append the parcel, in one write."""
+        """Append the parcel: all of it, or nothing."""
         lines = []
         for entity in in_order(parcel.entities):
             document = {
@@ -34,12 +36,9 @@ class FileSink:
             lines.append(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             try:
-                content = memoryview("".join(lines).encode())
-                while content:
-                    content = content[os.write(handle, content) :]
-                os.fsync(handle)
+                _append(handle, "".join(lines).encode())
             finally:
                 os.close(handle)
         except OSError as error:
@@ -50,3 +49,29 @@ class FileSink:
 
     def close(self) -> None:
         """Nothing is held between deliveries."""
+
+
+def _append(handle: int, content: bytes) -> None:
+    """Write ``content``, for good. What a full disk or a killed writer leaves of a line is taken away again."""
+    end = _end_of_lines(handle)
+    os.ftruncate(handle, end)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+        os.fsync(handle)
+    except OSError:
+        os.ftruncate(handle, end)
+        raise
+
+
+def _end_of_lines(handle: int) -> int:
+    """Where the last whole line ends."""
+    end = os.fstat(handle).st_size
+    while end:
+        start = max(0, end - _CHUNK)
+        found = os.pread(handle, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
