@@ -193,9 +193,9 @@ def test_long_texts_take_linear_time(piece):
         "password" + piece * (100_000 // len(piece)),
         "a://u:" + piece * 20_000,
     ):
-        began = time.perf_counter()
+        began = time.process_time()
         hide_in_text(text)
-        assert time.perf_counter() - began < 1
+        assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(
