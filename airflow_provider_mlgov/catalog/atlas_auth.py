@@ -5,6 +5,7 @@ Each is a callable that requests calls for every call it sends. A secret is in n
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -64,8 +65,12 @@ class ClientCredentials:
             raise ConfigurationError("token_url is no address; wanted https://host/path of the OAuth 2 token endpoint")
         if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise ConfigurationError(
-                f"token_url is {self.token_url!r}; wanted https: the client's secret is sent there"
+                f"token_url is {self._shown_url!r}; wanted https: the client's secret is sent there"
             )
+
+    @property
+    def _shown_url(self) -> str:
+        return re.split(r"[?#;]", self.token_url, maxsplit=1)[0]
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add a token, and forget it if it is refused."""
@@ -110,7 +115,7 @@ class ClientCredentials:
 
     def _failed(self, found: str) -> CatalogUnavailableError:
         return CatalogUnavailableError(
-            f"no token from {self.token_url}: {found}; check the client's name and secret, token_url and scope"
+            f"no token from {self._shown_url}: {found}; check the client's name and secret, token_url and scope"
         )
 
 

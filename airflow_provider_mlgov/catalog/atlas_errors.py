@@ -21,6 +21,7 @@ from airflow_provider_mlgov.errors import (
     CatalogUnavailableError,
     EntityNotFoundError,
 )
+from airflow_provider_mlgov.masking import shown
 
 GUID_NOT_FOUND = "ATLAS-404-00-005"
 NAME_NOT_FOUND = "ATLAS-404-00-009"
@@ -42,7 +43,7 @@ def error_for_answer(base: str, what: str, status: int, headers: Mapping[str, st
     if status in (408, 425, 429) or status >= 500:
         detail = f"{code} {message}" if code else _excerpt(content)
         text = f"{where} could not do {what} now: {status} {detail}; try again later"
-        return CatalogBusyError(text, retry_after=_retry_after(headers.get("Retry-After")))
+        return CatalogBusyError(text, retry_after=retry_after(headers.get("Retry-After")))
     if status == 401:
         return CatalogUnavailableError(
             f"{where} refused the login (401) for {what}; check user and password of the connection"
@@ -120,7 +121,7 @@ def _atlas_error(content: bytes) -> tuple[str | None, str]:
         return None, ""
     if not isinstance(document, dict) or not isinstance(document.get("errorCode"), str):
         return None, ""
-    return document["errorCode"], " ".join(str(document.get("errorMessage", "")).split())
+    return document["errorCode"], shown(" ".join(str(document.get("errorMessage", "")).split()))
 
 
 def _excerpt(content: bytes) -> str:
@@ -129,7 +130,7 @@ def _excerpt(content: bytes) -> str:
     if text.lstrip()[:1] == "<":
         title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         kind, text = "an HTML page", title[1] if title else ""
-    text = " ".join(text.split())[:_SHOWN]
+    text = shown(" ".join(text.split()))[:_SHOWN]
     return f"{kind} {text!r}" if text else ("an empty answer" if kind == "text" else kind)
 
 
@@ -138,7 +139,8 @@ def _without_secrets(location: str) -> str:
     return re.sub(r"//[^/@]*@", "//", re.split(r"[?#;]", location, maxsplit=1)[0])
 
 
-def _retry_after(value: str | None) -> float | None:
+def retry_after(value: str | None) -> float | None:
+    """The seconds that a ``Retry-After`` header asks to wait: a number, or a date."""
     if value is None:
         return None
     try:

@@ -24,6 +24,7 @@ from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.errors import ConfigurationError, InvalidInputError, MlgovError
 from airflow_provider_mlgov.lineage import followup
 from airflow_provider_mlgov.mapping_rules import read_rules
+from airflow_provider_mlgov.masking import shown
 from airflow_provider_mlgov.settings import BACKEND, Settings
 
 TRANSPORT = "airflow_provider_mlgov.lineage.AtlasTransport"
@@ -54,7 +55,7 @@ def doctor(arguments: Namespace) -> int:
         findings += _tasks(context, arguments)
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
-        say(f"{finding.verdict:<5}  {finding.subject:<{width}}  {' '.join(finding.text.split())}")
+        say(f"{finding.verdict:<5}  {finding.subject:<{width}}  {shown(' '.join(finding.text.split()))}")
     wrong = sum(finding.verdict == "WRONG" for finding in findings)
     say()
     say("all well" if not wrong else f"{wrong} wrong: mend the lines marked WRONG, from the top")

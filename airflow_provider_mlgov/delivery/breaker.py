@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from airflow_provider_mlgov.masking import shown
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ class Breaker:
 
     def failed(self, reason: str) -> None:
         """The catalogue as a whole did not work: open, or stay open longer."""
+        reason = shown(reason)
         before = self.opening()
         failures = before.failures + 1 if before else 1
         now = self._clock()
@@ -67,10 +71,12 @@ class Breaker:
             log.warning("The catalogue is not usable, events wait in %s: %s", self._path.parent, reason)
         else:
             log.debug("The catalogue is still not usable, next attempt in %.0f s: %s", pause, reason)
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
+        temporary = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.tmp")
         try:
-            temporary.write_text(json.dumps(asdict(opening)), encoding="utf-8")
-            temporary.chmod(0o640)
+            with os.fdopen(
+                os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+            ) as file:
+                json.dump(asdict(opening), file)
             temporary.replace(self._path)
         except OSError as error:
             log.debug("The breaker's file cannot be written: %s", error)

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from typing import Any
 
-from airflow_provider_mlgov.delivery.secrets import (
+from airflow_provider_mlgov.masking import (
     HIDDEN,
     hide_in_text,
     is_secret,

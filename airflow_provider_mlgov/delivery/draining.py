@@ -20,6 +20,7 @@ from airflow_provider_mlgov.errors import (
     SpoolError,
     TypesConflictError,
 )
+from airflow_provider_mlgov.masking import shown
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.delivery.spool import Spool
@@ -144,9 +145,9 @@ class Draining(ABC):
         except BudgetSpentError as error:
             report.outcome, report.reason = "budget", str(error)
         except CatalogBusyError as error:
-            report.outcome, report.reason = "busy", str(error)
+            report.outcome, report.reason = "busy", shown(error)
             if report.events == before:
                 self.breaker.failed(str(error))
         except (CatalogError, ConfigurationError, TypesConflictError) as error:
-            report.outcome, report.reason = "unavailable", str(error)
+            report.outcome, report.reason = "unavailable", shown(error)
             self.breaker.failed(str(error))

@@ -8,14 +8,18 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-from collections.abc import Iterator, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlgov.catalog.atlas_errors import retry_after
 from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, Measure, SendReport
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogUnavailableError
+from airflow_provider_mlgov.masking import shown
 
 if TYPE_CHECKING:
     import requests
@@ -29,7 +33,9 @@ Json = dict[str, Any]
 PATH = "/api/v1/lineage/batch"
 _EVENTS_PER_CALL = 200
 _BYTES_PER_CALL = 4 * 2**20
-_TOO_LARGE, _WRONG = 413, (400, 422)
+_TOO_LARGE, _TOO_MANY, _WRONG = 413, 429, (400, 422)
+_LONGEST_WAIT = 60.0
+"""Seconds for which a receiver that has too much is waited for, where the time of the send allows it."""
 _LATER = (429, 502, 503, 504)
 
 
@@ -49,6 +55,7 @@ class Forwarder(Draining):
         measure: Measure | None = None,
         breaker_interval: float = 60.0,
         breaker_cap: float = 600.0,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__(
             spool, bounds=bounds, measure=measure, breaker_interval=breaker_interval, breaker_cap=breaker_cap
@@ -57,25 +64,24 @@ class Forwarder(Draining):
         self._token = token
         self._options: Json = {"verify": verify, "cert": cert, "allow_redirects": False}
         self._timeout = timeout
+        self._sleep = sleep
 
     def health(self) -> str:
         """``ready``, or what is wrong with the receiver."""
         import requests
 
         try:
-            response = requests.get(f"{self.url}/health", timeout=self._timeout, **self._options)
+            with _session() as session:
+                response = session.get(f"{self.url}/health", timeout=self._timeout, **self._options)
         except requests.RequestException as error:
             return f"it cannot be reached ({type(error).__name__})"
         return "ready" if response.status_code == 200 else f"it answers {response.status_code}"
 
     def _deliver_all(self, report: SendReport, deadline: Deadline) -> None:
-        import requests
-
-        with requests.Session() as session:
-            session.trust_env = False  # no other login from ~/.netrc
+        with _session() as session:
             while paths := self._spool.waiting():
                 for batch in self._batches(paths):
-                    self._forward(session, batch, report)
+                    self._forward(session, batch, report, deadline)
                     deadline.check()
         self._spool.tidy()
 
@@ -96,13 +102,18 @@ class Forwarder(Draining):
         if batch:
             yield batch
 
-    def _forward(self, session: requests.Session, batch: Sequence[tuple[Path, str]], report: SendReport) -> None:
+    def _forward(
+        self, session: requests.Session, batch: Sequence[tuple[Path, str]], report: SendReport, deadline: Deadline
+    ) -> None:
         """Send a batch, in halves where it is too large; bury what is refused for what it says, keep what may be taken later."""
         status, answer = self._call(session, batch)
+        while status == _TOO_MANY and answer.get("wait", math.inf) < min(deadline.left(), _LONGEST_WAIT):
+            self._sleep(answer["wait"])
+            status, answer = self._call(session, batch)
         if status == _TOO_LARGE and len(batch) > 1:
             half = len(batch) // 2
-            self._forward(session, batch[:half], report)
-            self._forward(session, batch[half:], report)
+            self._forward(session, batch[:half], report, deadline)
+            self._forward(session, batch[half:], report, deadline)
             return
         if status == _TOO_LARGE:
             failed = {0: {"reason": str(answer.get("error")), "status": status}}
@@ -144,11 +155,27 @@ class Forwarder(Draining):
             raise CatalogUnavailableError(
                 f"the receiver at {self.url} cannot be reached ({type(error).__name__}); is `mlgov receive` running there?"
             ) from None
-        return response.status_code, answer if isinstance(answer, dict) else {}
+        answer = answer if isinstance(answer, dict) else {}
+        wait = retry_after(response.headers.get("Retry-After")) if response.status_code in _LATER else None
+        return response.status_code, {**answer, "wait": wait} if wait is not None else answer
 
     def _unusable(self, status: int, answer: Json) -> Exception:
-        said = f"the receiver at {self.url} answered {status}: {str(answer.get('error') or 'no reason')[:300]}"
-        return CatalogBusyError(said) if status in _LATER else CatalogUnavailableError(said)
+        said = f"the receiver at {self.url} answered {status}: {shown(answer.get('error') or 'no reason')[:300]}"
+        if status in _LATER:
+            return CatalogBusyError(said, retry_after=answer.get("wait"))
+        return CatalogUnavailableError(said)
+
+
+def _session() -> requests.Session:
+    """A session without cookies, and without another login from ``~/.netrc``."""
+    from http.cookiejar import DefaultCookiePolicy
+
+    import requests
+
+    session = requests.Session()
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return session
 
 
 def _failed(answer: Json, sent: int) -> dict[int, Json] | None:

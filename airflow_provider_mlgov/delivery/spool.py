@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_mlgov.errors import SpoolError
+from airflow_provider_mlgov.masking import shown
 
 Json = dict[str, Any]
 
@@ -82,7 +83,7 @@ class Spool:
 
     def bury(self, events: Sequence[Mapping[str, Any]], reason: str, *, parts: Sequence[str] = ()) -> Path:
         """Keep ``events`` as a dead letter. Acknowledging the originals is the caller's."""
-        return self._store("dead", {"reason": reason, "time": time.time(), "parts": list(parts)}, events)
+        return self._store("dead", {"reason": shown(reason), "time": time.time(), "parts": list(parts)}, events)
 
     # --- reading -----------------------------------------------------------------------------------------------------
     def waiting(self) -> list[Path]:

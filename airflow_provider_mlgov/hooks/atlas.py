@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from airflow_provider_mlgov._compat import BaseHook
 from airflow_provider_mlgov.errors import ConfigurationError, MlgovError
 from airflow_provider_mlgov.hooks.fields import CONNECTION_FIELDS, FIELD_BEHAVIOUR
+from airflow_provider_mlgov.masking import shown
 
 if TYPE_CHECKING:
     from pyapacheatlas.core import AtlasClient
@@ -83,7 +85,7 @@ class AtlasHook(BaseHook):
             finally:
                 catalog.close()
         except MlgovError as error:
-            return False, str(error)
+            return False, shown(error)
         state = str(status.get("Status", "unknown"))
         version = f", version {status['Version']}" if status.get("Version") else ""
         return state == "ACTIVE", f"Atlas at {catalog.identity} is {state}{version}"
@@ -100,9 +102,10 @@ class AtlasHook(BaseHook):
             ) from None
         extra = connection.extra_dejson
         verify = extra.get("ca_path") or _boolean(self.atlas_conn_id, extra, "verify", default=True)
+        url, found = _without_login(_url(self.atlas_conn_id, connection, extra))
         return {
-            "url": _url(self.atlas_conn_id, connection, extra),
-            "auth": _auth(self.atlas_conn_id, connection, extra, verify),
+            "url": url,
+            "auth": _auth(self.atlas_conn_id, connection, extra, verify) or found,
             "cert": _cert(self.atlas_conn_id, extra),
             "timeout": (
                 _seconds(self.atlas_conn_id, extra, "connect_timeout", 3.0),
@@ -173,6 +176,15 @@ def _url(name: str, connection: Any, extra: dict[str, Any]) -> str:
         authority = f"{authority}:{connection.port}"
     base = "/".join(part.strip("/") for part in (path, str(extra.get("base_path") or "")) if part.strip("/"))
     return f"{scheme}://{authority}/{base}".rstrip("/").removesuffix("/api/atlas/v2").removesuffix("/api/atlas")
+
+
+def _without_login(url: str) -> tuple[str, tuple[str, str] | None]:
+    """An address, and the login that somebody wrote into it: messages show addresses."""
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    login, at, host = authority.rpartition("@")
+    user, _, password = login.partition(":")
+    return f"{scheme}://{host}{slash}{path}", (unquote(user), unquote(password)) if at else None
 
 
 class _Tokens:

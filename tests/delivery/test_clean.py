@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_mlgov.delivery.clean import CleanOptions, clean
-from airflow_provider_mlgov.delivery.secrets import hide_in_text, is_secret, strip_url
+from airflow_provider_mlgov.masking import hide_in_text, is_secret, strip_url
 
 
 def event(**more):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -21,26 +22,26 @@ class Canaries:
 
     def __call__(self, place: str) -> str:
         """A new secret, which goes to ``place``."""
-        made = f"cnry{len(self.known):04d}{secrets.token_hex(6)}"
+        made = f"cnry{len(self.known):05d}{secrets.token_hex(6)}"
         self.known[made] = place
         return made
 
     def found_in(self, content: bytes) -> set[str]:
-        """The places of the secrets in ``content``: as they are, or in base64."""
-        if any(form in content for form in _beginnings()):
-            return {place for made, place in self.known.items() if any(form in content for form in _forms(made))}
-        return set()
+        """The places of the secrets in ``content``: as they are, cut off, or in base64."""
+        numbers = set(_CANARY.findall(content))
+        for run in _BASE64.findall(content):
+            for start in range(4):
+                part = run[start:].translate(_URL_SAFE)
+                numbers |= set(_CANARY.findall(base64.b64decode(part[: len(part) // 4 * 4])))
+        places = list(self.known.values())
+        found = {places[int(number)] for number in numbers if int(number) < len(places)}
+        others = ((made, place) for made, place in self.known.items() if not made.startswith("cnry"))
+        return found | {place for made, place in others if made.encode() in content}
 
 
-def _beginnings() -> tuple[bytes, ...]:
-    return _forms("cnry0")
-
-
-def _forms(text: str) -> tuple[bytes, ...]:
-    """``text``, and what of its base64 does not depend on what stands around it."""
-    coded = (base64.b64encode(b" " * before + text.encode()) for before in range(3))
-    inner = (form[(before * 8 + 5) // 6 :].rstrip(b"=")[:-1] for before, form in enumerate(coded))
-    return (text.encode(), *inner)
+_CANARY = re.compile(rb"cnry(\d{5})")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_\-]{12,}")
+_URL_SAFE = bytes.maketrans(b"_-", b"/+")
 
 
 def files_of(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -61,7 +62,9 @@ def texts(canary: Canaries, place: str) -> Json:
         return canary(f"{place}: {kind}")
 
     basic = base64.b64encode(f"user:{new('basic header')}".encode()).decode()
-    jwt = "eyJhbGciOiJIUzI1NiJ9." + base64.urlsafe_b64encode(b'{"sub":"' + new("jwt").encode() + b'"}').decode().rstrip("=")
+    jwt = "eyJhbGciOiJIUzI1NiJ9." + base64.urlsafe_b64encode(b'{"sub":"' + new("jwt").encode() + b'"}').decode().rstrip(
+        "="
+    )
     return {
         **urls(canary, place),
         "bearer": f"curl -H 'Authorization: Bearer {new('bearer header')}' https://h/x",
@@ -138,7 +141,10 @@ def values(canary: Canaries, place: str) -> Json:
         **{name: canary(f"{place}: value of {name}") for name in names},
         "list": [{"name": name, "value": canary(f"{place}: value named {name}")} for name in names]
         + [{"key": name, "value": canary(f"{place}: value with key {name}")} for name in names],
-        "deep": {"fields": {"password": canary(f"{place}: value in fields")}, "auth": {"password": [canary(f"{place}: list")]}},
+        "deep": {
+            "fields": {"password": canary(f"{place}: value in fields")},
+            "auth": {"password": [canary(f"{place}: list")]},
+        },
         f"postgres://ann:{canary(f'{place}: a key')}@h/db": 1,
     }
 

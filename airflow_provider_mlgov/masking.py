@@ -6,6 +6,7 @@ Names are matched whole or by their end, never by parts: ``api_key`` and ``DB_PA
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterable
 
 HIDDEN = "***"
@@ -14,9 +15,9 @@ HIDDEN = "***"
 _NAMES = frozenset(
     """
     access_key access_key_id access_token account_key api_key api_secret api_token apikey auth_token authorization
-    aws_access_key_id aws_key_id aws_secret_access_key aws_session_token bearer_token client_secret connection_string cookie credential
-    credentials id_token keyfile_dict passphrase passwd password private_key proxy_authorization pwd refresh_token sas_token
-    secret secret_access_key secret_key secrets session_token set_cookie shared_access_key token x_api_key
+    aws_access_key_id aws_key_id aws_secret_access_key aws_session_token bearer_token client_secret connection_string cookie
+    credential credentials id_token keyfile_dict passphrase passwd password private_key proxy_authorization pwd refresh_token
+    sas_token secret secret_access_key secret_key secrets session_token set_cookie shared_access_key token x_api_key
     """.replace("_", "").split()
 )
 _QUERY_NAMES = _NAMES | frozenset(
@@ -88,7 +89,7 @@ def _plain(name: str) -> str:
 
 
 def is_secret(name: object, more: frozenset[str] = frozenset()) -> bool:
-    """Whether the whole name says that its value is secret; ``more`` are names beside the built-in ones, as `plain_names` gives them.
+    """Whether the whole name says that its value is secret; ``more`` are further names, as `plain_names` gives them.
 
     For facts, which may be called as they like: ``eos_token`` is a parameter of a model.
     """
@@ -174,6 +175,16 @@ def hide_in_text(text: str) -> str:
     if "earer" in text or "asic" in text:
         text = _BEARER.sub(rf"\g<scheme>{HIDDEN}", text)
     return text
+
+
+def shown(thing: object) -> str:
+    """``thing``, foreign as it may be, as a log or a message may show it."""
+    return hide_in_text(str(thing))
+
+
+def trace_of(error: BaseException) -> str:
+    """Where ``error`` came from, as a log may show it."""
+    return hide_in_text("".join(traceback.format_exception(error)))
 
 
 def _hide_values(text: str, names: re.Pattern[str]) -> str:
