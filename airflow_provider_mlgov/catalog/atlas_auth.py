@@ -1,4 +1,4 @@
-"""How to be let in by Atlas or the gateway before it: name and password, a token, or tokens from an OAuth 2 server.
+"""How to be let in by Atlas or the gateway before it: name and password, a token, tokens from an OAuth 2 server, or Kerberos.
 
 Each is a callable that requests calls for every call it sends. A secret is in no message and no ``repr``.
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from airflow_provider_mlgov.catalog.kerberos import Negotiate
 from airflow_provider_mlgov.catalog.web import is_loopback
 from airflow_provider_mlgov.errors import CatalogUnavailableError, ConfigurationError
 
@@ -119,5 +120,5 @@ class ClientCredentials:
         )
 
 
-Auth = tuple[str, str] | Bearer | ClientCredentials
-"""A name and a password, or what adds a token to each call."""
+Auth = tuple[str, str] | Bearer | ClientCredentials | Negotiate
+"""A name and a password, or what adds a token or a ticket to each call."""

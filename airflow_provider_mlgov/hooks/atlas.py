@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from airflow_provider_mlgov._compat import BaseHook
 from airflow_provider_mlgov.errors import ConfigurationError, MlgovError
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from pyapacheatlas.core import AtlasClient
 
     from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
-    from airflow_provider_mlgov.catalog.atlas_auth import Auth, Bearer, ClientCredentials
+    from airflow_provider_mlgov.catalog.atlas_auth import Auth, Bearer, ClientCredentials, Negotiate
 
 _TRUE = ("true", "1", "yes", "on", "t")
+_KERBEROS = ("principal", "keytab", "service")
 _FALSE = ("false", "0", "no", "off", "f")
 
 
@@ -26,7 +27,8 @@ class AtlasHook(BaseHook):
 
     Host (with or without ``http://`` or ``https://``), port, login and password; in the extras ``scheme``, ``base_path``
     (``/gateway/cdp/atlas``), ``verify`` (true, false), ``ca_path``, ``connect_timeout`` and ``read_timeout`` (seconds), ``auth``
-    (basic, bearer, oauth2), ``token_url`` and ``scope`` (oauth2), ``client_cert`` and ``client_key`` (files, mutual TLS).
+    (basic, bearer, oauth2, kerberos), ``token_url`` and ``scope`` (oauth2), ``kerberos_principal``, ``kerberos_keytab`` and
+    ``kerberos_service``, ``client_cert`` and ``client_key`` (files, mutual TLS).
     """
 
     conn_name_attr = "atlas_conn_id"
@@ -66,8 +68,8 @@ class AtlasHook(BaseHook):
         from pyapacheatlas.core import AtlasClient
 
         arguments = self._arguments()
-        login = arguments["auth"]
-        auth = BasicAuthentication(*login) if isinstance(login, tuple) else _Tokens(login) if login else None
+        login, host = arguments["auth"], urlsplit(arguments["url"]).hostname or ""
+        auth = BasicAuthentication(*login) if isinstance(login, tuple) else _Tokens(login, host) if login else None
         options = {
             "requests_verify": arguments["verify"],
             "requests_timeout": arguments["timeout"],
@@ -190,26 +192,34 @@ def _without_login(url: str) -> tuple[str, tuple[str, str] | None]:
 class _Tokens:
     """What pyapacheatlas asks for its headers, before each call."""
 
-    def __init__(self, auth: Bearer | ClientCredentials) -> None:
+    def __init__(self, auth: Bearer | ClientCredentials | Negotiate, host: str) -> None:
         self._auth = auth
+        self._host = host
 
     def get_authentication_headers(self) -> dict[str, str]:
+        from airflow_provider_mlgov.catalog.kerberos import Negotiate
+
+        if isinstance(self._auth, Negotiate):
+            return {"Authorization": self._auth.header(self._host)}
         token = self._auth.token
         return {"Authorization": f"Bearer {token if isinstance(token, str) else token()}"}
 
 
 def _auth(name: str, connection: Any, extra: dict[str, Any], verify: bool | str) -> Auth | None:
-    from airflow_provider_mlgov.catalog.atlas_auth import Bearer, ClientCredentials
+    from airflow_provider_mlgov.catalog.atlas_auth import Bearer, ClientCredentials, Negotiate
 
     kind = str(extra.get("auth") or "basic").strip().lower()
-    if kind not in ("basic", "bearer", "oauth2"):
-        raise ConfigurationError(f"connection {name!r} has auth {kind!r}; wanted basic, bearer or oauth2")
+    if kind not in ("basic", "bearer", "oauth2", "kerberos"):
+        raise ConfigurationError(f"connection {name!r} has auth {kind!r}; wanted basic, bearer, oauth2 or kerberos")
     login, password = connection.login or "", connection.password or ""
     if kind == "basic":
         return (login, password) if login else None
     try:
         if kind == "bearer":
             return Bearer(password)
+        if kind == "kerberos":
+            principal, keytab, service = (str(extra.get(f"kerberos_{part}") or "") for part in _KERBEROS)
+            return Negotiate(service or "HTTP", principal, keytab)
         if not login or not password:
             raise ConfigurationError("the client's id or secret is missing; wanted them as login and password")
         scope = str(extra.get("scope") or "")
