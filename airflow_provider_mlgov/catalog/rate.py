@@ -27,7 +27,9 @@ class Rate:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __len__(self) -> int:
+    @property
+    def callers(self) -> int:
+        """How many are remembered."""
         return len(self._buckets)
 
     def wait(self, caller: str, cost: float = 1.0) -> int:

@@ -215,7 +215,7 @@ class _Guard:
 
     def __init__(self, app: Any, login: Login | None, hosts: tuple[str, ...] | None, rate: Rate | None) -> None:
         self._app = app
-        self._rate = rate or Rate(math.inf, math.inf)
+        self._rate = Rate(math.inf, math.inf) if rate is None else rate
         self._login = login
         self._hosts = hosts
 
