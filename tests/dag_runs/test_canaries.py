@@ -183,7 +183,7 @@ def test_nothing_of_a_secret_is_recorded(tmp_path: Path) -> None:
             env={**os.environ, **env, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "ignore"},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
         assert done.returncode == 0, done.stderr[-3000:]
         told = json.loads(done.stdout.splitlines()[-1])
