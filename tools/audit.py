@@ -1,7 +1,7 @@
-"""What the package stands on: a list of it (SBOM, CycloneDX), whether each part is pinned and may be used, and what is known against it.
+"""What the package stands on: a list (SBOM, CycloneDX), whether each part is pinned and may be used, and what is known against it.
 
-    python tools/audit.py sbom [FILE]     writes the list, and checks pins, licences and that all fits together
-    python tools/audit.py audit           asks an advisory service; says loudly where none can be reached
+python tools/audit.py sbom [FILE]     writes the list, and checks pins, licences and that all fits together
+python tools/audit.py audit           asks an advisory service; says loudly where none can be reached
 """
 
 from __future__ import annotations
@@ -105,7 +105,11 @@ def licence_of(each: Distribution) -> str:
     """Give what a distribution says of its licence; the first line of its licence file where it says nothing."""
     metadata = each.metadata
     said = metadata.get("License-Expression") or ""
-    named = [line.rpartition("::")[2].strip() for line in metadata.get_all("Classifier") or () if line.startswith("License ::")]
+    named = [
+        line.rpartition("::")[2].strip()
+        for line in metadata.get_all("Classifier") or ()
+        if line.startswith("License ::")
+    ]
     said = said or ", ".join(named) or (metadata.get("License") or "").strip().partition("\n")[0]
     if not said:
         files = [file for file in each.files or () if re.match(r"(?i)licen[cs]e|copying", file.name)]
@@ -118,9 +122,13 @@ def ask_advisories() -> int:
     service = os.environ.get(SERVICE, "https://api.osv.dev/v1/query")
     parts = urlsplit(service)
     try:
-        socket.create_connection((parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)), 5).close()
+        socket.create_connection(
+            (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)), 5
+        ).close()
     except OSError as error:
-        print(f"\n*** NOT RUN: no advisory service at {parts.hostname} ({error}): run `make audit` where one can be reached ***\n")
+        print(
+            f"\n*** NOT RUN: no advisory service at {parts.hostname} ({error}): run `make audit` where one can be reached ***\n"
+        )
         return 0
     codes = []
     for path in sorted((ROOT / "constraints").glob("*.txt")):

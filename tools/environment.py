@@ -172,7 +172,13 @@ def lock(venvs: Path) -> None:
 def digest(constraints: Path) -> str:
     """Digest what decides about an installation: constraints, this file, pyproject.toml but for its tools' settings."""
     project = PROJECT.read_text(encoding="utf-8").split("\n[tool.ruff", 1)[0]
-    parts = (project, extras(), constraints.read_text(encoding="utf-8"), Path(__file__).read_text(encoding="utf-8"), str(ROOT))
+    parts = (
+        project,
+        extras(),
+        constraints.read_text(encoding="utf-8"),
+        Path(__file__).read_text(encoding="utf-8"),
+        str(ROOT),
+    )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -99,35 +99,43 @@ def test_a_server_that_cannot_prove_who_it_is(kdc: Kdc, serve: Serve, proof: str
 
 def test_a_refusal_of_a_server_that_proves_who_it_is(kdc: Kdc, serve: Serve) -> None:
     auth = Negotiate(principal=USER, keytab=str(kdc.user_keytab))
-    with opened(there(serve(Atlas(kdc, "400 Bad Request", ABSENT))), auth=auth) as catalog:
-        with pytest.raises(CatalogRefusedError, match="no such attribute"):
-            catalog.get("hive_table", "a")
+    with (
+        opened(there(serve(Atlas(kdc, "400 Bad Request", ABSENT))), auth=auth) as catalog,
+        pytest.raises(CatalogRefusedError, match="no such attribute"),
+    ):
+        catalog.get("hive_table", "a")
 
 
 def test_a_server_without_kerberos(kdc: Kdc, serve: Serve) -> None:
     auth = Negotiate(principal=USER, keytab=str(kdc.user_keytab))
     with opened(there(serve(ENTITY)), auth=auth) as catalog, pytest.raises(CatalogUnavailableError, match="prove"):
         catalog.get("hive_table", "a")
-    with opened(there(serve(answer("401 Unauthorized", ""))), auth=auth) as catalog:
-        with pytest.raises(CatalogUnavailableError, match="refused the login"):
-            catalog.get("hive_table", "a")
+    with (
+        opened(there(serve(answer("401 Unauthorized", ""))), auth=auth) as catalog,
+        pytest.raises(CatalogUnavailableError, match="refused the login"),
+    ):
+        catalog.get("hive_table", "a")
 
 
 def test_another_name_of_the_server(kdc: Kdc, serve: Serve) -> None:
     url = serve(Atlas(kdc)).url  # 127.0.0.1, for which there is no service
     keytab = str(kdc.user_keytab)
-    with opened(url, auth=Negotiate(principal=USER, keytab=keytab)) as catalog:
-        with pytest.raises(CatalogUnavailableError, match="no Kerberos ticket"):
-            catalog.get("hive_table", "a")
+    with (
+        opened(url, auth=Negotiate(principal=USER, keytab=keytab)) as catalog,
+        pytest.raises(CatalogUnavailableError, match="no Kerberos ticket"),
+    ):
+        catalog.get("hive_table", "a")
     with opened(url, auth=Negotiate("HTTP@localhost", USER, keytab)) as catalog:
         assert catalog.get("hive_table", "a")
 
 
 def test_a_keytab_of_somebody_else(kdc: Kdc, serve: Serve) -> None:
     server = serve(Atlas(kdc))
-    with opened(there(server), auth=Negotiate(principal=USER, keytab=str(kdc.service_keytab))) as catalog:
-        with pytest.raises(CatalogUnavailableError, match="no Kerberos ticket"):
-            catalog.get("hive_table", "a")
+    with (
+        opened(there(server), auth=Negotiate(principal=USER, keytab=str(kdc.service_keytab))) as catalog,
+        pytest.raises(CatalogUnavailableError, match="no Kerberos ticket"),
+    ):
+        catalog.get("hive_table", "a")
     assert not server.requests
 
 

@@ -1,4 +1,4 @@
-"""Secrets in every field of a DAG that a user can reach: nothing of them is on disk, in Atlas, in our log, or in what commands say."""
+"""Secrets in every field of a DAG: nothing of them is on disk, in Atlas, in our log, or in what commands say."""
 
 from __future__ import annotations
 
@@ -125,7 +125,10 @@ def given(canary: Canaries) -> dict[str, Any]:
         {"namespace": space, "name": name}
         for space, name in zip(urls(canary, "namespace").values(), urls(canary, "name").values(), strict=True)
     ]
-    facets = {"documentation": {"description": said("dataset documentation")}, "nobody_knows": values(canary, "unknown")}
+    facets = {
+        "documentation": {"description": said("dataset documentation")},
+        "nobody_knows": values(canary, "unknown"),
+    }
     return {
         "tags": [url for url in urls(canary, "tag").values() if len(url) < 100],
         "description": said("description"),
@@ -216,4 +219,5 @@ def test_nothing_of_a_secret_is_recorded(tmp_path: Path) -> None:
     places |= {"log": log.read_bytes(), **{f"output of {name}": text.encode() for name, text in said.items()}}
     assert len(places["bodies"]) > 1000
     assert "is left out of the lineage" in log.read_text()
-    assert {place: sorted(found) for place, content in places.items() if (found := canary.found_in(content))} == {}
+    leaks = {place: sorted(canary.found_in(content)) for place, content in places.items()}
+    assert {place: found for place, found in leaks.items() if found} == {}

@@ -190,7 +190,8 @@ def test_nothing_of_a_secret_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     places = {**waiting, **{f"home/{name}": content for name, content in files_of(home) if "tokens" not in name}}
     places |= {f"output of {name}": text.encode() for name, text in said.items()}
-    assert {place: sorted(found) for place, content in places.items() if (found := canary.found_in(content))} == {}
+    leaks = {place: sorted(canary.found_in(content)) for place, content in places.items()}
+    assert {place: found for place, found in leaks.items() if found} == {}
 
 
 def test_what_is_looked_for_is_found(tmp_path: Path) -> None:
