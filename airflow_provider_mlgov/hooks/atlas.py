@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pyapacheatlas.core import AtlasClient
 
     from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
-    from airflow_provider_mlgov.catalog.atlas_auth import Auth, Bearer, ClientCredentials, Negotiate
+    from airflow_provider_mlgov.catalog.atlas_auth import Auth, Bearer, ClientCredentials
+    from airflow_provider_mlgov.catalog.kerberos import Negotiate
 
 _TRUE = ("true", "1", "yes", "on", "t")
 _KERBEROS = ("principal", "keytab", "service")
@@ -206,7 +207,8 @@ class _Tokens:
 
 
 def _auth(name: str, connection: Any, extra: dict[str, Any], verify: bool | str) -> Auth | None:
-    from airflow_provider_mlgov.catalog.atlas_auth import Bearer, ClientCredentials, Negotiate
+    from airflow_provider_mlgov.catalog.atlas_auth import Bearer, ClientCredentials
+    from airflow_provider_mlgov.catalog.kerberos import Negotiate
 
     kind = str(extra.get("auth") or "basic").strip().lower()
     if kind not in ("basic", "bearer", "oauth2", "kerberos"):
