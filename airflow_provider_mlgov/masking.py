@@ -38,6 +38,7 @@ _NO_SCHEME = re.compile(r"(?<![\w:/])//[^\s/?#@:\"']{0,200}:[^\s/?#@\"']{1,300}@
 _USER = re.compile(r"(?P<scheme>\b(?:https?|postgres(?:ql)?|mysql|mariadb|mssql|hive|kafka)://)[^\s/?#@]+@", re.I)
 """Schemes whose authority is a server: elsewhere (``abfss``, ``wasbs``) what stands before the ``@`` may be the container."""
 _ORACLE = re.compile(r"(?P<scheme>jdbc:oracle:\w{1,9}:)[^\s/@\"']{0,128}/[^\s']{1,300}@", re.I)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,30}")
 _QUERY = re.compile(r"\?(?P<query>[^?#\s\"'=]*=[^#\s\"']*)")
 _PARAMETER = re.compile(r"[&;#](?P<name>[A-Za-z][\w.\-]*)=[^&;#\s\"']*")
 _JDBC_PARAMETER = re.compile(r"[:,](?P<name>[A-Za-z][\w.\-]*)=[^&;#,\s\"']*")
@@ -133,6 +134,15 @@ def strip_url(text: str) -> str:
         if "jdbc:" in text:
             text = _JDBC_PARAMETER.sub(_parameter, text)
     return _SHAPES.sub(HIDDEN, text)
+
+
+def strip_name(namespace: str, name: str) -> str:
+    """``name`` as `strip_url` leaves it, also where its URL was cut in two and ``namespace`` is the scheme alone."""
+    scheme = namespace.rstrip(":/")
+    if _SCHEME.fullmatch(scheme):
+        for mark in ("://", ":"):
+            name = strip_url(f"{scheme}{mark}{name}").removeprefix(f"{scheme}{mark}")
+    return strip_url(name)
 
 
 def _parameter(match: re.Match[str]) -> str:

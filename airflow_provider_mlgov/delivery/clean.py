@@ -20,6 +20,7 @@ from airflow_provider_mlgov.masking import (
     is_secret,
     is_secret_by_end,
     plain_names,
+    strip_name,
     strip_url,
 )
 from airflow_provider_mlgov.translate.facets import Holder, Switch, names_of
@@ -144,7 +145,15 @@ def _with_facets(value: Mapping[str, Any], washer: _Washer, allowed: Mapping[str
             }
         else:
             kept[key] = washer.wash(item, key)
-    return kept
+    return named(kept)
+
+
+def named(value: Json) -> Json:
+    """``value``, where it names a dataset, without credentials in a name whose scheme is the namespace."""
+    namespace, name = value.get("namespace"), value.get("name")
+    if isinstance(namespace, str) and isinstance(name, str):
+        value["name"] = strip_name(namespace, name)
+    return value
 
 
 @lru_cache(maxsize=16)
@@ -208,7 +217,7 @@ class _Washer:
                 kept[strip_url(str(name))] = HIDDEN
             else:
                 kept[strip_url(str(name))] = self.wash(item, name, depth + 1)
-        return kept
+        return named(kept)
 
     def _secret(self, name: object) -> bool:
         return self._is_name(name, self._masked_names)
