@@ -57,6 +57,13 @@ bench: environment-3 ## measure, into benchmarks/results/
 		$(AIRFLOW_3)/python benchmarks/$$each.py | tee benchmarks/results/$$each.txt
 	done
 
+.PHONY: sbom audit
+sbom: environment-3 ## what the package stands on, as CycloneDX, into dist/; pins and licences are checked
+	@$(AIRFLOW_3)/python tools/audit.py sbom
+
+audit: environment-3 ## ask an advisory service about every pinned version
+	@$(AIRFLOW_3)/python tools/audit.py audit
+
 .PHONY: docs
 docs: environment-3 ## write the generated pages of docs/
 	@$(AIRFLOW_3)/python tools/docs.py

@@ -60,15 +60,17 @@ def open_spools(settings: Settings) -> dict[str, Spool]:
     return {first: open_spool(settings)} | {name: open_spool(settings, name) for name in further}
 
 
-def open_outbox(settings: Settings, *, masked: bool = True) -> Outbox:
+def open_outbox(settings: Settings, *, mask: Mask | None = None, masked: bool = True) -> Outbox:
     """What every door puts its events into: it cleans them and writes them to the spool of each sink.
 
-    ``masked``: by Airflow's masker, too, which hides what its process has seen of secrets.
+    ``mask`` hides what is secret; without one it is Airflow's masker, which hides what its process has seen of secrets, unless
+    nothing was to be ``masked`` by it.
     """
     from airflow_provider_mlgov.delivery.outbox import Outbox
 
     further = [open_spool(settings, name) for name in settings.further_sinks]
-    return Outbox(open_spool(settings), masker() if masked else None, clean_options(settings), also=further)
+    mask = mask or (masker() if masked else None)
+    return Outbox(open_spool(settings), mask, clean_options(settings), also=further)
 
 
 def clean_options(settings: Settings) -> CleanOptions:

@@ -202,6 +202,13 @@ OPTIONS: tuple[Option, ...] = (
         "False",
         "Receive OpenLineage events at /mlgov/api/v1/lineage of Airflow 3's API server; who sends needs a token: docs/receiver.md.",
     ),
+    Option(
+        "receiver_rate",
+        "float",
+        "2000.0",
+        "Events a second that the receiver takes with one token, and ten times that at once; beyond that it answers 429 with "
+        "Retry-After. 0: no limit.",
+    ),
     Option("breaker_interval", "float", "60.0", "Seconds between two tries of a catalogue that is not usable."),
     Option("state_hours", "float", "24.0", "Hours after its end for which the state of a run is kept on this host."),
 )

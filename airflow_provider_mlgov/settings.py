@@ -85,6 +85,7 @@ _READ: Mapping[str, Callable[[str], Any]] = {
     "types_apply": _one_of("automatic", "manual"),
     "spool_megabytes": _limit,
     "spool_days": _limit,
+    "receiver_rate": _limit,
     "s3_scheme": _one_of("s3a", "s3n", "s3"),
     "namespace": _namespace,
     "catalogue_namespace": _namespace,
@@ -140,6 +141,7 @@ class Settings:
     environment_names: tuple[str, ...] = ("*",)
     send_stack_traces: bool = False
     receiver_mount: bool = False
+    receiver_rate: float = 2000.0
     breaker_interval: float = 60.0
     state_hours: float = 24.0
 

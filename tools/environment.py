@@ -23,10 +23,12 @@ CONSTRAINTS = ROOT / "constraints"
 
 ENVIRONMENTS = {
     # name: (what Airflow, first and last Python it runs on, dependency groups of pyproject.toml)
-    "airflow-3.3": ("apache-airflow>=3.3,<3.4", (3, 10), (3, 13), ("test", "lint")),
+    "airflow-3.3": ("apache-airflow>=3.3,<3.4", (3, 10), (3, 13), ("test", "lint", "audit")),
     "airflow-2.11": ("apache-airflow>=2.11,<2.12", (3, 10), (3, 12), ("test",)),
 }
 EXTRAS = "demo,kafka,server"
+KERBEROS = ",kerberos"
+"""Built from source: installed where the headers of Kerberos and a compiler are; pinned everywhere."""
 PREFERRED = ("python3.12", "python3.11", "python3.13", "python3.10")
 STAMP = "mlgov-installed"
 
@@ -88,7 +90,7 @@ def provide(name: str, venvs: Path, *, optional: bool) -> None:
 def install(folder: Path, uv: str | None, constraints: Path, groups: tuple[str, ...]) -> None:
     """Install the project, editable, with its extras and groups."""
     python = str(python_in(folder))
-    arguments = ["-c", str(constraints), "-e", f"{ROOT}[{EXTRAS}]"]
+    arguments = ["-c", str(constraints), "-e", f"{ROOT}[{extras()}]"]
     for group in groups:
         arguments += ["--group", f"{PROJECT}:{group}"]
     if uv is not None:
@@ -96,6 +98,11 @@ def install(folder: Path, uv: str | None, constraints: Path, groups: tuple[str, 
     else:
         run(python, "-m", "pip", "install", "--quiet", "--upgrade", "pip>=25.1")  # the first that knows groups
         run(python, "-m", "pip", "install", "--progress-bar", "off", *arguments)
+
+
+def extras() -> str:
+    """Give the extras that can be installed on this machine."""
+    return EXTRAS + (KERBEROS if shutil.which("krb5-config") and shutil.which("cc") else "")
 
 
 def new_environment(interpreter: str, folder: Path, uv: str | None) -> None:
@@ -152,7 +159,7 @@ def lock(venvs: Path) -> None:
         target = CONSTRAINTS / f"{name}.txt"
         command = [uv, "pip", "compile", str(PROJECT), "-", "--universal", "--python-version", dotted(first)]
         command += ["--no-annotate", "--no-header", "--no-emit-index-url", "--upgrade", "--quiet"]
-        command += [word for extra in EXTRAS.split(",") for word in ("--extra", extra)]
+        command += [word for extra in (EXTRAS + KERBEROS).split(",") for word in ("--extra", extra)]
         command += [word for group in groups for word in ("--group", f"{PROJECT}:{group}")]
         answer = subprocess.run(command, input=airflow.encode(), stdout=subprocess.PIPE, env=environment(), check=False)
         if answer.returncode:
@@ -165,7 +172,13 @@ def lock(venvs: Path) -> None:
 def digest(constraints: Path) -> str:
     """Digest what decides about an installation: constraints, this file, pyproject.toml but for its tools' settings."""
     project = PROJECT.read_text(encoding="utf-8").split("\n[tool.ruff", 1)[0]
-    parts = (project, constraints.read_text(encoding="utf-8"), Path(__file__).read_text(encoding="utf-8"), str(ROOT))
+    parts = (
+        project,
+        extras(),
+        constraints.read_text(encoding="utf-8"),
+        Path(__file__).read_text(encoding="utf-8"),
+        str(ROOT),
+    )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -77,6 +77,8 @@ def steps_of(venvs: Path) -> Iterator[Step]:
     yield Step("ruff format", [f"{new}/ruff", "format", "--check", "."])
     yield Step("mypy", [f"{new}/mypy"])
     yield Step("import rings", [f"{new}/lint-imports"])
+    yield Step("sbom", [f"{new}/python", "tools/audit.py", "sbom"])
+    yield Step("audit", [f"{new}/python", "tools/audit.py", "audit"])
     yield Step("airflow-3.3", pytest(new, "tests", "-m", "not long and not install"), needs_atlas=True)
     if old.exists():
         left_out = [f"--ignore={path}" for path in ONCE]

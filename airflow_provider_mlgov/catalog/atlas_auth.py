@@ -1,10 +1,11 @@
-"""How to be let in by Atlas or the gateway before it: name and password, a token, or tokens from an OAuth 2 server.
+"""How to be let in by Atlas or the gateway before it: name and password, a token, tokens from an OAuth 2 server, or Kerberos.
 
 Each is a callable that requests calls for every call it sends. A secret is in no message and no ``repr``.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from airflow_provider_mlgov.catalog.kerberos import Negotiate
 from airflow_provider_mlgov.catalog.web import is_loopback
 from airflow_provider_mlgov.errors import CatalogUnavailableError, ConfigurationError
 
@@ -64,8 +66,12 @@ class ClientCredentials:
             raise ConfigurationError("token_url is no address; wanted https://host/path of the OAuth 2 token endpoint")
         if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise ConfigurationError(
-                f"token_url is {self.token_url!r}; wanted https: the client's secret is sent there"
+                f"token_url is {self._shown_url!r}; wanted https: the client's secret is sent there"
             )
+
+    @property
+    def _shown_url(self) -> str:
+        return re.split(r"[?#;]", self.token_url, maxsplit=1)[0]
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add a token, and forget it if it is refused."""
@@ -110,9 +116,9 @@ class ClientCredentials:
 
     def _failed(self, found: str) -> CatalogUnavailableError:
         return CatalogUnavailableError(
-            f"no token from {self.token_url}: {found}; check the client's name and secret, token_url and scope"
+            f"no token from {self._shown_url}: {found}; check the client's name and secret, token_url and scope"
         )
 
 
-Auth = tuple[str, str] | Bearer | ClientCredentials
-"""A name and a password, or what adds a token to each call."""
+Auth = tuple[str, str] | Bearer | ClientCredentials | Negotiate
+"""A name and a password, or what adds a token or a ticket to each call."""

@@ -21,6 +21,7 @@ from airflow_provider_mlgov.errors import (
     CatalogUnavailableError,
     EntityNotFoundError,
 )
+from airflow_provider_mlgov.masking import shown
 
 GUID_NOT_FOUND = "ATLAS-404-00-005"
 NAME_NOT_FOUND = "ATLAS-404-00-009"
@@ -122,7 +123,7 @@ def _atlas_error(content: bytes) -> tuple[str | None, str]:
         return None, ""
     if not isinstance(document, dict) or not isinstance(document.get("errorCode"), str):
         return None, ""
-    return document["errorCode"], " ".join(str(document.get("errorMessage", "")).split())
+    return document["errorCode"], shown(" ".join(str(document.get("errorMessage", "")).split()))
 
 
 def _excerpt(content: bytes) -> str:
@@ -131,7 +132,7 @@ def _excerpt(content: bytes) -> str:
     if text.lstrip()[:1] == "<":
         title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         kind, text = "an HTML page", title[1] if title else ""
-    text = " ".join(text.split())[:_SHOWN]
+    text = shown(" ".join(text.split()))[:_SHOWN]
     return f"{kind} {text!r}" if text else ("an empty answer" if kind == "text" else kind)
 
 

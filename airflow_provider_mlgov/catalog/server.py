@@ -5,11 +5,13 @@ Statuses and bodies are Atlas's: errors of its own as JSON, everything else it d
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hmac
 import json
 import logging
+import math
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -17,8 +19,11 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlgov.catalog.embedded import rest_entities, rest_graph, rest_types
 from airflow_provider_mlgov.catalog.embedded.faults import message
 from airflow_provider_mlgov.catalog.embedded.rest import NO_CONTENT, Call, Handler, MalformedCallError
-from airflow_provider_mlgov.catalog.web import LOOPBACK, host_name, is_loopback, read_body
+from airflow_provider_mlgov.catalog.rate import Rate, address_of
+from airflow_provider_mlgov.catalog.slow import server_options
+from airflow_provider_mlgov.catalog.web import LOOPBACK, has_many_objects, host_name, is_deep, is_loopback, read_body
 from airflow_provider_mlgov.errors import CatalogError, CatalogRefusedError, ConfigurationError
+from airflow_provider_mlgov.masking import shown, trace_of
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -31,6 +36,9 @@ log = logging.getLogger(__name__)
 
 BODY_LIMIT = 32 * 2**20
 """Bytes of a body that are read."""
+_CALLS = 200.0
+"""Calls a second of one address, in the long run; ten times that at once. A wrong login costs as much as twenty calls."""
+_WRONG_LOGIN = 20.0
 _ROOT = "/api/atlas"
 _JSON = "application/json; charset=UTF-8"
 _UNAUTHORIZED = "<html><head><title>Error 401</title></head><body><h2>HTTP ERROR 401 Unauthorized</h2></body></html>"
@@ -45,11 +53,12 @@ def create_app(
     login: Login | None = None,
     hosts: tuple[str, ...] | None = None,
     body_limit: int = BODY_LIMIT,
+    rate: Rate | None = None,
 ) -> Starlette:
     """The ASGI application that serves ``catalog``.
 
     ``login`` is asked for if given. ``hosts``, if given, are the only names a caller may use for this server: it keeps web pages
-    from reaching a server on localhost by a name of their own.
+    from reaching a server on localhost by a name of their own. ``rate`` bounds the calls of one address.
     """
     try:
         from starlette.applications import Starlette
@@ -70,7 +79,7 @@ def create_app(
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(_Guard, login=login, hosts=hosts)],
+        middleware=[Middleware(_Guard, login=login, hosts=hosts, rate=rate)],
         exception_handlers={404: _unknown, 405: _unknown, Exception: _unexpected},
     )
 
@@ -85,10 +94,13 @@ def serve(
 ) -> None:
     """Serve ``catalog`` until interrupted. A host that others can reach needs a login: see `check_login`."""
     check_login(host, login)
-    app = create_app(catalog, login=login, hosts=LOOPBACK if is_loopback(host) else None)
+    local = is_loopback(host)
+    app = create_app(
+        catalog, login=login, hosts=LOOPBACK if local else None, rate=None if local else Rate(_CALLS, 10 * _CALLS)
+    )
     import uvicorn
 
-    uvicorn.run(app, host=host, port=port, log_level=log_level, server_header=False)
+    uvicorn.run(app, host=host, port=port, **{**server_options(), "log_level": log_level})
 
 
 def check_login(host: str, login: Login | None) -> None:
@@ -111,7 +123,10 @@ def _endpoint(
         handler = handlers.get("GET" if request.method == "HEAD" else request.method)
         if handler is None:
             return _logged("method not allowed")
-        raw = await read_body(request, body_limit)
+        try:
+            raw = await read_body(request, body_limit)
+        except asyncio.TimeoutError:
+            return _text(408, "The body took too long.", {"Connection": "close"})
         if raw is None:
             return _text(413, f"The body is larger than {body_limit} bytes.")
         return await run_in_threadpool(_answer, catalog, handler, request, raw)
@@ -141,10 +156,15 @@ def _parsed(request: Request, raw: bytes) -> Any:
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise MalformedCallError(f"content type {kind}")
+    if has_many_objects(raw):
+        raise MalformedCallError("too many objects and lists")
     try:
-        return json.loads(raw, parse_constant=_no_constant)
+        body = json.loads(raw, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise MalformedCallError(f"no JSON: {error}") from error
+    if is_deep(body):
+        raise MalformedCallError("nested too deeply")
+    return body
 
 
 def _no_constant(name: str) -> None:
@@ -168,7 +188,7 @@ def _text(status: int, text: str, headers: dict[str, str] | None = None) -> Resp
 def _logged(reason: str, kind: str = _JSON) -> Response:
     """Atlas's plain 500; the log has the reason under the same number."""
     number = secrets.token_hex(8)
-    log.info("call refused (ID %s): %s", number, reason)
+    log.info("call refused (ID %s): %s", number, shown(reason))
     return _failed(number, kind)
 
 
@@ -178,7 +198,7 @@ async def _unknown(request: Request, _error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     number = secrets.token_hex(8)
-    log.error("%s %s failed (ID %s)", request.method, request.url.path, number, exc_info=error)
+    log.error("%s %s failed (ID %s):\n%s", request.method, request.url.path, number, trace_of(error))
     return _failed(number)
 
 
@@ -193,27 +213,32 @@ def _failed(number: str, kind: str = _JSON) -> Response:
 class _Guard:
     """Refuses foreign host names, calls from web pages, and wrong logins."""
 
-    def __init__(self, app: Any, login: Login | None, hosts: tuple[str, ...] | None) -> None:
+    def __init__(self, app: Any, login: Login | None, hosts: tuple[str, ...] | None, rate: Rate | None) -> None:
         self._app = app
+        self._rate = Rate(math.inf, math.inf) if rate is None else rate
         self._login = login
         self._hosts = hosts
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-            refusal = self._refusal(scope["method"], headers)
+            refusal = self._refusal(scope["method"], headers, address_of(scope))
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _refusal(self, method: str, headers: dict[str, str]) -> Response | None:
+    def _refusal(self, method: str, headers: dict[str, str], address: str) -> Response | None:
         from starlette.responses import HTMLResponse
 
         host = headers.get("host", "")
         if self._hosts is not None and host_name(host) not in self._hosts:
             return _text(400, "This server answers only to its own name.")
+        wait = self._rate.wait(address)
+        if wait:
+            return _text(429, "Too many calls.", {"Retry-After": str(wait)})
         if self._login is not None and not _logged_in(headers.get("authorization", ""), self._login):
+            self._rate.wait(address, _WRONG_LOGIN)
             return HTMLResponse(_UNAUTHORIZED, status_code=401)
         browser = headers.get("user-agent", "").startswith(("Mozilla", "Opera", "Chrome"))
         if browser and method not in ("GET", "HEAD", "OPTIONS") and "x-xsrf-header" not in headers:

@@ -1,15 +1,22 @@
-"""What our HTTP servers have in common: which host names are ours, and bodies of a limited size."""
+"""What our HTTP servers have in common: which host names are ours, and bodies of a limited size, depth and time."""
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import zlib
 from typing import TYPE_CHECKING
+
+from airflow_provider_mlgov.catalog.slow import BODY_SECONDS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+OBJECTS_LIMIT = 1_000_000
+"""JSON objects and lists in a body: each takes many times its bytes when it is read."""
+DEPTH_LIMIT = 64
+"""How deeply a body may be nested."""
 
 
 def host_name(header: str) -> str:
@@ -29,8 +36,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-async def read_body(request: Request, limit: int) -> bytes | None:
-    """The body; None if it is larger than ``limit``, without reading more of it."""
+async def read_body(request: Request, limit: int, seconds: float = BODY_SECONDS) -> bytes | None:
+    """The body; None if it is larger than ``limit``, without reading more of it. `asyncio.TimeoutError` after ``seconds``."""
+    return await asyncio.wait_for(_read(request, limit), seconds)
+
+
+async def _read(request: Request, limit: int) -> bytes | None:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
@@ -38,6 +49,26 @@ async def read_body(request: Request, limit: int) -> bytes | None:
             return None
         parts.append(part)
     return b"".join(parts)
+
+
+def has_many_objects(raw: bytes) -> bool:
+    """Whether a body holds more than `OBJECTS_LIMIT` objects and lists, told before it is read."""
+    return raw.count(b"{") + raw.count(b"[") > OBJECTS_LIMIT
+
+
+def is_deep(document: object) -> bool:
+    """Whether a JSON document is nested more than `DEPTH_LIMIT` levels deep."""
+    level = [document]
+    for _ in range(DEPTH_LIMIT):
+        level = [
+            item
+            for holder in level
+            for item in (holder.values() if isinstance(holder, dict) else holder if isinstance(holder, list) else ())
+            if isinstance(item, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def unzipped(raw: bytes, limit: int) -> bytes | None:

@@ -18,6 +18,7 @@ from airflow_provider_mlgov.errors import (
     InvalidInputError,
     MlgovError,
 )
+from airflow_provider_mlgov.masking import shown
 
 DONE, FAILED, USAGE, UNUSABLE = 0, 1, 2, 3
 _INTERRUPTED = 130
@@ -63,7 +64,7 @@ def _exit_code(error: Exception) -> int:
 
 
 def _explain(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = shown(" ".join(str(error).split()))
     if isinstance(error, MlgovError):
         return text
     return f"unexpected {type(error).__name__}: {text} (--debug shows where)"

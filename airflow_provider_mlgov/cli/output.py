@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
+from airflow_provider_mlgov.masking import shown
+
 _results: list[TextIO] = []
 
 
@@ -33,7 +35,7 @@ def say(text: str = "") -> None:
 
 def remark(text: str) -> None:
     """A line beside the result, which must not disturb who parses it."""
-    print(f"mlgov: {text}", file=sys.stderr)  # noqa: T201 - what a command is there for
+    print(f"mlgov: {shown(text)}", file=sys.stderr)  # noqa: T201 - what a command is there for
 
 
 def has_color() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from argparse import Namespace
 from pathlib import Path
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 def receive(arguments: Namespace) -> int:
     """Receive events until interrupted, and send them on."""
     from airflow_provider_mlgov.assembly import open_outbox
+    from airflow_provider_mlgov.catalog.slow import server_options
     from airflow_provider_mlgov.lineage.receiver import PATH, create_app
 
     context = Context.of(arguments)
@@ -42,8 +44,14 @@ def receive(arguments: Namespace) -> int:
     if not arguments.no_send:
         context.sender()  # what is wrong with the settings is said before anything is received
     sending = _Sending(context, paused=arguments.no_send)
-    outbox = open_outbox(context.settings, masked=False)
-    app = create_app(tokens, outbox, sending.wake, hosts=(*LOOPBACK, arguments.host) if local else None)
+    outbox = open_outbox(context.settings, mask=tokens.hide)
+    app = create_app(
+        tokens,
+        outbox,
+        sending.wake,
+        hosts=(*LOOPBACK, arguments.host) if local else None,
+        rate=context.settings.receiver_rate or math.inf,
+    )
     import uvicorn
 
     scheme = "https" if arguments.certificate else "http"
@@ -53,8 +61,7 @@ def receive(arguments: Namespace) -> int:
             app,
             host=arguments.host,
             port=arguments.port,
-            log_level="warning",
-            server_header=False,
+            **server_options(),
             ssl_certfile=arguments.certificate,
             ssl_keyfile=arguments.key,
             timeout_graceful_shutdown=5,

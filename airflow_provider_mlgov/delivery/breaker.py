@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from airflow_provider_mlgov.masking import shown
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +74,7 @@ class Breaker:
 
     def failed(self, reason: str, *, at_least: float = 0.0) -> None:
         """The catalogue as a whole did not work: open, or stay open longer. ``at_least``: seconds that it asked for."""
+        reason = shown(reason)
         before = self.opening()
         failures = before.failures + 1 if before else 1
         now = self._clock()
@@ -82,12 +86,11 @@ class Breaker:
             log.debug("The catalogue is still not usable, next attempt in %.0f s: %s", pause, reason)
         if self._is_of_later_version():
             return
-        temporary = self._path.with_name(
-            f"{self._path.name}.tmp"
-        )  # one name: who is killed here leaves one file, not many
+        temporary = self._path.with_name(f"{self._path.name}.tmp")  # one name: who is killed here leaves one file
         try:
-            temporary.write_text(json.dumps({"v": _VERSION, **asdict(opening)}), encoding="utf-8")
-            temporary.chmod(0o640)
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump({"v": _VERSION, **asdict(opening)}, file)
             temporary.replace(self._path)
         except OSError as error:
             log.debug("The breaker's file cannot be written: %s", error)

@@ -11,17 +11,28 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
-from airflow_provider_mlgov.delivery.secrets import HIDDEN, hide_in_text, is_secret, plain_names, strip_url
+from airflow_provider_mlgov.masking import (
+    HIDDEN,
+    hide_in_text,
+    is_secret,
+    is_secret_by_end,
+    plain_names,
+    strip_name,
+    strip_url,
+)
 from airflow_provider_mlgov.translate.facets import Holder, Switch, behind_switches, names_of
 from airflow_provider_mlgov.translate.reading import CUT
 
 Json = dict[str, Any]
 Mask = Callable[[str], str]
+_IsName = Callable[[object, frozenset[str]], bool]
 
 _OURS = "mlgov_"
+_FACTS = frozenset({"mlgov_ml"})
+"""Facets whose parameters may be called ``eos_token``: there only whole names say that a value is secret."""
 _IDENTITY = frozenset(
     """
     dagId dag_id eventTime eventType field name namespace producer runId run_id schemaURL taskId task_id type _producer _schemaURL
@@ -32,6 +43,8 @@ _COLUMN_KEYED = frozenset({"columnLineage", "columnMetrics", "fields"})
 
 _CONF = frozenset({"conf", "op_args", "op_kwargs", "params", "templates_dict"})
 _ENVIRONMENT = frozenset({"env", "env_vars", "environment", "environment_variables", "environmentVariables"})
+_VALUES = frozenset({"value", "values", "default"})
+"""What stands beside a ``name`` or ``key`` as its value."""
 _STACK = frozenset({"stackTrace", "stack_trace", "traceback"})
 _MAX_DEPTH = 32
 
@@ -126,13 +139,21 @@ def _with_facets(value: Mapping[str, Any], washer: _Washer, allowed: Mapping[str
             names = allowed[key]
             facets = item if isinstance(item, Mapping) else {}
             kept[key] = {
-                name: washer.wash(facet, name)
+                name: (washer.of_facts if name in _FACTS else washer).wash(facet, name)
                 for name, facet in facets.items()
                 if name in names or name.startswith(_OURS)
             }
         else:
             kept[key] = washer.wash(item, key)
-    return kept
+    return named(kept)
+
+
+def named(value: Json) -> Json:
+    """``value``, where it names a dataset, without credentials in a name whose scheme is the namespace."""
+    namespace, name = value.get("namespace"), value.get("name")
+    if isinstance(namespace, str) and isinstance(name, str):
+        value["name"] = strip_name(namespace, name)
+    return value
 
 
 @lru_cache(maxsize=16)
@@ -152,8 +173,9 @@ def _allowed(options: CleanOptions) -> Mapping[str, frozenset[str]]:
 class _Washer:
     """Copies a value without what must not be kept."""
 
-    def __init__(self, mask: Mask, options: CleanOptions) -> None:
+    def __init__(self, mask: Mask, options: CleanOptions, is_name: _IsName = is_secret_by_end) -> None:
         self.options = options
+        self._is_name = is_name
         self._mask = mask
         self._masked_names = plain_names(options.masked_names)
         dropped: frozenset[str] = frozenset()
@@ -161,6 +183,11 @@ class _Washer:
             dropped |= frozenset() if keep else names
         self._dropped = dropped
         self.allowed = _allowed(options)
+
+    @cached_property
+    def of_facts(self) -> _Washer:
+        """The same for facets of facts."""
+        return _Washer(self._mask, self.options, is_secret)
 
     def wash(self, value: Any, key: object = None, depth: int = 0) -> Any:
         """``value``, which stands under ``key``, cleaned."""
@@ -180,19 +207,21 @@ class _Washer:
 
     def _object(self, value: Mapping[Any, Any], key: object, depth: int) -> Json:
         columns = key in _COLUMN_KEYED
-        hidden = "value" in value and (self._secret(value.get("name")) or self._secret(value.get("key")))
+        hidden = not _VALUES.isdisjoint(value) and (self._secret(value.get("name")) or self._secret(value.get("key")))
         kept: Json = {}
         for name, item in value.items():
-            if name in self._dropped and not columns:
+            is_column = columns and isinstance(item, Mapping)
+            if name in self._dropped and not is_column:
                 continue
-            if (hidden and name == "value") or (not columns and item not in (None, "") and self._secret(name)):
-                kept[str(name)] = HIDDEN
+            is_secret_value = not is_column and item not in (None, "") and self._secret(name)
+            if (hidden and name in _VALUES) or is_secret_value:
+                kept[strip_url(str(name))] = HIDDEN
             else:
-                kept[str(name)] = self.wash(item, name, depth + 1)
-        return kept
+                kept[strip_url(str(name))] = self.wash(item, name, depth + 1)
+        return named(kept)
 
     def _secret(self, name: object) -> bool:
-        return is_secret(name, self._masked_names)
+        return self._is_name(name, self._masked_names)
 
     def _text(self, text: str, key: object) -> str:
         if not text.isascii():

@@ -22,6 +22,7 @@ from airflow_provider_mlgov.errors import (
     SpoolError,
     TypesConflictError,
 )
+from airflow_provider_mlgov.masking import shown
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.delivery.spool import Spool
@@ -152,10 +153,10 @@ class Draining(ABC):
         except BudgetSpentError as error:
             report.outcome, report.reason = "budget", str(error)
         except (CatalogBusyError, CatalogPendingError) as error:
-            report.outcome, report.reason = "busy", str(error)
+            report.outcome, report.reason = "busy", shown(error)
             wait = error.retry_after if isinstance(error, CatalogBusyError) else None
             if report.events == before or wait:
                 self.breaker.failed(str(error), at_least=wait or 0.0)
         except (CatalogError, ConfigurationError, TypesConflictError) as error:
-            report.outcome, report.reason = "unavailable", str(error)
+            report.outcome, report.reason = "unavailable", shown(error)
             self.breaker.failed(str(error))

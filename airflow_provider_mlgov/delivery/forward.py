@@ -20,6 +20,7 @@ from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, Measure, SendReport
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogUnavailableError
+from airflow_provider_mlgov.masking import shown
 
 if TYPE_CHECKING:
     import requests
@@ -86,7 +87,8 @@ class Forwarder(Draining):
         import requests
 
         try:
-            response = requests.get(f"{self.url}/health", timeout=self._timeout, **self._options)
+            with _session() as session:
+                response = session.get(f"{self.url}/health", timeout=self._timeout, **self._options)
         except requests.RequestException as error:
             return f"it cannot be reached ({type(error).__name__})"
         return "ready" if response.status_code == 200 else f"it answers {response.status_code}"
@@ -181,7 +183,7 @@ class Forwarder(Draining):
         return response.status_code, answer if isinstance(answer, dict) else {}, wait
 
     def _answered(self, status: int, answer: Json) -> str:
-        return f"the receiver at {self.url} answered {status}: {str(answer.get('error') or 'no reason')[:300]}"
+        return f"the receiver at {self.url} answered {status}: {shown(answer.get('error') or 'no reason')[:300]}"
 
 
 def batches_of(spool: Spool, paths: Sequence[Path], events: int = _EVENTS_PER_CALL) -> Iterator[list[tuple[Path, str]]]:

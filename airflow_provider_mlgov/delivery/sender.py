@@ -29,6 +29,7 @@ from airflow_provider_mlgov.errors import (
     SpoolError,
     TypesConflictError,
 )
+from airflow_provider_mlgov.masking import shown, trace_of
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
@@ -182,15 +183,14 @@ class _Drain:
             return
         except (CatalogError, BudgetSpentError, SpoolError, ConfigurationError, TypesConflictError):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # A bug, in the sink or brought about by one event: it must not block the others for ever.
             if len(runs) > 1:
                 for run in runs:
                     self._deliver([run])
                 return
-            log.debug(
-                "Where run %s failed:", runs[0].key, exc_info=True
-            )  # the warning has the reason; no trace in task logs
+            # The warning has the reason; no trace in task logs.
+            log.debug("Where run %s failed:\n%s", runs[0].key, trace_of(error))
             self._settle_dead([(runs[0], f"unexpected {type(error).__name__}: {error}")])
             return
         self._takes_some = True
@@ -240,7 +240,7 @@ class _Drain:
                 run.key,
                 len(refused),
                 len(run.refs),
-                reasons[0],
+                shown(reasons[0]),
             )
         with self._state.transaction():
             after = run.after(refused.keys())
@@ -253,7 +253,7 @@ class _Drain:
         for run, reason in dead:
             self._spool.bury(run.events, reason, first=run.paths[0])
             self._report.dead += 1
-            log.warning("Events of run %s became a dead letter: %s", run.key, reason)
+            log.warning("Events of run %s became a dead letter: %s", run.key, shown(reason))
             self._acknowledge(run)
 
     def _acknowledge(self, run: Run) -> None:

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_mlgov.errors import SpoolError
+from airflow_provider_mlgov.masking import shown
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Spool:
 
         ``first`` is the original that will be acknowledged first: should that not come about, the next letter replaces this one.
         """
-        head = {"reason": reason, "time": time.time(), "parts": list(parts)}
+        head = {"reason": shown(reason), "time": time.time(), "parts": list(parts)}
         return self._store("dead", head, events, name=first.name if first is not None else None)
 
     # --- reading -----------------------------------------------------------------------------------------------------

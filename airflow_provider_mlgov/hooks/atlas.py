@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from airflow_provider_mlgov._compat import BaseHook
 from airflow_provider_mlgov.errors import ConfigurationError, MlgovError
 from airflow_provider_mlgov.hooks.fields import CONNECTION_FIELDS, FIELD_BEHAVIOUR
+from airflow_provider_mlgov.masking import shown
 
 if TYPE_CHECKING:
     from pyapacheatlas.core import AtlasClient
 
     from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
     from airflow_provider_mlgov.catalog.atlas_auth import Auth, Bearer, ClientCredentials
+    from airflow_provider_mlgov.catalog.kerberos import Negotiate
     from airflow_provider_mlgov.catalog.messaged import MessagedAtlas
 
 _TRUE = ("true", "1", "yes", "on", "t")
+_KERBEROS = ("principal", "keytab", "service")
 _FALSE = ("false", "0", "no", "off", "f")
 
 
@@ -25,7 +29,8 @@ class AtlasHook(BaseHook):
 
     Host (with or without ``http://`` or ``https://``), port, login and password; in the extras ``scheme``, ``base_path``
     (``/gateway/cdp/atlas``), ``verify`` (true, false), ``ca_path``, ``connect_timeout`` and ``read_timeout`` (seconds), ``auth``
-    (basic, bearer, oauth2), ``token_url`` and ``scope`` (oauth2), ``client_cert`` and ``client_key`` (files, mutual TLS).
+    (basic, bearer, oauth2, kerberos), ``token_url`` and ``scope`` (oauth2), ``kerberos_principal``, ``kerberos_keytab`` and
+    ``kerberos_service``, ``client_cert`` and ``client_key`` (files, mutual TLS).
     """
 
     conn_name_attr = "atlas_conn_id"
@@ -71,8 +76,8 @@ class AtlasHook(BaseHook):
         from pyapacheatlas.core import AtlasClient
 
         arguments = self._arguments()
-        login = arguments["auth"]
-        auth = BasicAuthentication(*login) if isinstance(login, tuple) else _Tokens(login) if login else None
+        login, host = arguments["auth"], urlsplit(arguments["url"]).hostname or ""
+        auth = BasicAuthentication(*login) if isinstance(login, tuple) else _Tokens(login, host) if login else None
         options = {
             "requests_verify": arguments["verify"],
             "requests_timeout": arguments["timeout"],
@@ -90,7 +95,7 @@ class AtlasHook(BaseHook):
             finally:
                 catalog.close()
         except MlgovError as error:
-            return False, str(error)
+            return False, shown(error)
         state = str(status.get("Status", "unknown"))
         version = f", version {status['Version']}" if status.get("Version") else ""
         return state == "ACTIVE", f"Atlas at {catalog.identity} is {state}{version}"
@@ -107,9 +112,10 @@ class AtlasHook(BaseHook):
             ) from None
         extra = connection.extra_dejson
         verify = extra.get("ca_path") or _boolean(self.atlas_conn_id, extra, "verify", default=True)
+        url, found = _without_login(_url(self.atlas_conn_id, connection, extra))
         return {
-            "url": _url(self.atlas_conn_id, connection, extra),
-            "auth": _auth(self.atlas_conn_id, connection, extra, verify),
+            "url": url,
+            "auth": _auth(self.atlas_conn_id, connection, extra, verify) or found,
             "cert": _cert(self.atlas_conn_id, extra),
             "timeout": (
                 _seconds(self.atlas_conn_id, extra, "connect_timeout", 3.0),
@@ -182,29 +188,47 @@ def _url(name: str, connection: Any, extra: dict[str, Any]) -> str:
     return f"{scheme}://{authority}/{base}".rstrip("/").removesuffix("/api/atlas/v2").removesuffix("/api/atlas")
 
 
+def _without_login(url: str) -> tuple[str, tuple[str, str] | None]:
+    """An address, and the login that somebody wrote into it: messages show addresses."""
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    login, at, host = authority.rpartition("@")
+    user, _, password = login.partition(":")
+    return f"{scheme}://{host}{slash}{path}", (unquote(user), unquote(password)) if at else None
+
+
 class _Tokens:
     """What pyapacheatlas asks for its headers, before each call."""
 
-    def __init__(self, auth: Bearer | ClientCredentials) -> None:
+    def __init__(self, auth: Bearer | ClientCredentials | Negotiate, host: str) -> None:
         self._auth = auth
+        self._host = host
 
     def get_authentication_headers(self) -> dict[str, str]:
+        from airflow_provider_mlgov.catalog.kerberos import Negotiate
+
+        if isinstance(self._auth, Negotiate):
+            return {"Authorization": self._auth.header(self._host)}
         token = self._auth.token
         return {"Authorization": f"Bearer {token if isinstance(token, str) else token()}"}
 
 
 def _auth(name: str, connection: Any, extra: dict[str, Any], verify: bool | str) -> Auth | None:
     from airflow_provider_mlgov.catalog.atlas_auth import Bearer, ClientCredentials
+    from airflow_provider_mlgov.catalog.kerberos import Negotiate
 
     kind = str(extra.get("auth") or "basic").strip().lower()
-    if kind not in ("basic", "bearer", "oauth2"):
-        raise ConfigurationError(f"connection {name!r} has auth {kind!r}; wanted basic, bearer or oauth2")
+    if kind not in ("basic", "bearer", "oauth2", "kerberos"):
+        raise ConfigurationError(f"connection {name!r} has auth {kind!r}; wanted basic, bearer, oauth2 or kerberos")
     login, password = connection.login or "", connection.password or ""
     if kind == "basic":
         return (login, password) if login else None
     try:
         if kind == "bearer":
             return Bearer(password)
+        if kind == "kerberos":
+            principal, keytab, service = (str(extra.get(f"kerberos_{part}") or "") for part in _KERBEROS)
+            return Negotiate(service or "HTTP", principal, keytab)
         if not login or not password:
             raise ConfigurationError("the client's id or secret is missing; wanted them as login and password")
         scope = str(extra.get("scope") or "")

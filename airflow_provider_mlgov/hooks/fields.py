@@ -27,7 +27,9 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "auth": {
         "label": "Login by",
-        "description": "basic: login and password. bearer: a token, as password. oauth2: client id and secret as both.",
+        "description": (
+            "basic: login and password. bearer: a token, as password. oauth2: client id and secret as both. kerberos: a ticket."
+        ),
         "schema": {"type": ["string", "null"], "default": None},
     },
     "token_url": {
@@ -38,6 +40,21 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "scope": {
         "label": "Scope",
         "description": "With oauth2: the scope to ask for, if one is wanted.",
+        "schema": {"type": ["string", "null"], "default": None},
+    },
+    "kerberos_principal": {
+        "label": "Kerberos principal",
+        "description": "With kerberos: who calls; empty: the user's ticket.",
+        "schema": {"type": ["string", "null"], "default": None},
+    },
+    "kerberos_keytab": {
+        "label": "Keytab",
+        "description": "With kerberos: file with the principal's key, on the machine that sends; empty: kinit is done outside.",
+        "schema": {"type": ["string", "null"], "default": None},
+    },
+    "kerberos_service": {
+        "label": "Kerberos service",
+        "description": "With kerberos: HTTP, or HTTP@name where the server's principal has another name than the URL.",
         "schema": {"type": ["string", "null"], "default": None},
     },
     "client_cert": {

@@ -10,6 +10,7 @@ import logging
 from typing import Any
 
 from airflow_provider_mlgov._compat import lineage_backend_base
+from airflow_provider_mlgov.masking import shown, trace_of
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,6 @@ class AtlasLineageBackend(lineage_backend_base()):  # type: ignore[misc] # a bas
 
             if context:
                 RUNTIME[attempt_of(context["ti"])] = runtime_of(context, operator)
-        except Exception as error:  # an exception here would fail the user's task
-            log.warning("Extras of assets are left out of the lineage: %s: %s", type(error).__name__, error)
-            log.debug("Details:", exc_info=True)
+        except Exception as error:  # noqa: BLE001 - an exception here would fail the user's task
+            log.warning("Extras of assets are left out of the lineage: %s: %s", type(error).__name__, shown(error))
+            log.debug("Details:\n%s", trace_of(error))

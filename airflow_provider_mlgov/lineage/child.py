@@ -132,6 +132,7 @@ class Work:
     def do(self) -> bool:
         """One round; whether anything was done. What goes wrong is said once, and tried again."""
         from airflow_provider_mlgov.lineage.reconcile import reconcile
+        from airflow_provider_mlgov.masking import shown, trace_of
 
         try:
             self._collect()
@@ -139,11 +140,11 @@ class Work:
             if reconcile(self._settings, age=self._grace):
                 done = True
                 self._drain()
-        except Exception as error:  # this process is there to go on
-            complaint = f"{type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 - this process is there to go on
+            complaint = f"{type(error).__name__}: {shown(error)}"
             if complaint != self._complaint:
                 log.warning("Events wait in %s: %s", self._settings.spool_folder, complaint)
-                log.debug("Details:", exc_info=True)
+                log.debug("Details:\n%s", trace_of(error))
             self._complaint = complaint
             return False
         self._complaint = ""

@@ -18,6 +18,7 @@ from airflow_provider_mlgov.lineage.facts import Attempt, Facts
 from airflow_provider_mlgov.lineage.limited import limited
 from airflow_provider_mlgov.lineage.ml_assets import is_ours
 from airflow_provider_mlgov.lineage.plain import plain
+from airflow_provider_mlgov.masking import shown, trace_of
 
 Json = dict[str, Any]
 Phase = Literal["start", "complete", "failure"]
@@ -48,7 +49,7 @@ class Collected:
         """Add a dataset; one that is there already gains the facets it lacks."""
         namespace, name = (dataset.get("namespace"), dataset.get("name")) if isinstance(dataset, dict) else (None, None)
         if not namespace or not name:
-            log.warning("A dataset without namespace or name is left out of the lineage: %.200r", dataset)
+            log.warning("A dataset without namespace or name is left out of the lineage: %.200s", shown(dataset))
             return
         datasets: list[Json] = getattr(self, direction)
         for other in datasets:
@@ -130,9 +131,9 @@ def _hook_entries() -> Iterable[tuple[tuple[str, str, str, int, int], Literal["i
 
 
 def _shown(thing: Any) -> str:
-    """The ``repr`` of a foreign object; where it has none, what can be said without asking it."""
+    """The ``repr`` of a foreign object, as a log may show it; where it has none, what can be said without asking it."""
     try:
-        return repr(thing)
+        return shown(repr(thing))
     except (Exception, SystemExit):  # noqa: BLE001 - foreign code may raise anything, as in `guarded`
         return f"<{type(thing).__name__} at {id(thing):#x}>"
 
@@ -141,9 +142,9 @@ def guarded(what: str, call: Callable[[], Any]) -> Any:
     """The result of a quick call into foreign code, or None with one warning."""
     try:
         return call()
-    except (Exception, SystemExit) as error:  # foreign code may raise anything; alarms and Ctrl-C go through
-        log.warning("%s is left out of the lineage: %s: %s", what, type(error).__name__, error)
-        log.debug("Details:", exc_info=True)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code may raise anything; alarms and Ctrl-C go through
+        log.warning("%s is left out of the lineage: %s: %s", shown(what), type(error).__name__, shown(error))
+        log.debug("Details:\n%s", trace_of(error))
         return None
 
 

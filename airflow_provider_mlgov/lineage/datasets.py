@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from airflow_provider_mlgov.delivery.secrets import strip_url
 from airflow_provider_mlgov.lineage.plain import plain
+from airflow_provider_mlgov.masking import strip_url
 
 Json = dict[str, Any]
 _PORTS = {

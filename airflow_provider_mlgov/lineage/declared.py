@@ -12,6 +12,7 @@ from airflow_provider_mlgov.lineage import ml_assets
 from airflow_provider_mlgov.lineage.datasets import dataset, from_asset, from_uri
 from airflow_provider_mlgov.lineage.facts import Attempt
 from airflow_provider_mlgov.lineage.plain import plain
+from airflow_provider_mlgov.masking import shown
 
 Json = dict[str, Any]
 Extra = Mapping[str, Any]
@@ -148,10 +149,10 @@ class Reader:
         if kind not in _warned:
             _warned.add(kind)
             log.warning(
-                "%s %.100r of task %s is left out of the lineage: nothing says which dataset a %s is; "
+                "%s %.100s of task %s is left out of the lineage: nothing says which dataset a %s is; "
                 "use an Asset, a File or Table, or an OpenLineage Dataset",
                 what.capitalize(),
-                thing,
+                shown(repr(thing)),
                 self._task.task_id,
                 kind,
             )

@@ -8,13 +8,16 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import secrets
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_mlgov.assembly import masker
 from airflow_provider_mlgov.lineage.facts import attempt_of
+from airflow_provider_mlgov.masking import shown
 from airflow_provider_mlgov.model.identity import token
 from airflow_provider_mlgov.settings import Settings
 
@@ -47,7 +50,7 @@ def note_attempt(settings: Settings, task_instance: Any, state: str | None, erro
             "tryNumber": attempt.try_number,
             "state": found if found == "up_for_retry" else state,
             "stateSource": "manual" if by_hand else "reported",
-            "error": None if error is None else str(error),
+            "error": None if error is None else masker()(shown(error)),
             "time": time.time(),
         },
     }
@@ -58,7 +61,8 @@ def _write(settings: Settings, name: str, note: Json) -> None:
     folder = settings.spool_folder / _FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = folder / f"{name}.{secrets.token_hex(8)}.tmp"
-    temporary.write_text(json.dumps({"v": _VERSION, **note}), encoding="utf-8")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump({"v": _VERSION, **note}, file)
     temporary.replace(folder / f"{name}.json")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from airflow_provider_mlgov._compat import close_thread_session
+from airflow_provider_mlgov.masking import shown, trace_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -40,8 +41,10 @@ def limited(what: str, call: Callable[[], T], seconds: float) -> T | None:
     if results:
         return results[0]
     if failures:
-        log.warning("%s failed: %s: %s (the task is not affected)", what, type(failures[0]).__name__, failures[0])
-        log.debug("Details:", exc_info=failures[0])
+        log.warning(
+            "%s failed: %s: %s (the task is not affected)", what, type(failures[0]).__name__, shown(failures[0])
+        )
+        log.debug("Details:\n%s", trace_of(failures[0]))
     elif thread.is_alive():
         log.warning("%s took longer than %g s and is not waited for (the task is not affected)", what, seconds)
     return None

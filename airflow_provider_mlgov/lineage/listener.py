@@ -18,6 +18,7 @@ from airflow_provider_mlgov._compat import hookimpl, is_airflow_3, is_database_o
 from airflow_provider_mlgov.lineage import declared, event, followup
 from airflow_provider_mlgov.lineage.choice import dag_recorded, task_recorded
 from airflow_provider_mlgov.lineage.facts import Attempt, Facts, attempt_of, take
+from airflow_provider_mlgov.masking import shown, trace_of
 from airflow_provider_mlgov.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ def never_raises(hook: Callable[..., None]) -> Callable[..., None]:
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
             hook(self, *args, **kwargs)
-        except Exception as error:  # an exception here would fail the user's task or stop the scheduler
-            log.warning("Lineage of this event is lost (%s): %s: %s", hook.__name__, type(error).__name__, error)
-            log.debug("Details:", exc_info=True)
+        except Exception as error:  # noqa: BLE001 - an exception here would fail the user's task or stop the scheduler
+            log.warning("Lineage of this event is lost (%s): %s: %s", hook.__name__, type(error).__name__, shown(error))
+            log.debug("Details:\n%s", trace_of(error))
 
     return wrapper
 

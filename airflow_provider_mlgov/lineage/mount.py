@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -23,7 +24,8 @@ class MountedReceiver:
 
 
 def _create() -> Any:
-    from airflow_provider_mlgov.assembly import open_outbox
+    from airflow_provider_mlgov.assembly import clean_options, masker, open_spool
+    from airflow_provider_mlgov.delivery.outbox import Outbox
     from airflow_provider_mlgov.lineage.child import wake
     from airflow_provider_mlgov.lineage.receiver import create_app
     from airflow_provider_mlgov.lineage.tokens import FILE, Tokens
@@ -40,4 +42,6 @@ def _create() -> Any:
             woken = time.monotonic()
             wake(settings)
 
-    return create_app(tokens, open_outbox(settings), kept)
+    mask = masker()
+    outbox = Outbox(open_spool(settings), lambda text: tokens.hide(mask(text)), clean_options(settings))
+    return create_app(tokens, outbox, kept, rate=settings.receiver_rate or math.inf)

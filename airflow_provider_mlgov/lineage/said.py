@@ -11,6 +11,7 @@ from airflow_provider_mlgov.errors import InvalidInputError, InvalidNameError, M
 from airflow_provider_mlgov.lineage import facts, ml_assets
 from airflow_provider_mlgov.lineage.datasets import dataset, from_asset, from_uri
 from airflow_provider_mlgov.lineage.plain import plain
+from airflow_provider_mlgov.masking import shown
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def _record(add: Callable[[], None], what: str) -> None:
         add()
     except Exception as error:  # noqa: BLE001 - recording never hurts a task
         said = str(error) if isinstance(error, MlgovError) else f"{type(error).__name__}: {error}"
-        log.warning("Not recorded what this task %s: %s", what, said)
+        log.warning("Not recorded what this task %s: %s", what, shown(said))
 
 
 def to_dataset(what: object) -> Json:

@@ -17,8 +17,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_mlgov.delivery.secrets import strip_url
 from airflow_provider_mlgov.errors import ConfigurationError, InvalidInputError
+from airflow_provider_mlgov.masking import HIDDEN, strip_url
 from airflow_provider_mlgov.model.ml import SCHEME
 
 FILE = "receiver-tokens.json"
@@ -119,6 +119,16 @@ class Tokens:
             if hmac.compare_digest(token.token.encode(), given.strip().encode("utf-8", "replace")):
                 found = token
         return found if scheme.lower() == "bearer" else None
+
+    def hide(self, text: str) -> str:
+        """``text`` without the tokens: who sends events may have written its own into one."""
+        try:
+            tokens = self.all()
+        except ConfigurationError:
+            return text  # nobody is let in then
+        for token in tokens:
+            text = text.replace(token.token, HIDDEN)
+        return text
 
     def add(self, name: str, jobs: Sequence[str] = ("*",), *, airflow: bool = False, own_facets: bool = False) -> Token:
         """Make a token. `InvalidInputError` if the name is taken."""

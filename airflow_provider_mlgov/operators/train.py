@@ -86,7 +86,7 @@ class TrainModelOperator(MlgovOperator):
         from airflow_provider_mlgov._compat import airflow_version
         from airflow_provider_mlgov.capture.git import GitFacts, git_facts
         from airflow_provider_mlgov.capture.packages import packages_digest
-        from airflow_provider_mlgov.delivery.secrets import HIDDEN, is_secret
+        from airflow_provider_mlgov.masking import HIDDEN, is_secret
         from airflow_provider_mlgov.model.record import make_record
 
         source = _source_of(self.python_callable)

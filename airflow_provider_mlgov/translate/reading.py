@@ -71,15 +71,15 @@ def _odd(document: Mapping[str, Any]) -> Iterator[str]:
     for direction, role in (("inputs", "inputFacets"), ("outputs", "outputFacets")):
         found = document.get(direction)
         if found is not None and not isinstance(found, list):
-            yield f"{direction} is {_found(found)}; wanted a list"
+            yield f"{direction} is {_kind(found)}; wanted a list"
         for index, item in enumerate(found if isinstance(found, list) else ()):
             place = f"{direction}[{index}]"
             if not isinstance(item, dict):
-                yield f"{place} is {_found(item)}; wanted a JSON object"
+                yield f"{place} is {_kind(item)}; wanted a JSON object"
                 continue
             for name in ("namespace", "name"):
                 if not isinstance(item.get(name), str):
-                    yield f"{place}.{name} is {_found(item.get(name))}; wanted a text"
+                    yield f"{place}.{name} is {_kind(item.get(name))}; wanted a text"
             for group in ("facets", role):
                 yield from _odd_facets(item, place, group)
 
@@ -87,10 +87,10 @@ def _odd(document: Mapping[str, Any]) -> Iterator[str]:
 def _odd_facets(holder: Mapping[str, Any], place: str, group: str) -> Iterator[str]:
     found = holder.get(group)
     if found is not None and not isinstance(found, dict):
-        yield f"{place}.{group} is {_found(found)}; wanted a JSON object"
+        yield f"{place}.{group} is {_kind(found)}; wanted a JSON object"
     for name, facet in found.items() if isinstance(found, dict) else ():
         if facet is not None and not isinstance(facet, dict):
-            yield f"{place}.{group}.{name[:100]} is {_found(facet)}; wanted a JSON object"
+            yield f"{place}.{group}.{name[:100]} is {_kind(facet)}; wanted a JSON object"
         elif facet is not None and CUT in facet:
             yield f"{place}.{group}.{name[:100]}: {str(facet[CUT])[:200]}"
 
@@ -106,6 +106,13 @@ def _found(value: object) -> str:
     if isinstance(value, (dict, list)):
         return f"a JSON {'object' if isinstance(value, dict) else 'list'}"
     return repr(value)[:100]
+
+
+def _kind(value: object) -> str:
+    """What kind of thing was found: a text in place of a facet may be a secret."""
+    if isinstance(value, str):
+        return "a text"
+    return "a number" if isinstance(value, (int, float)) and not isinstance(value, bool) else _found(value)
 
 
 def _event_type(value: object) -> str:

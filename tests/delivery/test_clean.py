@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_mlgov.delivery.clean import CleanOptions, clean
-from airflow_provider_mlgov.delivery.secrets import hide_in_text, is_secret, strip_url
+from airflow_provider_mlgov.masking import hide_in_text, is_secret, strip_url
 
 
 def event(**more):
@@ -203,6 +203,11 @@ def test_long_texts_take_linear_time(piece):
     [
         ("abfss://c@acc.dfs.core.windows.net", "f?sig=HUNTER", ("abfss://c@acc.dfs.core.windows.net", "f")),
         ("http://h", "/p?token=HUNTER&page=2", ("http://h", "/p?page=2")),
+        ("postgres", "ann:HUNTER@h:5432/db", ("postgres", "h:5432/db")),
+        ("https", "HUNTER@github.com/a", ("https", "github.com/a")),
+        ("jdbc", "oracle:thin:ann/HUNTER@//h:1521/s", ("jdbc", "oracle:thin:@//h:1521/s")),
+        ("jdbc", "teradata://h/DATABASE=d,PASSWORD=HUNTER", ("jdbc", "teradata://h/DATABASE=d")),
+        ("file", "/a/b@c/d", ("file", "/a/b@c/d")),
     ],
 )
 def test_identities_lose_secret_parameters(namespace, name, kept):

@@ -52,7 +52,7 @@ def test_the_address(connect: Any, connection: dict[str, Any], url: str) -> None
         ({"host": "atlas", "extra": {"verify": "perhaps"}}, "has verify 'perhaps'"),
         ({"host": "atlas", "extra": {"read_timeout": "long"}}, "has read_timeout 'long'"),
         ({"host": "atlas", "extra": {"connect_timeout": 0}}, "has connect_timeout 0"),
-        ({"host": "atlas", "extra": {"auth": "magic"}}, "has auth 'magic'; wanted basic, bearer or oauth2"),
+        ({"host": "atlas", "extra": {"auth": "magic"}}, "has auth 'magic'; wanted basic, bearer, oauth2 or kerberos"),
         ({"host": "atlas", "extra": {"auth": "bearer"}}, "the bearer token is empty"),
         ({"host": "atlas", "login": "me", "extra": {"auth": "oauth2"}}, "id or secret is missing"),
         ({"host": "atlas", "login": "me", "password": "x", "extra": {"auth": "oauth2"}}, "token_url is no address"),

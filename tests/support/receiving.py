@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ class Receiver:
 
 
 @contextmanager
-def receiving(home: Path, *arguments: str) -> Iterator[Receiver]:
+def receiving(home: Path, *arguments: str, more: Mapping[str, str] | None = None) -> Iterator[Receiver]:
     """``mlgov receive`` on a free port, until the block ends; then it has sent all it received."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -33,7 +33,7 @@ def receiving(home: Path, *arguments: str) -> Iterator[Receiver]:
     with log.open("w") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", "airflow_provider_mlgov", "receive", "--port", str(port), *arguments],
-            env=environment(home),
+            env=environment(home, **(more or {})),
             stdout=output,
             stderr=output,
         )
