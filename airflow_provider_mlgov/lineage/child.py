@@ -22,6 +22,8 @@ IDLE_SECONDS = 60.0
 GRACE_SECONDS = 5.0
 """How long after the end of a DAG run its tasks may still report."""
 _STARTING_SECONDS = 10.0
+_AGAIN_SECONDS = 60.0
+"""After this the delivery process is started again where it failed."""
 _LOCK = "delivery.lock"
 LOG = "delivery.log"
 _LOG_BYTES = 1_000_000
@@ -45,9 +47,12 @@ def wake(settings: Settings) -> None:
     except Timeout:
         return  # before it ends it frees the lock and looks once more, so it sees what was just written
     lock.release()
-    starting = _Started.process is not None and _Started.process.poll() is None
-    if starting and time.monotonic() - _Started.time < _STARTING_SECONDS:
-        return
+    if _Started.process is not None:
+        ended, age = _Started.process.poll(), time.monotonic() - _Started.time
+        if ended is None and age < _STARTING_SECONDS:
+            return  # it is about to take the lock
+        if ended and age < _AGAIN_SECONDS:
+            return  # it fails at its start (its log says why): not again for every event
     _Started.time = time.monotonic()
     with _log_file(settings.spool_folder) as output:
         _Started.process = subprocess.Popen(  # noqa: S603 - our own module
@@ -112,6 +117,8 @@ class Work:
         self._grace = grace_seconds
         self._spool = open_spool(settings)
         self._complaint = ""
+        self._pause = grace_seconds
+        self._pause_until = 0.0
 
     def waits(self) -> bool:
         """Whether there is anything to do, now or soon."""
@@ -120,32 +127,35 @@ class Work:
         return self._spool.has_waiting() or followup.waiting(self._settings)
 
     def do(self) -> bool:
-        """One round; whether anything was done. What goes wrong is said once, and tried again."""
-        from airflow_provider_mlgov.lineage.reconcile import reconcile
-
+        """One round; whether anything was done. What goes wrong is said once, and tried again after a while."""
+        if time.monotonic() < self._pause_until:
+            return False
         try:
-            done = self._drain()
-            if reconcile(self._settings, age=self._grace):
-                done = True
-                self._drain()
+            done = self._round()
         except Exception as error:  # this process is there to go on
             complaint = f"{type(error).__name__}: {error}"
             if complaint != self._complaint:
-                log.warning("Events wait in %s: %s", self._settings.spool_folder, complaint)
+                log.warning("Events or notes wait in %s: %s", self._settings.spool_folder, complaint)
                 log.debug("Details:", exc_info=True)
             self._complaint = complaint
+            self._pause_until = time.monotonic() + self._pause
             return False
         self._complaint = ""
         return done
 
-    def _drain(self) -> bool:
+    def _round(self) -> bool:
         from airflow_provider_mlgov.assembly import open_sender
+        from airflow_provider_mlgov.lineage.reconcile import reconcile
 
-        before = self._spool.counts().waiting
-        if not before:
-            return False
-        open_sender(self._settings).send(60.0)
-        return self._spool.counts().waiting < before
+        sender = open_sender(self._settings)
+        sent = sender.send(60.0)
+        settled = 0
+        # What waits, or is on its way, would count as not reported.
+        if sent.outcome in ("done", "nothing") and sender.breaker.allows():
+            settled = reconcile(self._settings, age=self._grace)
+            if settled:
+                sender.send(60.0)
+        return sent.events + settled > 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import time
 from collections.abc import Iterable, Iterator
@@ -26,14 +27,12 @@ def note_run(settings: Settings, dag_id: str, run_id: str, skip: Iterable[str] =
     _write(settings, f"run-{token(dag_id, run_id)}", {"dagId": dag_id, "runId": run_id, "skip": sorted(skip)})
 
 
-def note_attempt(settings: Settings, task_instance: Any, state: str | None, error: Any) -> None:
-    """Airflow says how an attempt ended, outside of its task process: set by hand, or found dead."""
-    if state is None:
-        return
+def attempt_note(task_instance: Any, state: str, error: Any) -> Json:
+    """What Airflow says of how an attempt ended, outside of its task process: set by hand, or found dead."""
     attempt = attempt_of(task_instance)
     by_hand = error is None or "manually set" in str(error)
     found = str(getattr(task_instance.state, "value", task_instance.state) or "")
-    note = {
+    return {
         "dagId": attempt.dag_id,
         "runId": attempt.run_id,
         "attempt": {
@@ -46,6 +45,10 @@ def note_attempt(settings: Settings, task_instance: Any, state: str | None, erro
             "time": time.time(),
         },
     }
+
+
+def note_attempt(settings: Settings, note: Json) -> None:
+    """An attempt ended outside of its task process; see `attempt_note`."""
     _write(settings, f"attempt-{secrets.token_hex(8)}", note)
 
 
@@ -87,6 +90,12 @@ def claimed(settings: Settings, *, age: float = 0.0) -> Iterator[tuple[Path, Jso
             own = _rename(path)
             if own.stat().st_mtime <= time.time() - age:  # else it was replaced just now, and is too young
                 yield own, _read(own)
+
+
+def put_off(path: Path) -> None:
+    """A note could not be settled: it is as if it had just been written, so that others come before it."""
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(path)
 
 
 def _read(path: Path) -> Json:

@@ -12,6 +12,13 @@ from airflow_provider_mlgov._compat import close_thread_session
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+_LONGEST = 500
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line of a log."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def limited(what: str, call: Callable[[], T], seconds: float) -> T | None:
@@ -40,7 +47,9 @@ def limited(what: str, call: Callable[[], T], seconds: float) -> T | None:
     if results:
         return results[0]
     if failures:
-        log.warning("%s failed: %s: %s (the task is not affected)", what, type(failures[0]).__name__, failures[0])
+        log.warning(
+            "%s failed: %s: %s (the task is not affected)", what, type(failures[0]).__name__, one_line(failures[0])
+        )
         log.debug("Details:", exc_info=failures[0])
     elif thread.is_alive():
         log.warning("%s took longer than %g s and is not waited for (the task is not affected)", what, seconds)

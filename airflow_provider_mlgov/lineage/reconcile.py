@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlgov.errors import CatalogRefusedError
+from airflow_provider_mlgov.errors import (
+    CatalogBusyError,
+    CatalogRefusedError,
+    CatalogUnavailableError,
+    ConfigurationError,
+    SpoolError,
+)
 from airflow_provider_mlgov.lineage import event, followup
 from airflow_provider_mlgov.lineage.facts import Attempt, attempt_of
 from airflow_provider_mlgov.model.identity import DagRun, TaskRun
@@ -25,6 +31,8 @@ Json = dict[str, Any]
 log = logging.getLogger(__name__)
 _FAILED = frozenset({"failed", "up_for_retry"})
 _MOST_ATTEMPTS, _PAGE = 10_000, 500
+_ALL_FAIL = (CatalogUnavailableError, CatalogBusyError, ConfigurationError, SpoolError)
+"""What fails one note fails the others too."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +54,29 @@ def reconcile(settings: Settings, *, age: float = 0.0) -> int:
     spool: send afterwards. Send before it too, since what the catalogue does not know counts as not reported.
     """
     settled = 0
+    failure: Exception | None = None
     for path, note in followup.claimed(settings, age=age):
-        dag_id, run_id = str(note.get("dagId")), str(note.get("runId"))
-        if isinstance(note.get("attempt"), dict):
-            _report_attempt(settings, dag_id, run_id, note["attempt"])
+        try:
+            _settle(settings, note)
+        except Exception as error:  # noqa: BLE001 - raised below: one note that cannot be settled does not keep others from it
+            failure = failure or error
+            followup.put_off(path)
+            if isinstance(error, _ALL_FAIL):
+                break
         else:
-            reconcile_run(settings, dag_id, run_id, frozenset(note.get("skip") or ()))
-        path.unlink(missing_ok=True)
-        settled += 1
+            path.unlink(missing_ok=True)
+            settled += 1
+    if failure is not None:
+        raise failure
     return settled
+
+
+def _settle(settings: Settings, note: Json) -> None:
+    dag_id, run_id = str(note.get("dagId")), str(note.get("runId"))
+    if isinstance(note.get("attempt"), dict):
+        _report_attempt(settings, dag_id, run_id, note["attempt"])
+    else:
+        reconcile_run(settings, dag_id, run_id, frozenset(note.get("skip") or ()))
 
 
 def reconcile_run(settings: Settings, dag_id: str, run_id: str, skip: frozenset[str] = frozenset()) -> int:

@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 import time
 
 from airflow_env import environment
@@ -9,6 +11,8 @@ from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.lineage import child
 from airflow_provider_mlgov.settings import Settings
 from delivery_events import task_run
+
+MANY = 5
 
 
 def test_the_log_is_its_owners_and_grows(tmp_path):
@@ -49,3 +53,29 @@ def test_what_keeps_events_waiting_is_in_its_log(tmp_path, monkeypatch):
         child._Started.process.terminate()
         child._Started.process.wait()
         child._Started.process = None
+
+
+def test_of_many_that_start_at_once_one_works(tmp_path, monkeypatch):
+    """Real processes: one delivers everything and stays, the others end, and nothing of them is in its log."""
+    options = {"spool_folder": str(tmp_path / "spool"), "embedded_path": str(tmp_path / "catalog.db")}
+    for name, value in environment(tmp_path, **options).items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.load()
+    spool = Spool(settings.spool_folder)
+    for number in range(20):
+        for event in task_run(run=f"r{number}"):
+            spool.append(event)
+    command = [sys.executable, "-m", "airflow_provider_mlgov.lineage.child", str(settings.spool_folder)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(MANY)]
+    try:
+        end = time.monotonic() + 240
+        while spool.has_waiting() or sum(process.poll() is None for process in processes) != 1:
+            assert time.monotonic() < end, [process.poll() for process in processes]
+            time.sleep(0.2)
+        assert sorted(process.poll() for process in processes if process.poll() is not None) == [0] * (MANY - 1)
+    finally:
+        said = []
+        for process in processes:
+            process.terminate()
+            said.append(process.communicate()[0].decode())
+    assert not [text for text in said if "Traceback" in text]

@@ -1,0 +1,106 @@
+"""What our hooks for DAG runs hold the scheduler's loop for. Goal: below 5 ms each.
+
+Called as the scheduler calls them, with objects of Airflow's database, a serialised DAG and the delivery process at work beside.
+The first call of a process also reads the settings, imports what writing takes and starts the delivery process: shown on its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import airflow_here
+from table import heading, table
+
+TASKS = 50
+CALLS = 500
+HOOKS = ("on_dag_run_running", "on_dag_run_success", "on_dag_run_failed")
+GOAL = 5.0
+
+
+def main() -> None:
+    """Measure and print."""
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        airflow_here.prepare(
+            home / "airflow",
+            {
+                "AIRFLOW__MLGOV__ENABLED": "True",
+                "AIRFLOW__MLGOV__EMBEDDED_PATH": str(home / "catalog.db"),
+                "AIRFLOW__MLGOV__SPOOL_FOLDER": str(home / "spool"),
+            },
+        )
+        first, times = measure(serialized(airflow_here.make_dag("dag_run_hooks", TASKS)))
+    heading(f"Time that one hook of a DAG run takes; {CALLS} calls each, {TASKS} tasks in the DAG")
+    rows = [
+        (hook, statistics.median(each), statistics.quantiles(each, n=100)[98], max(each))
+        for hook, each in times.items()
+    ]
+    table(("hook", "median ms", "p99 ms", "longest ms"), rows)
+    print(f"\nfirst call of a process, which also starts the delivery process: {first:.1f} ms")
+    print(f"goal: below {GOAL:g} ms: {'met' if all(row[1] < GOAL for row in rows) else 'MISSED'} by the medians")
+
+
+def serialized(dag: Any) -> Any:
+    """Give the DAG as the scheduler has it."""
+    try:
+        from airflow.serialization.serialized_objects import DagSerialization as Serialization
+    except ImportError:  # Airflow 2.11
+        from airflow.serialization.serialized_objects import SerializedDAG as Serialization
+
+    return Serialization.from_dict(Serialization.to_dict(dag))
+
+
+def dag_run(dag: Any, number: int) -> Any:
+    """Give a DAG run as the database has it."""
+    import pendulum
+    from airflow.models.dagrun import DagRun
+
+    begun = pendulum.datetime(2026, 1, 1, tz="UTC").add(minutes=number)
+    found = DagRun(dag_id=dag.dag_id, run_id=f"scheduled__{number}", run_type="scheduled", start_date=begun)
+    found.end_date = begun.add(seconds=30)
+    found.clear_number = 0
+    found.dag = dag
+    return found
+
+
+def measure(dag: Any) -> tuple[float, dict[str, list[float]]]:
+    """Call the hooks; give the milliseconds of the first call and of the others."""
+    from airflow_provider_mlgov.lineage import child
+    from airflow_provider_mlgov.lineage.listener import AtlasListener
+
+    listener = AtlasListener()
+    try:
+        first = timed(listener.on_dag_run_running, dag_run(dag, 0))
+        time.sleep(5)  # the delivery process has begun to work
+        times: dict[str, list[float]] = {hook: [] for hook in HOOKS}
+        for number in range(1, CALLS + 1):
+            run = dag_run(dag, number)
+            for hook, each in times.items():
+                each.append(timed(getattr(listener, hook), run))
+        return first, times
+    finally:
+        started = child._Started.process
+        if started is None:
+            sys.exit("error: no delivery process was started")
+        started.terminate()
+        started.wait()
+
+
+def timed(hook: Any, run: Any) -> float:
+    """Give the milliseconds of one call."""
+    began = time.perf_counter()
+    hook(run, "")
+    return (time.perf_counter() - began) * 1000
+
+
+if __name__ == "__main__":
+    main()
