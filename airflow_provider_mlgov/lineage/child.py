@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 60.0
 GRACE_SECONDS = 5.0
 """How long after the end of a DAG run its tasks may still report."""
+_LOOK_SECONDS = 60.0
+"""How often Airflow is asked for DAG runs of whose end nobody said anything, and how long ago such an end must be."""
 _STARTING_SECONDS = 10.0
 _AGAIN_SECONDS = 60.0
 """After this the delivery process is started again where it failed."""
@@ -117,6 +119,7 @@ class Work:
         self._grace = grace_seconds
         self._spool = open_spool(settings)
         self._complaint = ""
+        self._look_at = 0.0
         self._pause = grace_seconds
         self._pause_until = 0.0
 
@@ -145,8 +148,11 @@ class Work:
 
     def _round(self) -> bool:
         from airflow_provider_mlgov.assembly import open_sender
-        from airflow_provider_mlgov.lineage.reconcile import reconcile
+        from airflow_provider_mlgov.lineage.reconcile import close_open, reconcile
 
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _LOOK_SECONDS
+            close_open(self._settings, age=_LOOK_SECONDS)
         sender = open_sender(self._settings)
         sent = sender.send(60.0)
         settled = 0

@@ -266,6 +266,20 @@ class AtlasListener:
         if budget > 0:
             limited("Sending", lambda: open_sender(self.settings).send(budget), budget + _SPARE_SECONDS)
 
+    @hookimpl
+    @never_raises
+    def on_starting(self, component: Any) -> None:
+        """A job of Airflow's (a scheduler, say) starts: what its first hook would load is loaded before its loop begins."""
+        if not is_database_object(component):
+            return  # a task's own process
+        import filelock  # noqa: F401 - what `wake` takes
+
+        from airflow_provider_mlgov.lineage import child  # noqa: F401
+
+        event.openlineage_namespace()
+        self._common()
+        self._outbox.spool.prepare()
+
     # --- DAG runs ------------------------------------------------------------------------------------------------------
     @hookimpl
     @never_raises
@@ -312,7 +326,9 @@ class AtlasListener:
             error=msg if state == "failed" else None,
         )
         writes: list[Callable[[], object]] = [lambda: self._outbox.put(told)]
-        if state is not None:
+        if state is None:
+            writes.append(lambda: followup.note_open(self.settings, run.dag_id, run.run_id))
+        else:
             tasks = getattr(dag, "task_dict", None) or {}
             left_out = [
                 name for name, task in tasks.items() if not task_recorded(self.settings, run.dag_id, name, task, dag)

@@ -237,6 +237,91 @@ def test_a_daemon_never_sends_nor_opens_a_catalogue(settings: Settings, monkeypa
     assert open_spool(settings).counts().waiting == 2
 
 
+def test_a_hook_of_a_daemon_leaves_nothing_for_a_fork(settings: Settings) -> None:
+    """No thread, no open file of the spool: the scheduler forks its workers."""
+    listener = AtlasListener(settings)
+    for hook in (listener.on_dag_run_running, listener.on_dag_run_success, listener.on_dag_run_failed):
+        hook(dag_run(), "")
+    assert ASIDE.settle(30)
+    for thread in threading.enumerate():
+        if thread.name.startswith("mlgov"):
+            thread.join(30)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("mlgov")]
+    handles = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    assert not [path for path in handles if path.is_relative_to(settings.spool_folder)]
+
+
+def a_task(run: Any) -> Any:
+    """A task instance as a task process has it, of a task that succeeded."""
+    task = SimpleNamespace(task_id="t", dag_id="d", inlets=[], outlets=[])
+    return SimpleNamespace(
+        dag_id="d",
+        run_id="r",
+        task_id="t",
+        map_index=-1,
+        try_number=1,
+        state="success",
+        task=task,
+        start_date=now(),
+        end_date=now(),
+        dag_run=run,
+        get_template_context=lambda: {"dag_run": run},
+    )
+
+
+def test_what_was_said_before_a_deferral_waits_for_the_end(settings: Settings) -> None:
+    """The process that resumes is another one: here another listener, and nothing left of the facts."""
+    from airflow_provider_mlgov.assembly import open_sender, open_spool
+    from airflow_provider_mlgov.lineage import facts
+
+    attempt, run = facts.Attempt("d", "r", "t", -1, 1), dag_run()
+    before, after = AtlasListener(settings), AtlasListener(settings)
+    before.on_task_instance_running(None, a_task(run))
+    facts.add_input({"namespace": "file", "name": "/lake/before.csv"}, attempt=attempt)
+    before.before_stopping(object())
+    assert facts.take(attempt) == facts.Facts()
+    after.on_task_instance_running(None, a_task(run))
+    facts.add_output({"namespace": "file", "name": "/lake/after.csv"}, attempt=attempt)
+    spool = open_spool(settings)
+    assert [spool.read(path)["eventType"] for path in spool.waiting()] == ["START", "RUNNING", "START"]  # type: ignore[index]
+    after.on_task_instance_success(None, a_task(run))
+    after.before_stopping(object())  # nothing is left to say
+    open_sender(settings).send()
+    assert not spool.has_waiting()
+    assert ends(settings) == [(["/lake/before.csv"], ["/lake/after.csv"])]
+
+
+def ends(settings: Settings) -> list[tuple[list[str], list[str]]]:
+    """What the processes in the catalogue read and write, by the ends of the names."""
+    from airflow_provider_mlgov.assembly import open_catalog
+
+    catalog = open_catalog(settings)
+
+    def names(process: Any, way: str) -> list[str]:
+        found = [catalog.get_by_guid(end["guid"]) for end in process["attributes"][way]]
+        return ["/lake/" + each["attributes"]["name"].rpartition("/")[2] for each in found if each is not None]
+
+    headers = catalog.search("mlgov_task_process", limit=10)
+    processes = [catalog.get_by_guid(header["guid"], relationships=True) for header in headers]
+    found = [(names(process, "inputs"), names(process, "outputs")) for process in processes]
+    catalog.close()
+    return found
+
+
+def test_a_task_that_does_not_defer_says_nothing_at_its_stop(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow_provider_mlgov.assembly import open_spool
+
+    listener, run = AtlasListener(settings), dag_run()
+    monkeypatch.setattr(listener, "_send", lambda budget: None)
+    listener.on_task_instance_running(None, a_task(run))
+    listener.on_task_instance_failed(None, a_task(run), "why")
+    listener.before_stopping(object())
+    assert ASIDE.settle(30)
+    assert open_spool(settings).counts().waiting == 2
+
+
 def test_one_delivery_process_at_a_time(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     from filelock import FileLock
 
