@@ -19,14 +19,9 @@ from typing import Any
 
 _inside: dict[int, list[str]] = {}
 """What the hook that runs in a thread reached for."""
-HOOKS = (
-    "on_dag_run_running",
-    "on_dag_run_success",
-    "on_dag_run_failed",
-    "on_task_instance_success",
-    "on_task_instance_failed",
-    "on_task_instance_skipped",
-)
+OF_RUNS = ("on_dag_run_running", "on_dag_run_success", "on_dag_run_failed")
+OF_TASKS = ("on_task_instance_success", "on_task_instance_failed", "on_task_instance_skipped")
+"""Watched on 3.x only, where the object tells a daemon from the task's own process."""
 
 
 class ForbiddenError(Exception):
@@ -82,10 +77,10 @@ def _install() -> None:
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
-    from airflow_provider_mlgov._compat import BaseHook
+    from airflow_provider_mlgov._compat import BaseHook, is_airflow_3
     from airflow_provider_mlgov.lineage.listener import AtlasListener
 
-    for name in HOOKS:
+    for name in (*OF_RUNS, *(OF_TASKS if is_airflow_3() else ())):
         setattr(AtlasListener, name, _watched(name, getattr(AtlasListener, name)))
     event.listen(Engine, "before_cursor_execute", lambda *_: _forbidden("the database"))
     for owner, name, what in (
