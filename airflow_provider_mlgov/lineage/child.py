@@ -150,15 +150,15 @@ class Work:
         from airflow_provider_mlgov.assembly import open_sender
         from airflow_provider_mlgov.lineage.reconcile import close_open, reconcile
 
-        if time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + _LOOK_SECONDS
-            close_open(self._settings, age=_LOOK_SECONDS)
         sender = open_sender(self._settings)
         sent = sender.send(60.0)
         settled = 0
         # What waits, or is on its way, would count as not reported.
         if sent.outcome in ("done", "nothing") and sender.breaker.allows():
-            settled = reconcile(self._settings, age=self._grace)
+            if time.monotonic() >= self._look_at:
+                self._look_at = time.monotonic() + _LOOK_SECONDS
+                settled = close_open(self._settings, age=_LOOK_SECONDS)
+            settled += reconcile(self._settings, age=self._grace)
             if settled:
                 sender.send(60.0)
         return sent.events + settled > 0

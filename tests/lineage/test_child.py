@@ -55,6 +55,27 @@ def test_what_keeps_events_waiting_is_in_its_log(tmp_path, monkeypatch):
         child._Started.process = None
 
 
+def test_nothing_is_followed_up_on_while_events_wait(tmp_path, monkeypatch):
+    """What waits would count as not reported; and a catalogue that is away is not asked beside the breaker."""
+    settings = Settings(spool_folder=tmp_path / "spool", embedded_path=tmp_path / "catalog.db")
+    asked = []
+    monkeypatch.setattr(
+        "airflow_provider_mlgov.lineage.reconcile.reconcile", lambda *_, **__: len(asked.append(1) or [])
+    )
+    spool = Spool(settings.spool_folder)
+    work = child.Work(settings, 0.0)
+    settings.embedded_path.write_bytes(b"this is no database" * 100)
+    spool.append(task_run()[0])
+    assert not work.do()
+    assert spool.has_waiting()
+    spool.drop(path.name for path in spool.waiting())
+    assert not work.do()  # nothing waits, but the breaker is open
+    assert asked == []
+    (settings.spool_folder / "breaker.json").unlink()
+    work.do()
+    assert asked == [1]
+
+
 def test_of_many_that_start_at_once_one_works(tmp_path, monkeypatch):
     """Real processes: one delivers everything and stays, the others end, and nothing of them is in its log."""
     options = {"spool_folder": str(tmp_path / "spool"), "embedded_path": str(tmp_path / "catalog.db")}
