@@ -32,8 +32,9 @@ _SPARE_SECONDS = 0.5
 """A sender keeps to its budget; should it not, it is left alone after this."""
 _OVERTIME = 20.0
 """Airflow's default of ``[core] task_success_overtime``."""
-_DAEMON_SECONDS = 0.1
-"""How long the loop of a scheduler waits for the disk; what takes longer is written meanwhile."""
+_DAEMON_SECONDS = 0.002
+"""How long the loop of a scheduler waits for the disk; what takes longer is written meanwhile. It tells its listeners before it
+commits: one that is killed in between tells again, and of an end that got lost all the same `reconcile.close_open` learns."""
 _REPORT = "the task is not affected; log level DEBUG shows where it failed: please report that to us"
 RUNTIME: dict[Attempt, declared.Runtime] = {}
 """What the lineage backend of 2.11 saw in the context of an attempt, until its end is reported."""
@@ -155,8 +156,7 @@ class AtlasListener:
                 write()
             self._wake()
 
-        if not ASIDE.do(what, all_of_it, _DAEMON_SECONDS):
-            log.info("%s is still being written: the disk of [mlgov] spool_folder is slow", what)
+        ASIDE.do(what, all_of_it, _DAEMON_SECONDS)
 
     def _report(self, task_instance: Any, event_type: event.EventType, state: str | None, error: Any = None) -> None:
         from airflow_provider_mlgov.lineage.collect import collect
