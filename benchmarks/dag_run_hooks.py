@@ -20,7 +20,7 @@ import airflow_here
 from table import heading, table
 
 TASKS = 50
-CALLS = 300
+CALLS = 200
 HOOKS = ("on_dag_run_running", "on_dag_run_success", "on_dag_run_failed")
 GOAL = 5.0
 
@@ -42,12 +42,13 @@ def main() -> None:
         first, times = measure(serialized(airflow_here.make_dag("dag_run_hooks", TASKS)))
         probed = fsync(home)
     heading(f"Time that one hook of a DAG run takes; {CALLS} calls each, {TASKS} tasks in the DAG")
-    rows = [
-        (hook, statistics.median(each), statistics.quantiles(each, n=100)[98], max(each))
-        for hook, each in times.items()
-    ]
-    table(("hook", "median ms", "p99 ms", "longest ms"), rows)
-    print(f"\nfirst call of a process, which also starts the delivery process: {first:.1f} ms")
+    rows = []
+    for hook, each in times.items():
+        wall = [taken for taken, _ in each]
+        worked = statistics.median(processor for _, processor in each)
+        rows.append((hook, statistics.median(wall), statistics.quantiles(wall, n=100)[98], max(wall), worked))
+    table(("hook", "median ms", "p99 ms", "longest ms", "processor ms (median)"), rows)
+    print(f"\nfirst call of a process, which also starts the delivery process: {first[0]:.1f} ms")
     print(f"goal: below {GOAL:g} ms: {'met' if all(row[1] < GOAL for row in rows) else 'MISSED'} by the medians")
     print(f"one fsync of a small file here, meanwhile: {probed:.1f} ms (median); load {os.getloadavg()[0]:.1f}")
 
@@ -75,7 +76,7 @@ def dag_run(dag: Any, number: int) -> Any:
     return found
 
 
-def measure(dag: Any) -> tuple[float, dict[str, list[float]]]:
+def measure(dag: Any) -> tuple[tuple[float, float], dict[str, list[tuple[float, float]]]]:
     """Call the hooks; give the milliseconds of the first call and of the others."""
     from airflow.jobs.job import Job
 
@@ -87,7 +88,7 @@ def measure(dag: Any) -> tuple[float, dict[str, list[float]]]:
     try:
         first = timed(listener.on_dag_run_running, dag_run(dag, 0))
         time.sleep(5)  # the delivery process has begun to work
-        times: dict[str, list[float]] = {hook: [] for hook in HOOKS}
+        times: dict[str, list[tuple[float, float]]] = {hook: [] for hook in HOOKS}
         for number in range(1, CALLS + 1):
             run = dag_run(dag, number)
             for hook, each in times.items():
@@ -114,11 +115,11 @@ def fsync(folder: Path) -> float:
     return statistics.median(times)
 
 
-def timed(hook: Any, run: Any) -> float:
-    """Give the milliseconds of one call."""
-    began = time.perf_counter()
+def timed(hook: Any, run: Any) -> tuple[float, float]:
+    """Give the milliseconds of one call, and those of the processor in the scheduler's own thread."""
+    began, worked = time.perf_counter(), time.thread_time()
     hook(run, "")
-    return (time.perf_counter() - began) * 1000
+    return (time.perf_counter() - began) * 1000, (time.thread_time() - worked) * 1000
 
 
 if __name__ == "__main__":
