@@ -12,7 +12,7 @@ from airflow_provider_mlgov.lineage import child
 from airflow_provider_mlgov.settings import Settings
 from delivery_events import task_run
 
-MANY = 5
+MANY = 3
 
 
 def test_the_log_is_its_owners_and_grows(tmp_path):
