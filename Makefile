@@ -52,7 +52,7 @@ test-long: environment-3 environment-2 ## the long counts and every Python, into
 .PHONY: bench
 bench: environment-3 ## measure, into benchmarks/results/
 	@mkdir -p benchmarks/results
-	for each in import_cost translate listener_cost http_calls replay; do
+	for each in import_cost translate listener_cost dag_run_hooks http_calls replay; do
 		echo "==> $$each"
 		$(AIRFLOW_3)/python benchmarks/$$each.py | tee benchmarks/results/$$each.txt
 	done

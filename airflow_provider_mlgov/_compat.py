@@ -152,6 +152,29 @@ def is_database_object(instance: object) -> bool:
     return hasattr(type(instance), "__table__")
 
 
+class Loaded:
+    """An object of Airflow's database, of which only that can be read which is loaded: what is not would ask the database."""
+
+    _NAMES = frozenset({"dag_id", "run_id", "task_id", "map_index", "try_number"})
+    """Without these nobody knows what is spoken of, so they are worth a query."""
+
+    def __init__(self, instance: Any) -> None:
+        from sqlalchemy import inspect
+
+        self._instance = instance
+        self._unloaded = frozenset(inspect(instance).unloaded) - self._NAMES
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._unloaded:
+            raise AttributeError(f"{name} is not loaded")
+        return getattr(self._instance, name)
+
+
+def loaded(instance: Any) -> Any:
+    """``instance``, without what its database would have to be asked for."""
+    return Loaded(instance) if is_database_object(instance) else instance
+
+
 def database_session() -> Any:
     """A session on Airflow's database, as a context manager: not for task processes, which have none on 3.x."""
     from airflow.utils.session import create_session

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from airflow_provider_mlgov.cli.output import has_color, say, width
+from airflow_provider_mlgov.masking import shown
 
 Verdict = Literal["ok", "note", "WRONG"]
 _COLORS: dict[Verdict, str] = {"ok": "32", "note": "33", "WRONG": "1;31"}
@@ -41,7 +42,7 @@ def show(sections: Iterable[tuple[str, Sequence[Finding]]]) -> int:
 
 def _line(finding: Finding, column: int, columns: int | None) -> None:
     head = f"{finding.subject:<{column}}  "
-    text = " ".join(finding.text.split())
+    text = shown(" ".join(finding.text.split()))
     start = _INDENT + 7 + len(head)
     lines = textwrap.wrap(text, columns - start, break_on_hyphens=False) if columns else [text]
     verdict = _painted(f"{finding.verdict:<5}", _COLORS[finding.verdict])

@@ -24,10 +24,14 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 60.0
 GRACE_SECONDS = 5.0
 """How long after the end of a DAG run its tasks may still report."""
+_LOOK_SECONDS = 60.0
+"""How often Airflow is asked for DAG runs of whose end nobody said anything, and how long ago such an end must be."""
 _STARTING_SECONDS = 10.0
 _COLLECT_SECONDS = 10.0
 _SEND_SECONDS, _ROUND_SECONDS = 60.0, 1.0
 """How long a sink may send, and how long several are waited for before it is looked again what waits."""
+_AGAIN_SECONDS = 60.0
+"""After this the delivery process is started again where it failed."""
 _LOCK = "delivery.lock"
 LOG = "delivery.log"
 _LOG_BYTES = 1_000_000
@@ -51,9 +55,12 @@ def wake(settings: Settings) -> None:
     except Timeout:
         return  # before it ends it frees the lock and looks once more, so it sees what was just written
     lock.release()
-    starting = _Started.process is not None and _Started.process.poll() is None
-    if starting and time.monotonic() - _Started.time < _STARTING_SECONDS:
-        return
+    if _Started.process is not None:
+        ended, age = _Started.process.poll(), time.monotonic() - _Started.time
+        if ended is None and age < _STARTING_SECONDS:
+            return  # it is about to take the lock
+        if ended and age < _AGAIN_SECONDS:
+            return  # it fails at its start (its log says why): not again for every event
     _Started.time = time.monotonic()
     with _log_file(settings.spool_folder) as output:
         _Started.process = subprocess.Popen(  # noqa: S603 - our own module
@@ -119,6 +126,9 @@ class Work:
         self._collected = -math.inf
         self._collecting = ""
         """What went wrong with it last."""
+        self._look_at = 0.0
+        self._pause = grace_seconds
+        self._pause_until = 0.0
 
     def waits(self) -> bool:
         """Whether there is anything to do, now or soon."""
@@ -130,25 +140,42 @@ class Work:
         return waits or followup.waiting(self._settings) or collects(self._settings)
 
     def do(self) -> bool:
-        """One round; whether anything was done. What goes wrong is said once, and tried again."""
-        from airflow_provider_mlgov.lineage.reconcile import reconcile
+        """One round; whether anything was done. What goes wrong is said once, and tried again after a while."""
+        if time.monotonic() < self._pause_until:
+            return False
         from airflow_provider_mlgov.masking import shown, trace_of
 
         try:
-            self._collect()
-            done = self._drain()
-            if reconcile(self._settings, age=self._grace):
-                done = True
-                self._drain()
+            done = self._round()
         except Exception as error:  # noqa: BLE001 - this process is there to go on
             complaint = f"{type(error).__name__}: {shown(error)}"
             if complaint != self._complaint:
-                log.warning("Events wait in %s: %s", self._settings.spool_folder, complaint)
+                log.warning("Events or notes wait in %s: %s", self._settings.spool_folder, complaint)
                 log.debug("Details:\n%s", trace_of(error))
             self._complaint = complaint
+            self._pause_until = time.monotonic() + self._pause
             return False
         self._complaint = ""
         return done
+
+    def _round(self) -> bool:
+        from airflow_provider_mlgov.assembly import open_spool
+        from airflow_provider_mlgov.delivery.breaker import Breaker
+        from airflow_provider_mlgov.lineage.reconcile import close_open, reconcile
+
+        self._collect()
+        done = self._drain()
+        settled = 0
+        first = open_spool(self._settings)
+        # What waits, or is on its way, would count as not reported.
+        if not first.has_waiting() and Breaker(first.root / "breaker.json").allows():
+            if time.monotonic() >= self._look_at:
+                self._look_at = time.monotonic() + _LOOK_SECONDS
+                settled = close_open(self._settings, age=_LOOK_SECONDS)
+            settled += reconcile(self._settings, age=self._grace)
+            if settled:
+                self._drain()
+        return done or settled > 0
 
     def _collect(self) -> None:
         """Take what other hosts handed over, every few seconds while there is not more. What goes wrong stops nothing else."""

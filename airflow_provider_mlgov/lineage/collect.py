@@ -15,7 +15,7 @@ from typing import Any, Literal
 from airflow_provider_mlgov.lineage import declared
 from airflow_provider_mlgov.lineage.datasets import from_asset
 from airflow_provider_mlgov.lineage.facts import Attempt, Facts
-from airflow_provider_mlgov.lineage.limited import limited
+from airflow_provider_mlgov.lineage.limited import limited, one_line
 from airflow_provider_mlgov.lineage.ml_assets import is_ours
 from airflow_provider_mlgov.lineage.plain import plain
 from airflow_provider_mlgov.masking import shown, trace_of
@@ -143,7 +143,7 @@ def guarded(what: str, call: Callable[[], Any]) -> Any:
     try:
         return call()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code may raise anything; alarms and Ctrl-C go through
-        log.warning("%s is left out of the lineage: %s: %s", shown(what), type(error).__name__, shown(error))
+        log.warning("%s is left out of the lineage: %s: %s", shown(what), type(error).__name__, one_line(error))
         log.debug("Details:\n%s", trace_of(error))
         return None
 

@@ -14,7 +14,7 @@ from airflow_provider_mlgov.lineage.facts import Attempt
 from airflow_provider_mlgov.lineage.runid import dag_run_id, task_run_id
 
 Json = dict[str, Any]
-EventType = Literal["START", "COMPLETE", "FAIL", "ABORT"]
+EventType = Literal["START", "RUNNING", "COMPLETE", "FAIL", "ABORT"]
 PRODUCER = f"airflow-provider-mlgov/{__version__}"
 _SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 FACET = "mlgov_airflow"

@@ -1,7 +1,7 @@
 """What user code and operators say about the task that runs: inputs, outputs and facets for its event.
 
 The facts stay in this process, keyed by the attempt; the listener takes them into the event at the end, on success and on
-failure. They are lost with the process (so is the event) and when a task defers: say them again afterwards.
+failure, and into the spool where the task defers. They are lost with the process, and so is the event.
 """
 
 from __future__ import annotations

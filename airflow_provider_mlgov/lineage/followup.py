@@ -22,26 +22,46 @@ from airflow_provider_mlgov.model.identity import token
 from airflow_provider_mlgov.settings import Settings
 
 Json = dict[str, Any]
-_FOLDER = "followup"
+_FOLDER, _OPEN = "followup", "open"
 _VERSION = 1
 _left: set[Path] = set()
 """Notes of later versions of which this process has spoken."""
 log = logging.getLogger(__name__)
 
 
+def note_open(settings: Settings, dag_id: str, run_id: str) -> None:
+    """A DAG run began. Should nobody say that it ended, since 2.11 tells no listener what is set by hand, it is asked for."""
+    _write(settings, _OPEN, token(dag_id, run_id), {"dagId": dag_id, "runId": run_id})
+
+
 def note_run(settings: Settings, dag_id: str, run_id: str, skip: Iterable[str] = ()) -> None:
     """A DAG run ended: its task instances are to be looked through, without the tasks ``skip``, which are not recorded."""
-    _write(settings, f"run-{token(dag_id, run_id)}", {"dagId": dag_id, "runId": run_id, "skip": sorted(skip)})
+    note = {"dagId": dag_id, "runId": run_id, "skip": sorted(skip)}
+    _write(settings, _FOLDER, f"run-{token(dag_id, run_id)}", note)
+    forget_open(settings, dag_id, run_id)
 
 
-def note_attempt(settings: Settings, task_instance: Any, state: str | None, error: Any) -> None:
-    """Airflow says how an attempt ended, outside of its task process: set by hand, or found dead."""
-    if state is None:
-        return
+def forget_open(settings: Settings, dag_id: str, run_id: str) -> None:
+    """Nobody needs to ask for this DAG run any more."""
+    (settings.spool_folder / _OPEN / f"{token(dag_id, run_id)}.json").unlink(missing_ok=True)
+
+
+def open_runs(settings: Settings) -> list[tuple[str, str]]:
+    """The DAG runs that began and of whose end nothing was said."""
+    found = []
+    for path in (settings.spool_folder / _OPEN).glob("*.json"):
+        with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
+            note = _read(path)
+            found.append((str(note["dagId"]), str(note["runId"])))
+    return found
+
+
+def attempt_note(task_instance: Any, state: str, error: Any) -> Json:
+    """What Airflow says of how an attempt ended, outside of its task process: set by hand, or found dead."""
     attempt = attempt_of(task_instance)
     by_hand = error is None or "manually set" in str(error)
     found = str(getattr(task_instance.state, "value", task_instance.state) or "")
-    note = {
+    return {
         "dagId": attempt.dag_id,
         "runId": attempt.run_id,
         "attempt": {
@@ -54,11 +74,15 @@ def note_attempt(settings: Settings, task_instance: Any, state: str | None, erro
             "time": time.time(),
         },
     }
-    _write(settings, f"attempt-{secrets.token_hex(8)}", note)
 
 
-def _write(settings: Settings, name: str, note: Json) -> None:
-    folder = settings.spool_folder / _FOLDER
+def note_attempt(settings: Settings, note: Json) -> None:
+    """An attempt ended outside of its task process; see `attempt_note`."""
+    _write(settings, _FOLDER, f"attempt-{secrets.token_hex(8)}", note)
+
+
+def _write(settings: Settings, folder_name: str, name: str, note: Json) -> None:
+    folder = settings.spool_folder / folder_name
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = folder / f"{name}.{secrets.token_hex(8)}.tmp"
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -100,6 +124,12 @@ def claimed(settings: Settings, *, age: float = 0.0) -> Iterator[tuple[Path, Jso
             own = _rename(path)
             if own.stat().st_mtime <= time.time() - age:  # else it was replaced just now, and is too young
                 yield own, _read(own)
+
+
+def put_off(path: Path) -> None:
+    """A note could not be settled: it is as if it had just been written, so that others come before it."""
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(path)
 
 
 class LaterVersionError(ValueError):

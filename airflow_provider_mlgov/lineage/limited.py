@@ -13,6 +13,13 @@ from airflow_provider_mlgov.masking import shown, trace_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+_LONGEST = 500
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line of a log."""
+    text = " ".join(shown(error).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def limited(what: str, call: Callable[[], T], seconds: float) -> T | None:
@@ -42,7 +49,7 @@ def limited(what: str, call: Callable[[], T], seconds: float) -> T | None:
         return results[0]
     if failures:
         log.warning(
-            "%s failed: %s: %s (the task is not affected)", what, type(failures[0]).__name__, shown(failures[0])
+            "%s failed: %s: %s (the task is not affected)", what, type(failures[0]).__name__, one_line(failures[0])
         )
         log.debug("Details:\n%s", trace_of(failures[0]))
     elif thread.is_alive():

@@ -14,11 +14,14 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlgov._compat import hookimpl, is_airflow_3, is_database_object
+from airflow_provider_mlgov._compat import hookimpl, is_airflow_3, is_database_object, loaded
+from airflow_provider_mlgov.errors import MlgovError
 from airflow_provider_mlgov.lineage import declared, event, followup
+from airflow_provider_mlgov.lineage.aside import ASIDE
 from airflow_provider_mlgov.lineage.choice import dag_recorded, task_recorded
 from airflow_provider_mlgov.lineage.facts import Attempt, Facts, attempt_of, take
-from airflow_provider_mlgov.masking import shown, trace_of
+from airflow_provider_mlgov.lineage.limited import one_line
+from airflow_provider_mlgov.masking import trace_of
 from airflow_provider_mlgov.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +31,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _SPARE_SECONDS = 0.5
 """A sender keeps to its budget; should it not, it is left alone after this."""
+_OVERTIME = 20.0
+"""Airflow's default of ``[core] task_success_overtime``."""
+_DAEMON_SECONDS = 0.002
+"""How long the loop of a scheduler waits for the disk; what takes longer is written meanwhile. It tells its listeners before it
+commits: one that is killed in between tells again, and of an end that got lost all the same `reconcile.close_open` learns."""
+_REPORT = "the task is not affected; log level DEBUG shows where it failed: please report that to us"
 RUNTIME: dict[Attempt, declared.Runtime] = {}
 """What the lineage backend of 2.11 saw in the context of an attempt, until its end is reported."""
 
@@ -40,10 +49,16 @@ def never_raises(hook: Callable[..., None]) -> Callable[..., None]:
         try:
             hook(self, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - an exception here would fail the user's task or stop the scheduler
-            log.warning("Lineage of this event is lost (%s): %s: %s", hook.__name__, type(error).__name__, shown(error))
+            log.warning("Lineage of this event is lost (%s): %s", hook.__name__, explained(error))
             log.debug("Details:\n%s", trace_of(error))
 
     return wrapper
+
+
+def explained(error: BaseException) -> str:
+    """What went wrong in one line, and what to do: errors of ours say it themselves."""
+    said = f"{type(error).__name__}: {one_line(error)}"
+    return said if isinstance(error, MlgovError) else f"{said} ({_REPORT})"
 
 
 class AtlasListener:
@@ -52,6 +67,8 @@ class AtlasListener:
     def __init__(self, settings: Settings | None = None) -> None:
         self._given = settings
         self._hooks_before: dict[Attempt, Seen] = {}
+        self._started: dict[Attempt, tuple[event.Run, dict[str, Any]]] = {}
+        """The attempts that run in this process, with what their START said."""
 
     @cached_property
     def settings(self) -> Settings:
@@ -95,7 +112,7 @@ class AtlasListener:
         self._end(task_instance, "skipped", None)
 
     def _end(self, task_instance: Any, state: str, error: Any) -> None:
-        began = time.monotonic()
+        end = time.monotonic() + self._budget()
         if not self._reports(task_instance, state, error):
             return
         found = str(getattr(task_instance.state, "value", task_instance.state) or "")
@@ -103,7 +120,17 @@ class AtlasListener:
         self._report(task_instance, event.EVENT_TYPES[state], state, error)
         if isinstance(error, str) and is_database_object(task_instance):
             return  # 2.11: reported by a daemon for a task that died; daemons do not send
-        self._send(self.settings.send_budget - (time.monotonic() - began))
+        self._send(end - time.monotonic())
+
+    def _budget(self) -> float:
+        """Seconds that the end of a task may take: Airflow kills a task whose hooks go on for ``[core] task_success_overtime``."""
+        from airflow_provider_mlgov.settings import airflow_conf_get
+
+        try:
+            overtime = float(airflow_conf_get("core", "task_success_overtime") or _OVERTIME)
+        except ValueError:
+            overtime = _OVERTIME
+        return min(self.settings.send_budget, overtime / 2)
 
     def _reports(self, task_instance: Any, state: str | None, error: Any) -> bool:
         """Whether the task's own process reports this; else what is known is noted for the delivery process."""
@@ -114,12 +141,23 @@ class AtlasListener:
             if state is not None:
                 take(attempt_of(task_instance))
             return False
-        if in_daemon:
+        if in_daemon and state is not None:
             # Such an object is bound to a session of the scheduler or API server: nothing may load more of it.
-            followup.note_attempt(self.settings, task_instance, state, error)
+            note = followup.attempt_note(loaded(task_instance), state, error)
+            self._in_daemon(
+                f"The end of task {task_instance.task_id}", lambda: followup.note_attempt(self.settings, note)
+            )
+        return not in_daemon
+
+    def _in_daemon(self, what: str, *writes: Callable[[], object]) -> None:
+        """Write, and see that the delivery process runs, while the loop of the scheduler waits for but a moment."""
+
+        def all_of_it() -> None:
+            for write in writes:
+                write()
             self._wake()
-            return False
-        return True
+
+        ASIDE.do(what, all_of_it, _DAEMON_SECONDS)
 
     def _report(self, task_instance: Any, event_type: event.EventType, state: str | None, error: Any = None) -> None:
         from airflow_provider_mlgov.lineage.collect import collect
@@ -143,15 +181,19 @@ class AtlasListener:
             facts=take(attempt) if end else Facts(),
             hooks_before=self._hooks_before.pop(attempt, frozenset()) if end else frozenset(),
             runtime=runtime,
-            render=_renderer(task_instance),
+            render=_renderer(task_instance, self.settings.collect_timeout),
             seconds=self.settings.collect_timeout,
         )
-        self._outbox.put(
+        ours = self._task_facet(task_instance, attempt, run, state)
+        self._started.pop(attempt, None)
+        if not end:
+            self._started[attempt] = (run, ours)
+        self._put(
             event.task_event(
                 event_type,
                 attempt,
                 run,
-                self._task_facet(task_instance, attempt, run, state),
+                ours,
                 job_namespace=event.openlineage_namespace(),
                 time=task_instance.end_date if end else task_instance.start_date,
                 collected=collected,
@@ -159,6 +201,33 @@ class AtlasListener:
                 description=getattr(task, "doc_md", None) or getattr(task, "doc", None),
             )
         )
+
+    def _put(self, told: dict[str, Any]) -> None:
+        what, budget = f"An event of {told['job']['name']}", self._budget()
+        if not ASIDE.do(what, lambda: self._outbox.put(told), budget):
+            log.warning(
+                "%s is still being written after %g s and not waited for; should this process end first, it is lost. "
+                "The disk of [mlgov] spool_folder is slow: give the spool a local one",
+                what,
+                budget,
+            )
+
+    @hookimpl
+    @never_raises
+    def before_stopping(self, component: Any) -> None:
+        """A process ends. What a task of it said and no end took, since the task deferred, waits for its end in the spool."""
+        from airflow_provider_mlgov.lineage.collect import Collected, from_hooks
+
+        while self._started:
+            attempt, (run, ours) = self._started.popitem()
+            collected = Collected()
+            collected.add_facts(take(attempt))
+            for direction, dataset in from_hooks(self._hooks_before.pop(attempt, frozenset())):
+                collected.add(direction, dataset)
+            if any(vars(collected).values()):
+                namespace = event.openlineage_namespace()
+                self._put(event.task_event("RUNNING", attempt, run, ours, job_namespace=namespace, collected=collected))
+        ASIDE.settle(self._budget())
 
     def _task_facet(self, task_instance: Any, attempt: Attempt, run: event.Run, state: str | None) -> dict[str, Any]:
         import getpass
@@ -201,6 +270,20 @@ class AtlasListener:
             report = limited("Sending", lambda: open_sender(self.settings).send(budget), budget + _SPARE_SECONDS)
             complain_of_left(self.settings, report)
 
+    @hookimpl
+    @never_raises
+    def on_starting(self, component: Any) -> None:
+        """A job of Airflow's (a scheduler, say) starts: what its first hook would load is loaded before its loop begins."""
+        if not is_database_object(component):
+            return  # a task's own process
+        import filelock  # noqa: F401 - what `wake` takes
+
+        from airflow_provider_mlgov.lineage import child  # noqa: F401
+
+        event.openlineage_namespace()
+        self._common()
+        self._outbox.spool.prepare()
+
     # --- DAG runs ------------------------------------------------------------------------------------------------------
     @hookimpl
     @never_raises
@@ -212,7 +295,7 @@ class AtlasListener:
     @never_raises
     def on_dag_run_success(self, dag_run: Any, msg: str) -> None:
         """A DAG run succeeded (scheduler), or was set to success by hand."""
-        self._dag_run(dag_run, "COMPLETE", "success", None)
+        self._dag_run(dag_run, "COMPLETE", "success", msg)
 
     @hookimpl
     @never_raises
@@ -220,46 +303,57 @@ class AtlasListener:
         """A DAG run failed (scheduler), or was set to failed by hand."""
         self._dag_run(dag_run, "FAIL", "failed", msg)
 
-    def _dag_run(self, dag_run: Any, event_type: event.EventType, state: str | None, error: str | None) -> None:
+    def _dag_run(self, dag_run: Any, event_type: event.EventType, state: str | None, msg: str | None) -> None:
         # The scheduler's loop waits here: plain values are copied, and nothing is asked of the database, Connections or networks.
         dag = getattr(dag_run, "dag", None)
-        run = event.run_of(dag_run)
+        run = event.run_of(loaded(dag_run))
         if not dag_recorded(self.settings, run.dag_id, dag):
             return
+        source = "manual" if msg is not None and "manually" in msg else "reported"
         ours = event.facet(
             run,
             **{
                 **event.describe_dag(dag),
                 **self._common(),
                 "state": state,
-                "stateSource": None if state is None else "reported",
+                "stateSource": None if state is None else source,
                 "startTime": event.iso(run.start_date),
                 "endTime": None if state is None else event.iso(run.end_date or event.now()),
             },
         )
-        self._outbox.put(
-            event.dag_event(
-                event_type,
-                run,
-                ours,
-                job_namespace=event.openlineage_namespace(),
-                time=run.start_date if state is None else run.end_date,
-                error=error,
-            )
+        told = event.dag_event(
+            event_type,
+            run,
+            ours,
+            job_namespace=event.openlineage_namespace(),
+            time=run.start_date if state is None else run.end_date,
+            error=msg if state == "failed" else None,
         )
-        if state is not None:
+        writes: list[Callable[[], object]] = [lambda: self._outbox.put(told)]
+        if state is None:
+            writes.append(lambda: followup.note_open(self.settings, run.dag_id, run.run_id))
+        else:
             tasks = getattr(dag, "task_dict", None) or {}
-            left_out = (
+            left_out = [
                 name for name, task in tasks.items() if not task_recorded(self.settings, run.dag_id, name, task, dag)
-            )
-            followup.note_run(self.settings, run.dag_id, run.run_id, left_out)
-        self._wake()
+            ]
+            writes.append(lambda: followup.note_run(self.settings, run.dag_id, run.run_id, left_out))
+        self._in_daemon(f"A change of DAG run {run.dag_id} {run.run_id}", *writes)
 
     def _wake(self) -> None:
-        if self.settings.delivery_process:
-            from airflow_provider_mlgov.lineage.child import wake
+        if not self.settings.delivery_process:
+            return
+        from airflow_provider_mlgov.lineage.child import wake
 
+        try:
             wake(self.settings)
+        except OSError as error:  # what was written stays written
+            log.warning(
+                "The delivery process cannot be started (%s); events wait in %s, and the next change of a DAG run tries again. "
+                "`mlgov spool drain` sends them",
+                one_line(error),
+                self.settings.spool_folder,
+            )
 
 
 def common_facts(settings: Settings) -> dict[str, Any]:
@@ -270,18 +364,25 @@ def common_facts(settings: Settings) -> dict[str, Any]:
     return {"airflowVersion": airflow_version(), "namespace": namespace}
 
 
-def _renderer(task_instance: Any) -> Callable[[Any], Any]:
-    """Renders templates as Airflow would for this task.
+def _renderer(task_instance: Any, seconds: float) -> Callable[[Any], Any]:
+    """Renders templates as Airflow would for this task; macros are foreign code, so within ``seconds``, and no more after that.
 
     On 3.x the context is there already. On 2.11 it is made anew, by the database.
     """
-    task = task_instance.task
-    if is_airflow_3():
-        return lambda value: task.render_template(value, task_instance.get_template_context())
     from airflow_provider_mlgov.lineage.limited import limited
 
+    task = task_instance.task
+    context = task_instance.get_template_context() if is_airflow_3() else None
+    too_slow = False
+
+    def rendered(value: Any) -> Any:
+        return task.render_template(value, context or task_instance.get_template_context())
+
     def render(value: Any) -> Any:
-        found = limited("a template", lambda: task.render_template(value, task_instance.get_template_context()), 3.0)
+        nonlocal too_slow
+        began = time.monotonic()
+        found = None if too_slow else limited("A template of inlets or outlets", lambda: rendered(value), seconds)
+        too_slow = too_slow or time.monotonic() - began >= seconds
         return value if found is None else found
 
     return render

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlgov.errors import CatalogRefusedError
+from airflow_provider_mlgov.errors import (
+    CatalogBusyError,
+    CatalogRefusedError,
+    CatalogUnavailableError,
+    ConfigurationError,
+    SpoolError,
+)
 from airflow_provider_mlgov.lineage import event, followup
 from airflow_provider_mlgov.lineage.facts import Attempt, attempt_of
 from airflow_provider_mlgov.model.identity import DagRun, TaskRun
@@ -25,6 +31,8 @@ Json = dict[str, Any]
 log = logging.getLogger(__name__)
 _FAILED = frozenset({"failed", "up_for_retry"})
 _MOST_ATTEMPTS, _PAGE = 10_000, 500
+_ALL_FAIL = (CatalogUnavailableError, CatalogBusyError, ConfigurationError, SpoolError)
+"""What fails one note fails the others too."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +54,75 @@ def reconcile(settings: Settings, *, age: float = 0.0) -> int:
     spool: send afterwards. Send before it too, since what the catalogue does not know counts as not reported.
     """
     settled = 0
+    failure: Exception | None = None
     for path, note in followup.claimed(settings, age=age):
-        dag_id, run_id = str(note.get("dagId")), str(note.get("runId"))
-        if isinstance(note.get("attempt"), dict):
-            _report_attempt(settings, dag_id, run_id, note["attempt"])
+        try:
+            _settle(settings, note)
+        except Exception as error:  # noqa: BLE001 - raised below: one note that cannot be settled does not keep others from it
+            failure = failure or error
+            followup.put_off(path)
+            if isinstance(error, _ALL_FAIL):
+                break
         else:
-            reconcile_run(settings, dag_id, run_id, frozenset(note.get("skip") or ()))
-        path.unlink(missing_ok=True)
-        settled += 1
+            path.unlink(missing_ok=True)
+            settled += 1
+    if failure is not None:
+        raise failure
     return settled
+
+
+def _settle(settings: Settings, note: Json) -> None:
+    dag_id, run_id = str(note.get("dagId")), str(note.get("runId"))
+    if isinstance(note.get("attempt"), dict):
+        _report_attempt(settings, dag_id, run_id, note["attempt"])
+    else:
+        reconcile_run(settings, dag_id, run_id, frozenset(note.get("skip") or ()))
+
+
+def close_open(settings: Settings, *, age: float = 0.0) -> int:
+    """Report the ends of DAG runs that ended over ``age`` seconds ago without a word; returns how many.
+
+    2.11 tells no listener when a person sets the state of a run, and a scheduler may be killed before it tells. Whether the
+    attempts of such a run were reported is then looked up as for any other.
+    """
+    closed = 0
+    for dag_id, run_id in followup.open_runs(settings):
+        run, state = _run_in_airflow(dag_id, run_id)
+        if run is None:
+            followup.forget_open(settings, dag_id, run_id)
+        elif state in ("success", "failed") and (
+            run.end_date is None or (event.now() - run.end_date).total_seconds() >= age
+        ):
+            _put_run(settings, run, state)
+            followup.note_run(settings, dag_id, run_id)
+            closed += 1
+    return closed
+
+
+def _run_in_airflow(dag_id: str, run_id: str) -> tuple[event.Run | None, str]:
+    """A DAG run and its state in Airflow's database."""
+    from airflow_provider_mlgov._compat import database_session, models
+
+    dag_run_model = models()[0]
+    with database_session() as session:
+        found = session.query(dag_run_model).filter_by(dag_id=dag_id, run_id=run_id).one_or_none()
+        return (
+            (None, "")
+            if found is None
+            else (event.run_of(found), str(getattr(found.state, "value", found.state) or ""))
+        )
+
+
+def _put_run(settings: Settings, run: event.Run, state: str) -> None:
+    from airflow_provider_mlgov.assembly import open_outbox
+    from airflow_provider_mlgov.lineage.listener import common_facts
+
+    ends = {"state": state, "stateSource": "reconciled", "endTime": event.iso(run.end_date)}
+    ours = event.facet(run, **{**common_facts(settings), **ends, "startTime": event.iso(run.start_date)})
+    namespace = event.openlineage_namespace()
+    open_outbox(settings).put(
+        event.dag_event(event.EVENT_TYPES[state], run, ours, job_namespace=namespace, time=run.end_date)
+    )
 
 
 def reconcile_run(settings: Settings, dag_id: str, run_id: str, skip: frozenset[str] = frozenset()) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -162,3 +164,35 @@ def test_two_runs_of_a_dag_share_their_process(recording: Recording) -> None:
     assert len(recording.process_ends()) == 1
     assert len(recording.find("mlgov_task_run")) == 2
     assert len(recording.find("mlgov_dag")) == 1
+
+
+def test_a_dag_run_whose_end_nobody_told_is_asked_for(recording: Recording) -> None:
+    """As on 2.11 where a person sets the state of a run, and where a scheduler is killed before it tells."""
+    from airflow_provider_mlgov.lineage import followup
+    from airflow_provider_mlgov.lineage.reconcile import close_open
+
+    with new_dag() as dag:
+        python("load", quiet, outlets=[Asset(OUT)])
+    with untold():
+        run = recording.run(dag)
+    followup.note_open(recording.settings, dag.dag_id, run.run_id)
+    followup.note_open(recording.settings, dag.dag_id, "a run that Airflow has forgotten")
+    assert close_open(recording.settings, age=3600) == 0
+    assert followup.open_runs(recording.settings) == [(dag.dag_id, run.run_id)]
+    assert close_open(recording.settings) == 1
+    assert followup.open_runs(recording.settings) == []
+    recording.drain()
+    [entity] = recording.find("mlgov_dag_run")
+    assert entity["state"] == "success"
+    assert recording.attempts() == {("load", -1, 1): "success"}
+    assert close_open(recording.settings) == 0
+
+
+@contextlib.contextmanager
+def untold() -> Iterator[None]:
+    """No hook of ours says anything."""
+    from airflow_provider_mlgov.settings import Settings
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Settings, "left_out_by", lambda *_: "dags")
+        yield

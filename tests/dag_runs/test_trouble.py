@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from airflow_env import Recording, new_dag
 from airflow_provider_mlgov._compat import Asset, BaseOperator
+from airflow_provider_mlgov.lineage.aside import ASIDE
 
 pytestmark = [pytest.mark.dag_run, pytest.mark.filterwarnings("default")]
 IN, OUT = "s3://lake/raw/a.csv", "s3://lake/clean/a.csv"
@@ -47,6 +50,16 @@ class Exits(BaseOperator):
 
     def get_openlineage_facets_on_start(self) -> None:
         raise SystemExit(3)
+
+
+class Endless(BaseOperator):
+    """Its OpenLineage method calls itself."""
+
+    def execute(self, context: Any) -> None:
+        pass
+
+    def get_openlineage_facets_on_complete(self, ti: Any) -> None:
+        self.get_openlineage_facets_on_complete(ti)
 
 
 class Foreign:
@@ -97,6 +110,58 @@ def test_an_operator_whose_method_exits(recording: Recording) -> None:
     assert {line.partition(" (")[0] for line in recording.log.lines} == {
         "get_openlineage_facets_on_start of task work failed: SystemExit: 3"
     }
+
+
+def test_an_operator_whose_method_never_ends(recording: Recording) -> None:
+    assert run_one(recording, Endless).state == "success"
+    assert recording.attempts() == {("work", -1, 1): "success"}
+    [line] = [line for line in recording.log.lines if "on_complete" in line]
+    assert line.startswith("get_openlineage_facets_on_complete of task work failed: RecursionError")
+
+
+def test_a_template_that_hangs(recording: Recording) -> None:
+    """It is waited for once, whatever number of inlets and outlets want it."""
+    asked = []
+
+    def hangs() -> str:
+        asked.append(1)
+        time.sleep(60)
+        return "never"
+
+    recording.options(collect_timeout="0.5")
+    with new_dag(user_defined_macros={"hangs": hangs}) as dag:
+        quiet(
+            task_id="work",
+            inlets=[Asset(f"s3://lake/{n}-{{{{ hangs() }}}}.csv") for n in range(3)],
+            outlets=[Asset(OUT)],
+        )
+    assert recording.run(dag).state == "success"
+    assert len(asked) == 1
+    assert recording.attempts() == {("work", -1, 1): "success"}
+    [line] = recording.log.lines
+    assert line.startswith("A template of inlets or outlets took longer than 0.5 s")
+
+
+def test_a_disk_that_hangs(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each hook gives up after its budget, and what it wrote is there when the disk goes on."""
+    free, synced = threading.Event(), os.fsync
+
+    def slow(handle: int) -> None:
+        free.wait(60)
+        synced(handle)
+
+    recording.options(send_budget="0.2")
+    monkeypatch.setattr("airflow_provider_mlgov.delivery.spool.os.fsync", slow)
+    with monkeypatch.context() as patch:
+        patch.setattr(ASIDE, "settle", lambda seconds: True)  # nobody waits for the disk to go on
+        assert run_one(recording, quiet).state == "success"
+    lines = [line for line in recording.log.lines if "is still being written after 0.2 s" in line]
+    assert len(lines) == 2  # START and end of the task; the DAG run's goes on beside the scheduler
+    free.set()
+    assert ASIDE.settle(60)
+    recording.options(send_budget="5.0")
+    recording.drain()
+    assert recording.attempts() == {("work", -1, 1): "success"}
 
 
 def test_an_outlet_of_a_foreign_class(recording: Recording) -> None:

@@ -3,6 +3,8 @@
 import json
 import math
 import stat
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -15,6 +17,8 @@ from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.lineage import child
 from airflow_provider_mlgov.settings import Settings
 from delivery_events import task_run
+
+MANY = 3
 
 
 def test_the_log_is_its_owners_and_grows(tmp_path):
@@ -109,3 +113,50 @@ def test_each_sink_is_sent_to(tmp_path, airflow_home):
         work.do()
         assert time.monotonic() < end
     assert "mlgov_task_run" in folder.read_text(encoding="utf-8")
+
+
+def test_nothing_is_followed_up_on_while_events_wait(tmp_path, monkeypatch):
+    """What waits would count as not reported; and a catalogue that is away is not asked beside the breaker."""
+    settings = Settings(spool_folder=tmp_path / "spool", embedded_path=tmp_path / "catalog.db")
+    asked = []
+    monkeypatch.setattr(
+        "airflow_provider_mlgov.lineage.reconcile.reconcile", lambda *_, **__: len(asked.append(1) or [])
+    )
+    spool = Spool(settings.spool_folder)
+    work = child.Work(settings, 0.0)
+    settings.embedded_path.write_bytes(b"this is no database" * 100)
+    spool.append(task_run()[0])
+    assert not work.do()
+    assert spool.has_waiting()
+    spool.drop(path.name for path in spool.waiting())
+    assert not work.do()  # nothing waits, but the breaker is open
+    assert asked == []
+    (settings.spool_folder / "breaker.json").unlink()
+    work.do()
+    assert asked == [1]
+
+
+def test_of_many_that_start_at_once_one_works(tmp_path, monkeypatch):
+    """Real processes: one delivers everything and stays, the others end, and nothing of them is in its log."""
+    options = {"spool_folder": str(tmp_path / "spool"), "embedded_path": str(tmp_path / "catalog.db")}
+    for name, value in environment(tmp_path, **options).items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.load()
+    spool = Spool(settings.spool_folder)
+    for number in range(20):
+        for event in task_run(run=f"r{number}"):
+            spool.append(event)
+    command = [sys.executable, "-m", "airflow_provider_mlgov.lineage.child", str(settings.spool_folder)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(MANY)]
+    try:
+        end = time.monotonic() + 240
+        while spool.has_waiting() or sum(process.poll() is None for process in processes) != 1:
+            assert time.monotonic() < end, [process.poll() for process in processes]
+            time.sleep(0.2)
+        assert sorted(process.poll() for process in processes if process.poll() is not None) == [0] * (MANY - 1)
+    finally:
+        said = []
+        for process in processes:
+            process.terminate()
+            said.append(process.communicate()[0].decode())
+    assert not [text for text in said if "Traceback" in text]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_mlgov.errors import CatalogUnavailableError
 from airflow_provider_mlgov.lineage import followup, reconcile
 from airflow_provider_mlgov.settings import Settings
 
@@ -59,6 +60,53 @@ def test_a_note_stays_if_the_work_fails(settings: Settings, monkeypatch: pytest.
     monkeypatch.setattr(reconcile, "reconcile_run", lambda *args: 0)
     assert reconcile.reconcile(settings) == 2
     assert not followup.waiting(settings)
+
+
+def test_a_note_that_cannot_be_settled_keeps_no_other_from_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run in ("bad", "good", "better"):
+        followup.note_run(settings, "d", run)
+    settled: list[str] = []
+
+    def work(settings: Settings, dag_id: str, run_id: str, skip: frozenset[str]) -> int:
+        if run_id == "bad":
+            raise ValueError("nobody can read this")
+        settled.append(run_id)
+        return 0
+
+    monkeypatch.setattr(reconcile, "reconcile_run", work)
+    with pytest.raises(ValueError, match="nobody can read this"):
+        reconcile.reconcile(settings)
+    assert sorted(settled) == ["better", "good"]
+    assert [note["runId"] for _, note in followup.notes(settings)] == ["bad"]
+
+
+def test_a_catalogue_that_is_away_is_asked_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for run in ("r", "s", "t"):
+        followup.note_run(settings, "d", run)
+    asked: list[str] = []
+
+    def away(settings: Settings, dag_id: str, run_id: str, skip: frozenset[str]) -> int:
+        asked.append(run_id)
+        raise CatalogUnavailableError("away")
+
+    monkeypatch.setattr(reconcile, "reconcile_run", away)
+    with pytest.raises(CatalogUnavailableError):
+        reconcile.reconcile(settings)
+    assert len(asked) == 1
+    assert len(list(followup.notes(settings))) == 3
+
+
+def test_what_ended_is_no_open_run(settings: Settings) -> None:
+    assert followup.open_runs(settings) == []
+    followup.note_open(settings, "d", "r")
+    followup.note_open(settings, "d", "s")
+    (settings.spool_folder / "open" / "damaged.json").write_text("{")
+    followup.note_run(settings, "d", "r")
+    assert followup.open_runs(settings) == [("d", "s")]
+    followup.forget_open(settings, "d", "s")
+    assert followup.open_runs(settings) == []
 
 
 def test_a_note_that_was_replaced_before_it_was_claimed_has_its_grace(settings: Settings) -> None:

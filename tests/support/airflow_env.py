@@ -187,6 +187,7 @@ def recording(airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def run_dag(dag: Any, **kwargs: Any) -> Any:
     """Run an in-memory DAG to its end, in this process; a failed task does not raise."""
     from airflow_provider_mlgov._compat import is_airflow_3
+    from airflow_provider_mlgov.lineage.aside import ASIDE
 
     if is_airflow_3():
         from airflow.dag_processing.bundles.manager import DagBundlesManager
@@ -200,7 +201,9 @@ def run_dag(dag: Any, **kwargs: Any) -> Any:
         sync_bag_to_db(bag, "dags-folder", None)
     else:
         dag.sync_to_db()  # events of assets want the assets in the database
-    return dag.test(**kwargs)
+    run = dag.test(**kwargs)
+    assert ASIDE.settle(60)  # what the hooks of the DAG run write beside the scheduler's loop
+    return run
 
 
 def new_dag(**kwargs: Any) -> Any:
