@@ -203,6 +203,13 @@ OPTIONS: tuple[Option, ...] = (
         "Receive OpenLineage events at /mlgov/api/v1/lineage of Airflow 3's API server; who sends needs a token: docs/receiver.md.",
     ),
     Option(
+        "receiver_hosts",
+        "string",
+        "",
+        "Names under which the receiver answers (the Host of a call), separated by commas. Empty: on localhost its own, else any.",
+        "lineage.example.org",
+    ),
+    Option(
         "receiver_rate",
         "float",
         "2000.0",

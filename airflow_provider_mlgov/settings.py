@@ -141,6 +141,7 @@ class Settings:
     environment_names: tuple[str, ...] = ("*",)
     send_stack_traces: bool = False
     receiver_mount: bool = False
+    receiver_hosts: tuple[str, ...] = ()
     receiver_rate: float = 2000.0
     breaker_interval: float = 60.0
     state_hours: float = 24.0

@@ -25,6 +25,8 @@ ENVIRONMENTS = {
     # name: (what Airflow, first and last Python it runs on, dependency groups of pyproject.toml)
     "airflow-3.3": ("apache-airflow>=3.3,<3.4", (3, 10), (3, 13), ("test", "lint", "audit")),
     "airflow-2.11": ("apache-airflow>=2.11,<2.12", (3, 10), (3, 12), ("test",)),
+    # What the benchmarks measure beside us, and the last Airflow that DataHub's plugin can be loaded by.
+    "benchmarks": ("apache-airflow>=3.1,<3.2", (3, 10), (3, 13), ("test", "bench")),
 }
 EXTRAS = "demo,kafka,server"
 KERBEROS = ",kerberos"

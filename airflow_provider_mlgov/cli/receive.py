@@ -44,12 +44,13 @@ def receive(arguments: Namespace) -> int:
     if not arguments.no_send:
         context.sender()  # what is wrong with the settings is said before anything is received
     sending = _Sending(context, paused=arguments.no_send)
+    named = context.settings.receiver_hosts
     outbox = open_outbox(context.settings, mask=tokens.hide)
     app = create_app(
         tokens,
         outbox,
         sending.wake,
-        hosts=(*LOOPBACK, arguments.host) if local else None,
+        hosts=(*LOOPBACK, arguments.host, *named) if local or named else None,
         rate=context.settings.receiver_rate or math.inf,
     )
     import uvicorn

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, SendReport
 from airflow_provider_mlgov.delivery.forward import batches_of
-from airflow_provider_mlgov.delivery.spool import packed, unpacked
+from airflow_provider_mlgov.delivery.packing import packed, unpacked
 from airflow_provider_mlgov.errors import CatalogUnavailableError, InvalidEventError
 
 if TYPE_CHECKING:

@@ -14,10 +14,8 @@ package wrote (two versions on one spool) stays where it is, for a process that 
 from __future__ import annotations
 
 import errno
-import hashlib
 import heapq
 import itertools
-import json
 import logging
 import os
 import re
@@ -29,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_mlgov.delivery.packing import LaterVersionError, packed, unpacked
 from airflow_provider_mlgov.errors import SpoolError
 from airflow_provider_mlgov.masking import shown
 
@@ -36,7 +35,6 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-_VERSION = 1
 _later: set[Path] = set()
 """Files of later versions that this process has met: they wait, and not for it."""
 _NAME = re.compile(r"\d{20}-\d+-\d{6}-[0-9a-f]{8}\.json")
@@ -334,14 +332,14 @@ class Spool:
             if content is None:
                 raise ValueError("it cannot be read: it belongs to another user")
             return unpacked(content)
-        except _LaterVersionError as error:
+        except LaterVersionError as error:
             self._leave(path, error)
             return None
         except ValueError as error:
             self._set_aside(path, str(error))
             return None
 
-    def _leave(self, path: Path, error: _LaterVersionError) -> None:
+    def _leave(self, path: Path, error: LaterVersionError) -> None:
         if not self.of_later_versions():
             log.warning(
                 "%s was %s: it and others like it stay there until a process of that version sends them; bring all processes "
@@ -377,36 +375,3 @@ def _sync(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-class _LaterVersionError(ValueError):
-    """A file says that a later version of the package wrote it."""
-
-
-def packed(head: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> bytes:
-    """The content of a file: what describes it, and ``events``."""
-    body = "\n".join(json.dumps(event, separators=(",", ":"), allow_nan=False) for event in events).encode()
-    head = {"v": _VERSION, "sha256": hashlib.sha256(body).hexdigest(), **head}
-    return json.dumps(head, separators=(",", ":")).encode() + b"\n" + body + b"\n"
-
-
-def unpacked(content: bytes) -> tuple[Json, list[Json]]:
-    """What describes a file, and its events. `ValueError` says what is wrong with it."""
-    first, _, body = content.removesuffix(b"\n").partition(b"\n")
-    try:
-        head = json.loads(first)
-    except (ValueError, RecursionError):
-        raise ValueError("its first line is no JSON: damaged, or not written by the spool") from None
-    version = head.get("v") if isinstance(head, dict) else None
-    if isinstance(version, int) and version > _VERSION:
-        raise _LaterVersionError(
-            f"written by a later version of the package (form {version}; this one reads {_VERSION})"
-        )
-    if not isinstance(head, dict) or version != _VERSION:
-        raise ValueError(f"its version is {head.get('v') if isinstance(head, dict) else head!r}; wanted {_VERSION}")
-    if hashlib.sha256(body).hexdigest() != head.get("sha256"):
-        raise ValueError("its checksum does not fit: cut off or changed after it was written")
-    try:
-        return head, [json.loads(line) for line in body.split(b"\n")]
-    except RecursionError:
-        raise ValueError("it is nested too deeply: no event") from None

@@ -24,8 +24,7 @@ class MountedReceiver:
 
 
 def _create() -> Any:
-    from airflow_provider_mlgov.assembly import clean_options, masker, open_spool
-    from airflow_provider_mlgov.delivery.outbox import Outbox
+    from airflow_provider_mlgov.assembly import masker, open_outbox
     from airflow_provider_mlgov.lineage.child import wake
     from airflow_provider_mlgov.lineage.receiver import create_app
     from airflow_provider_mlgov.lineage.tokens import FILE, Tokens
@@ -43,5 +42,7 @@ def _create() -> Any:
             wake(settings)
 
     mask = masker()
-    outbox = Outbox(open_spool(settings), lambda text: tokens.hide(mask(text)), clean_options(settings))
-    return create_app(tokens, outbox, kept, rate=settings.receiver_rate or math.inf)
+    outbox = open_outbox(settings, mask=lambda text: tokens.hide(mask(text)))
+    return create_app(
+        tokens, outbox, kept, hosts=settings.receiver_hosts or None, rate=settings.receiver_rate or math.inf
+    )

@@ -121,9 +121,9 @@ class _Receiver:
         """What is wrong with a call before its body is read; 200 if nothing is."""
         if hosts is not None and host_name(request.headers.get("host", "")) not in hosts:
             return 421, {"error": "this server answers only to its own name"}
-        kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
-            return 415, {"error": f"the content type is {kind[:100]}; wanted application/json"}
+            return 415, {"error": f"the content type is {kind[:100] or 'not said'}; wanted application/json"}
         return 200, {}
 
     def login(self, header: str, address: str) -> tuple[int, Json, Token | None, int]:

@@ -14,7 +14,8 @@ from airflow_provider_mlgov.delivery.draining import Draining, SendReport
 from airflow_provider_mlgov.delivery.forward import Forwarder
 from airflow_provider_mlgov.delivery.handover import FolderObjects, Handover, Objects, collect, counts
 from airflow_provider_mlgov.delivery.outbox import Outbox
-from airflow_provider_mlgov.delivery.spool import Spool, packed
+from airflow_provider_mlgov.delivery.packing import packed
+from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.errors import CatalogUnavailableError, SpoolError
 from delivery_events import task_event
 

@@ -29,7 +29,7 @@ init_plugins(app)
 client = Client(app)
 event = {"eventTime": "2026-01-31T12:00:00Z", "run": {"runId": "r"}, "job": {"namespace": "n", "name": "j"}}
 path = "/mlgov/api/v1/lineage"
-before = client("POST", path, event)[0]
+before = client("POST", path, event, headers={"content-type": "application/json"})[0]
 if before == 401:
     from airflow_provider_mlgov.settings import Settings
     folder = Settings.load().spool_folder
@@ -59,6 +59,12 @@ def mounted(home: Path, **more: str) -> list[int]:
 
 def test_it_is_there_where_it_is_switched_on(tmp_path: Path) -> None:
     assert mounted(tmp_path, AIRFLOW__MLGOV__RECEIVER_MOUNT="True") == [401, 201, 1, 1]
+
+
+def test_it_answers_to_its_own_names_only(tmp_path: Path) -> None:
+    """The first call of the test names the host ``127.0.0.1``."""
+    more = {"AIRFLOW__MLGOV__RECEIVER_MOUNT": "True", "AIRFLOW__MLGOV__RECEIVER_HOSTS": "lineage.example.org"}
+    assert mounted(tmp_path, **more) == [421]
 
 
 def test_it_is_not_there_otherwise(tmp_path: Path) -> None:
