@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from airflow_provider_mlgov.cli.context import conf_get
 from airflow_provider_mlgov.cli.output import say
 from airflow_provider_mlgov.errors import ConfigurationError, InvalidInputError, InvalidNameError
 from airflow_provider_mlgov.mapping_rules import read_rules, schema
+from airflow_provider_mlgov.masking import strip_url
 from airflow_provider_mlgov.settings import Settings
 
 
@@ -21,8 +23,9 @@ def check(arguments: Namespace) -> int:
     try:
         rules = read_rules(path)
     except ConfigurationError as error:
-        for line in str(error).split("; "):
-            say(line)
+        for line in re.split(rf"; (?={re.escape(str(path))}, line )|; `mlgov rules check`.*", str(error)):
+            if line:
+                say(line)
         return 1
     counts = (
         f"{len(rules.namespaces)} rules of namespaces, {len(rules.temporary)} patterns of temporary tables, "
@@ -41,7 +44,8 @@ def explain(arguments: Namespace) -> int:
     if not settings.namespace:
         settings = replace(settings, atlas_conn_id="")  # a name is explained without an Airflow's own
     try:
-        named = name_entities(arguments.namespace, arguments.name, translate_options(settings))
+        names = strip_url(arguments.namespace), strip_url(arguments.name)  # as events are cleaned before they are named
+        named = name_entities(*names, translate_options(settings))
     except InvalidNameError as error:
         say(f"no entity: {error}")
         return 1

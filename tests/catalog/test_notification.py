@@ -157,7 +157,7 @@ def test_a_poison_entity_is_found_over_several_sends(topic, tmp_path):
     assert topic.dropped > 1
     assert spool.counts().waiting == 0
     (letter,) = spool.dead_letters()  # of one run several entities were poison, each found by a send of its own
-    assert "takes others" in letter.reason
+    assert "the catalogue takes the others but not this one" in letter.reason or "takes others" in letter.reason
     assert len([part for part in letter.parts if "poison" in part]) > 1
     assert topic.catalog.search("rdbms_table", limit=10)
 

@@ -30,6 +30,7 @@ class Shop:
         self.at = f"t{uuid.uuid4().hex[:12]}"
         self.options = TranslateOptions(self.at, self.at, self.at, rules=RULES)
         self.spool = Spool(spool)
+        self._begun = time.time()
 
     def dataset(self, name: str, *columns: str, **facets: Any) -> Json:
         if columns:
@@ -37,7 +38,7 @@ class Shop:
         return {"namespace": "hive://meta:9083", "name": f"shop.{name}", "facets": facets}
 
     def event(self, job: str, inputs: list[Json], outputs: list[Json], *, ago: float = 0, **more: Any) -> Json:
-        moment = time.time() - ago
+        moment = self._begun - ago if ago else time.time()  # a slow catalogue must not change what was before what
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment % 1 * 1000):03d}Z"
         return {
             "eventTime": stamp,

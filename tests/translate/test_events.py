@@ -52,12 +52,12 @@ def test_wrong_types_are_left_out():
         }
     )
     assert event.pop("leftOut") == [
-        "run.facets.a is 1; wanted a JSON object",
+        "run.facets.a is a number; wanted a JSON object",
         "job.facets is a JSON list; wanted a JSON object",
         "inputs is a JSON object; wanted a list",
-        "outputs[0] is 3; wanted a JSON object",
-        "outputs[1].namespace is 1; wanted a text",
-        "outputs[1].facets is 'x'; wanted a JSON object",
+        "outputs[0] is a number; wanted a JSON object",
+        "outputs[1].namespace is a number; wanted a text",
+        "outputs[1].facets is a text; wanted a JSON object",
     ]
     assert event == {
         "eventTime": at(1),

@@ -171,12 +171,12 @@ def test_many_mutated_events() -> None:
     ("change", "said"),
     [
         ({"inputs": {"a": 1}}, "left out: inputs is a JSON object; wanted a list"),
-        ({"outputs": [7]}, "left out: outputs[0] is 7; wanted a JSON object"),
-        ({"inputs": [{"namespace": 5, "name": "x"}]}, "left out: inputs[0].namespace is 5; wanted a text"),
+        ({"outputs": [7]}, "left out: outputs[0] is a number; wanted a JSON object"),
+        ({"inputs": [{"namespace": 5, "name": "x"}]}, "left out: inputs[0].namespace is a number; wanted a text"),
         ({"inputs": [{"namespace": "file", "name": None}]}, "left out: inputs[0].name is missing; wanted a text"),
         ({"inputs": [{"namespace": "file", "name": "/a", "facets": []}]}, "inputs[0].facets is a JSON list"),
-        ({"inputs": [{"namespace": "file", "name": "/a", "inputFacets": {"x": 1}}]}, "inputs[0].inputFacets.x is 1"),
-        ({"job": {"namespace": "n", "name": "j", "facets": {"sql": "select"}}}, "job.facets.sql is 'select'"),
+        ({"inputs": [{"namespace": "file", "name": "/a", "inputFacets": {"x": 1}}]}, "inputs[0].inputFacets.x is a number"),
+        ({"job": {"namespace": "n", "name": "j", "facets": {"sql": "select"}}}, "job.facets.sql is a text"),
     ],
 )
 def test_what_has_a_wrong_type_is_said(change: dict[str, Any], said: str) -> None:
