@@ -29,7 +29,7 @@ def test_only_allowed_facets_survive():
     cleaned = clean(
         event(
             run={"nominalTime": {"a": 1}, "spark.logicalPlan": {"plan": "x"}, "mlgov_airflow": {"dagId": "d"}},
-            job={"sql": {"query": "select 1"}, "airflow": {"tasks": {}}, "sourceCode": {"sourceCode": "x"}},
+            job={"sql": {"query": "select 1"}, "airflow_odd": {"tasks": {}}, "sourceCode": {"sourceCode": "x"}},
             inputs=[
                 {
                     **dataset(schema={"fields": []}, spark_stats={}),

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.delivery import machine
 from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from catalog_content import content, difference
 from delivery_events import dataset, task_event, task_run
@@ -31,9 +33,11 @@ time.time, time.time_ns = lambda: now() + jump, lambda: now_ns() + int(jump * 1e
 
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
 from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds
+from airflow_provider_mlgov.delivery import machine
 from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogUnavailableError
 from airflow_provider_mlgov.translate.options import TranslateOptions
 
@@ -113,20 +117,21 @@ def test_a_call_that_was_cut_off_is_waited_for_whatever_the_clock_says(tmp_path:
     arrived(tmp_path, run(0))
 
 
-def test_a_call_of_another_start_of_the_host_is_waited_for_in_full_and_once(tmp_path: Path) -> None:
-    from airflow_provider_mlgov.delivery import state
-
-    known = state.SenderState(tmp_path / "sender.db")
+def test_a_call_of_another_start_of_the_host_is_waited_for_in_full_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows for how long the machine was off: its clock begins anew, and so does the wait."""
+    known = SenderState(tmp_path / "sender.db")
+    monkeypatch.setattr(machine, "uptime", lambda: 5_000.0)
     known.begin_call("atlas", [])
-    known.set_fact("atlas", "call", json.dumps([known._rows("SELECT started FROM note")[0][0], "another boot", 5.0]))
-    note = known.note("atlas")
-    assert note is not None
-    assert note.age is None
-    known.begin_call("atlas", note.names)
-    again = known.note("atlas")
-    assert again is not None
-    assert again.age is not None
-    assert 0 <= again.age < 60
+    monkeypatch.setattr(machine, "boot", lambda: "another boot")
+    ages = []
+    for uptime in (10.0, 30.0, 80.0):
+        monkeypatch.setattr(machine, "uptime", lambda uptime=uptime: uptime)
+        note = known.note("atlas")
+        assert note is not None
+        ages.append(note.age)
+    assert ages == [0.0, 20.0, 70.0]
     known.close()
 
 

@@ -175,7 +175,10 @@ def test_many_mutated_events() -> None:
         ({"inputs": [{"namespace": 5, "name": "x"}]}, "left out: inputs[0].namespace is a number; wanted a text"),
         ({"inputs": [{"namespace": "file", "name": None}]}, "left out: inputs[0].name is missing; wanted a text"),
         ({"inputs": [{"namespace": "file", "name": "/a", "facets": []}]}, "inputs[0].facets is a JSON list"),
-        ({"inputs": [{"namespace": "file", "name": "/a", "inputFacets": {"x": 1}}]}, "inputs[0].inputFacets.x is a number"),
+        (
+            {"inputs": [{"namespace": "file", "name": "/a", "inputFacets": {"x": 1}}]},
+            "inputs[0].inputFacets.x is a number",
+        ),
         ({"job": {"namespace": "n", "name": "j", "facets": {"sql": "select"}}}, "job.facets.sql is a text"),
     ],
 )
