@@ -197,7 +197,7 @@ def test_the_end_of_a_dag_run_is_an_event_and_a_note(settings: Settings) -> None
     assert ASIDE.settle(30)
     assert open_spool(settings).counts().waiting == 1
     [(_, note)] = followup.notes(settings)
-    assert note == {"dagId": "d", "runId": "r", "skip": []}
+    assert note == {"v": 1, "dagId": "d", "runId": "r", "skip": []}
     assert list(followup.notes(settings, age=60)) == []
 
 

@@ -248,7 +248,7 @@ def test_who_knows_the_run_id_of_a_task_does_not_speak_for_it(endpoint: Endpoint
 def test_a_spool_that_cannot_be_written(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(_event: object) -> Path:
+    def full(_event: object, _also: object) -> Path:
         raise SpoolError("cannot write /secret/place: No space left on device")
 
     monkeypatch.setattr(endpoint.spool, "append", full)
@@ -261,11 +261,11 @@ def test_a_spool_that_cannot_be_written(
 
 
 def test_a_bug_shows_no_trace(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_event: object) -> Path:
+    def broken(_event: object, _also: object) -> Path:
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr(endpoint.spool, "append", broken)
-    sent = {"authorization": f"Bearer {endpoint.token and endpoint.token.token}"}
+    sent = {"authorization": f"Bearer {endpoint.token and endpoint.token.token}", "content-type": "application/json"}
     answers = endpoint.client("POST", PATH, EVENT, headers=sent)
     assert answers[0] == 500
     assert "secret" not in answers[2]
