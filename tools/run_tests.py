@@ -99,7 +99,9 @@ def long_steps(venvs: Path) -> Iterator[Step]:
 def pytest(programs: Path, *arguments: str) -> list[str]:
     """Give the command that runs pytest in an environment."""
     more = os.environ.get("PYTEST_ARGS", "").split()
-    return [f"{programs}/python", "-m", "pytest", "-q", "--timeout=900", "--durations=10", *arguments, *more]
+    # Two at once, each with whole files: much of the time is spent waiting for servers and processes.
+    return [f"{programs}/python", "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "--timeout=900", "--durations=25",
+            *arguments, *more]  # fmt: skip
 
 
 def run(step: Step, atlas: SharedAtlas, *, keep: bool) -> Outcome:
