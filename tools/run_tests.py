@@ -30,6 +30,8 @@ NO_TESTS = 5
 PURE = ("tests/model", "tests/translate", "tests/catalog", "tests/delivery", "tests/capture")
 ONCE = (*PURE, "tests/tools", "tests/test_docs.py", "tests/test_rings.py", "tests/test_install.py")
 """What needs no Airflow, or makes its own: tested beside Airflow 3.3 only. The rest is tested on both."""
+TWO_AT_ONCE = ("-n", "2", "--dist", "loadfile")
+"""Two test files at once: much of the time is spent waiting for servers and processes."""
 
 
 class Step(NamedTuple):
@@ -79,10 +81,11 @@ def steps_of(venvs: Path) -> Iterator[Step]:
     yield Step("import rings", [f"{new}/lint-imports"])
     yield Step("sbom", [f"{new}/python", "tools/audit.py", "sbom"])
     yield Step("audit", [f"{new}/python", "tools/audit.py", "audit"])
-    yield Step("airflow-3.3", pytest(new, "tests", "-m", "not long and not install"), needs_atlas=True)
+    yield Step("airflow-3.3", pytest(new, "tests", "-m", "not long and not install", *TWO_AT_ONCE), needs_atlas=True)
     if old.exists():
         left_out = [f"--ignore={path}" for path in ONCE]
-        yield Step("airflow-2.11", pytest(old, "tests", "-m", "not long and not install", *left_out), needs_atlas=True)
+        selected = ("tests", "-m", "not long and not install", *left_out)
+        yield Step("airflow-2.11", pytest(old, *selected, *TWO_AT_ONCE), needs_atlas=True)
     yield Step("install", pytest(new, "tests/test_install.py", "-m", "install and not long"))
 
 
@@ -99,9 +102,7 @@ def long_steps(venvs: Path) -> Iterator[Step]:
 def pytest(programs: Path, *arguments: str) -> list[str]:
     """Give the command that runs pytest in an environment."""
     more = os.environ.get("PYTEST_ARGS", "").split()
-    # Two at once, each with whole files: much of the time is spent waiting for servers and processes.
-    return [f"{programs}/python", "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "--timeout=900", "--durations=25",
-            *arguments, *more]  # fmt: skip
+    return [f"{programs}/python", "-m", "pytest", "-q", "--timeout=900", "--durations=25", *arguments, *more]
 
 
 def run(step: Step, atlas: SharedAtlas, *, keep: bool) -> Outcome:
