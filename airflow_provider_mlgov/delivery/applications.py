@@ -1,7 +1,7 @@
 """Spark applications: their steps are runs of their own, and what one of them calls by its path another tells the table of.
 
 A table that is made by a query is written by a nested step, which knows only the path. So aliases count for all steps of an
-application; what was sent of a step before its alias was told is sent again under the right name.
+application; what was sent of a step before the alias of one of its paths was told is sent again under the right name.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from airflow_provider_mlgov.delivery.state import SenderState
-from airflow_provider_mlgov.translate.events import application_of, join_aliases, told_aliases
+from airflow_provider_mlgov.translate.events import application_of, each, facet, join_aliases, told_aliases
 
 Json = dict[str, Any]
+Path = tuple[str, str]
+"""Namespace and name of data that is called by where it lies."""
 
 
 class Applications:
@@ -21,37 +23,67 @@ class Applications:
     def __init__(self, state: SenderState) -> None:
         self._state = state
         self._told: dict[str, Json] = {}
-        self._stored: dict[str, Json] = {}
+        self._known: dict[str, Json] = {}
+        """All aliases of an application: those that were told, and those that are remembered."""
 
     def learn(self, event: Mapping[str, Any]) -> None:
         """Take in the aliases that an event tells."""
         application, aliases = told_aliases(event)
         if application is not None and aliases:
             self._told[application] = join_aliases(self._told.get(application, {}), aliases)
+            self._known[application] = join_aliases(self._aliases(application), aliases)
 
     def known_to(self, state: Json) -> Json:
-        """The ``state`` of a run with the aliases that any step of its application told."""
+        """The ``state`` of a run with the aliases of its paths that any step of its application told."""
         application = application_of(state)
-        if application is None:
-            return state
-        aliases = self._aliases(application)
-        return {**state, "aliases": join_aliases(state["aliases"], aliases)} if aliases else state
+        aliases = self._aliases(application) if application is not None else {}
+        paths = _paths(state) if aliases else set()
+        wanted: Json = {}
+        for namespace, names in aliases.items():
+            for name, others in names.items():
+                if any(_is_within(path, (namespace, name)) for path in paths):
+                    wanted.setdefault(namespace, {})[name] = others
+        return {**state, "aliases": join_aliases(state["aliases"], wanted)} if wanted else state
 
     def steps_to_tell_again(self, besides: Collection[str]) -> Iterator[str]:
-        """The keys of runs that were sent without an alias that is known now."""
-        for application in self._told:
-            if self._aliases(application) != self._stored[application]:
-                yield from (key for key in self._state.steps(application) if key not in besides)
+        """The keys of runs that were sent before an alias of one of their paths was known, and are remembered still."""
+        found: dict[str, None] = {}
+        for application, aliases in self._told.items():
+            for namespace, names in aliases.items():
+                for name in names:
+                    found |= dict.fromkeys(self._state.steps_without_alias(application, namespace, name.rstrip("/")))
+        return (key for key in found if key not in besides and self._state.run(key) is not None)
 
     def remember(self, key: str, state: Json) -> None:
         """A run was sent with what is known; inside a transaction of the state."""
         application = application_of(state)
-        if application is not None:
-            aliases = self._aliases(application)
-            self._state.remember_application(application, aliases, key)
-            self._stored[application] = aliases
+        if application is None:
+            return
+        known = [(namespace, name) for namespace, names in self._aliases(application).items() for name in names]
+        for namespace, names in state["aliases"].items():
+            for name, others in names.items():
+                self._state.remember_alias(application, namespace, name, others)
+        steps = {path: any(_is_within(path, other) for other in known) for path in _paths(state)}
+        self._state.remember_step(application, key, steps)
 
     def _aliases(self, application: str) -> Json:
-        if application not in self._stored:
-            self._stored[application] = self._state.aliases(application)
-        return join_aliases(self._stored[application], self._told.get(application, {}))
+        if application not in self._known:
+            self._known[application] = self._state.aliases(application)
+        return self._known[application]
+
+
+def _paths(state: Json) -> set[Path]:
+    """What a run reads and writes by its path, and what a dataset of its was called before."""
+    found = set()
+    for direction in ("inputs", "outputs"):
+        for namespace, name, dataset in each(state[direction]):
+            before = facet(dataset["facets"], "lifecycleStateChange").get("previousIdentifier")
+            found |= {(namespace, name)}
+            if isinstance(before, dict):
+                found |= {(str(before.get("namespace")), str(before.get("name")))}
+    return {(namespace, name.rstrip("/")) for namespace, name in found if "/" in name}
+
+
+def _is_within(path: Path, other: Path) -> bool:
+    """Whether it is that place, or a partition of what is there."""
+    return path[0] == other[0] and f"{path[1]}/".startswith(f"{other[1].rstrip('/')}/")

@@ -141,8 +141,8 @@ class RunReader:
         entities = 0
         gone: set[Path] = set()
         again = [Run(key) for key in self.applications.steps_to_tell_again(runs)]
-        for run in [*again, *runs.values()]:
-            if entities >= size:
+        for run in [*again, *runs.values()]:  # all that is told again at once: nobody would come back for the rest
+            if run.paths and entities >= size:
                 break
             gone.update(run.paths)
             if self._translate(run):

@@ -251,6 +251,11 @@ class _Drain:
 
     def _settle_dead(self, dead: list[tuple[Run, str]]) -> None:
         for run, reason in dead:
+            if (
+                not run.events
+            ):  # it was only told again, since another run said more of its data: that is lost, no event
+                log.warning("Run %s stays as it was sent before: %s", run.key, shown(reason))
+                continue
             self._spool.bury(run.events, reason, first=run.paths[0])
             self._report.dead += 1
             log.warning("Events of run %s became a dead letter: %s", run.key, shown(reason))

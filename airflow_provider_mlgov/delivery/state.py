@@ -77,28 +77,40 @@ class SenderState(StateFile):
         self._db.execute(f"DELETE FROM claim WHERE run IN ({gone})", limits)  # noqa: S608 - a constant
         self._db.execute(f"DELETE FROM run WHERE key IN ({gone})", limits)  # noqa: S608 - a constant
         self._db.execute("DELETE FROM known WHERE expires < ?", (now,))
-        old = (now - self._keep * _OPEN_RUN_FACTOR,)
-        self._db.execute("DELETE FROM step WHERE application IN (SELECT key FROM application WHERE touched < ?)", old)
-        self._db.execute("DELETE FROM application WHERE touched < ?", old)
+        self._db.execute("DELETE FROM step WHERE run NOT IN (SELECT key FROM run)")
+        self._db.execute("DELETE FROM alias WHERE touched < ?", (now - self._keep * _OPEN_RUN_FACTOR,))
         for table in ("heard", "described", "made", "renamed"):
             self._db.execute(f"DELETE FROM {table} WHERE touched < ?", (now - self._keep,))  # noqa: S608 - constants
 
     # --- applications, whose steps are runs -------------------------------------------------------------------------
     def aliases(self, application: str) -> Json:
         """By which names the steps of an application know one dataset, as a run's state has it."""
-        rows = self._rows("SELECT aliases FROM application WHERE key = ?", application)
-        found: Json = json.loads(rows[0][0]) if rows else {}
+        found: Json = {}
+        rows = self._rows("SELECT namespace, name, others FROM alias WHERE application = ?", application)
+        for namespace, name, others in rows:
+            found.setdefault(namespace, {})[name] = json.loads(others)
         return found
 
-    def steps(self, application: str) -> list[str]:
-        """The keys of the runs of an application that were sent."""
-        return [row[0] for row in self._rows("SELECT run FROM step WHERE application = ?", application)]
+    def remember_alias(self, application: str, namespace: str, name: str, others: Json) -> None:
+        """A step told other names of a dataset; inside a `transaction`."""
+        row = (application, namespace, name, json.dumps(others), self._clock())
+        self._db.execute("INSERT OR REPLACE INTO alias VALUES (?, ?, ?, ?, ?)", row)
 
-    def remember_application(self, application: str, aliases: Json, run: str) -> None:
-        """Keep what its steps told, and that this one was sent; inside a `transaction`."""
-        row = (application, json.dumps(aliases, separators=(",", ":")), self._clock())
-        self._db.execute("INSERT OR REPLACE INTO application VALUES (?, ?, ?)", row)
-        self._db.execute("INSERT OR IGNORE INTO step VALUES (?, ?)", (application, run))
+    def steps_without_alias(self, application: str, namespace: str, path: str) -> list[str]:
+        """The keys of runs that named this path, or what is in it, and were sent while no other name of it was known."""
+        rows = self._rows(
+            "SELECT DISTINCT run FROM step WHERE application = ? AND namespace = ? AND NOT aliased "
+            "AND (path = ? OR substr(path, 1, ?) = ?)",
+            *(application, namespace, path, len(path) + 1, f"{path}/"),
+        )
+        return [row[0] for row in rows]
+
+    def remember_step(self, application: str, run: str, paths: Mapping[tuple[str, str], bool]) -> None:
+        """A run was sent, with these paths, each with whether another name of it was known; inside a `transaction`."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, ?)",
+            [(application, *path, run, aliased) for path, aliased in paths.items()],
+        )
 
     # --- names known to be in a catalogue ----------------------------------------------------------------------------
     def known(self, catalog: str, refs: Iterable[Ref]) -> dict[Ref, Json]:

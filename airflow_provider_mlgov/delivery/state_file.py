@@ -32,8 +32,15 @@ CREATE TABLE IF NOT EXISTS note_seen (
 CREATE TABLE IF NOT EXISTS heard (
     catalog TEXT, type TEXT, name TEXT, told INTEGER, gone INTEGER, touched REAL NOT NULL, PRIMARY KEY (catalog, type, name)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS application (key TEXT PRIMARY KEY, aliases TEXT NOT NULL, touched REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS step (application TEXT, run TEXT, PRIMARY KEY (application, run)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS alias (
+    application TEXT, namespace TEXT, name TEXT, others TEXT NOT NULL, touched REAL NOT NULL,
+    PRIMARY KEY (application, namespace, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS step (
+    application TEXT, namespace TEXT, path TEXT, run TEXT, aliased INTEGER NOT NULL,
+    PRIMARY KEY (application, namespace, path, run)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS step_run ON step (run);
 CREATE TABLE IF NOT EXISTS described (
     catalog TEXT, type TEXT, name TEXT, times TEXT NOT NULL, touched REAL NOT NULL, PRIMARY KEY (catalog, type, name)
 ) WITHOUT ROWID;

@@ -129,7 +129,7 @@ def application_of(state: Mapping[str, Any]) -> str | None:
     """The run of the Spark application that this run is a step of, or is itself: its steps know one path by one name."""
     if state["kind"] != "run" or facet(state["jobFacets"], "jobType").get("integration") != "SPARK":
         return None
-    return _application(facet(state["run"], "parent"))
+    return _application(facet(state["run"], "parent"), state["job"][2]["namespace"])
 
 
 def told_aliases(event: Mapping[str, Any]) -> tuple[str | None, Json]:
@@ -142,13 +142,14 @@ def told_aliases(event: Mapping[str, Any]) -> tuple[str | None, Json]:
         if "symlinks" in dataset.get("facets", {}):
             aliases = _aliases(dataset["facets"]["symlinks"])
             found = join_aliases(found, {dataset["namespace"]: {dataset["name"]: aliases}})
-    return _application(event["run"].get("facets", {}).get("parent", {})), found
+    return _application(event["run"].get("facets", {}).get("parent", {}), event["job"]["namespace"]), found
 
 
-def _application(parent: Mapping[str, Any]) -> str | None:
+def _application(parent: Mapping[str, Any], namespace: str) -> str | None:
+    """A run id is no secret: who knows that of an application does not speak for the jobs of another namespace."""
     run = parent.get("run")
     found = run.get("runId") if isinstance(run, dict) else None
-    return found if isinstance(found, str) and found else None
+    return f"{token(namespace)[:8]}~{found}" if isinstance(found, str) and found else None
 
 
 def join_aliases(left: Json, right: Json) -> Json:

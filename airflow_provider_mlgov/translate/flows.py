@@ -241,6 +241,7 @@ class _Reader:
         self._known: dict[tuple[str, str], tuple[End | None, bool]] = {}
         self._passing: dict[tuple[str, str], _Said | None] = {}
         """What the job says of data that ended with the run."""
+        self._whole: dict[tuple[str, str], list[Json]] = {}
         self._followed = 0
 
     def read_passing(self, job: Json) -> None:
@@ -290,11 +291,17 @@ class _Reader:
             flow.is_open = True
             return
         column = item.get("field")
-        items = said.columns.get(column, []) if isinstance(column, str) else list(chain(*said.columns.values()))
-        for inner in items:
+        for inner in said.columns.get(column, []) if isinstance(column, str) else self._datasets(name, said):
             yield from self._sources({**inner, "transformations": _steps(inner, item)}, flow, (*through, item))
         for inner in said.whole:
             yield from self._sources(inner, flow, (*through, item))
+
+    def _datasets(self, name: tuple[str, str], said: _Said) -> list[Json]:
+        """Each dataset that any column of data in memory is made of, once and as a whole: which column of it, nobody says."""
+        if name not in self._whole:
+            found = {(str(one.get("namespace")), str(one.get("name"))): one for one in chain(*said.columns.values())}
+            self._whole[name] = [{"namespace": one.get("namespace"), "name": one.get("name")} for one in found.values()]
+        return self._whole[name]
 
     def _find(self, item: Json) -> tuple[End | None, bool]:
         """The dataset that is named, if it is one in Atlas; and whether it only passed data on and ended with the run."""

@@ -200,6 +200,8 @@ def _final(entity: Entity, known: Mapping[str, Any] | None) -> Entity:
         # What one run says, told again of the same time, is what all its events come to; other ties go by name.
         same_run = entity.type_name in _RUNS or bool(known.get("lastRun") and known["lastRun"] == latest.get("lastRun"))
         again = same_run and known.get(FACTS_TIME) == entity.as_of
+        if entity.type_name in _RUNS and entity.latest.get("state") and not known.get("state"):
+            again = True  # it ended, whenever something else of it was told
         if (
             not again
             and known.get(FACTS_TIME) is not None

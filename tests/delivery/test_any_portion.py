@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.delivery.test_any_order import EVENTS, catalogued, recorded, shuffled
+from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.delivery.outbox import Outbox
+from airflow_provider_mlgov.delivery.sender import Sender
+from airflow_provider_mlgov.delivery.spool import Spool
+from tests.delivery.test_any_order import EVENTS, OPTIONS, catalogued, recorded, shuffled
 
 Json = dict[str, Any]
 DB = "postgres://db:5432"
@@ -131,3 +135,39 @@ def test_nested_steps_of_spark_know_a_table_by_the_name_that_another_step_tells(
     for seed in range(2):
         found = catalogued(tmp_path / str(seed), shuffled(told, seed))
         assert found.keys() == wanted.keys(), seed
+
+
+def test_the_end_of_a_stream_counts_whatever_was_heard_of_it_before(tmp_path: Path) -> None:
+    told = [event(1, 1, [data("c")], [data("a")]), event(1, 4, [], [], kind="RUNNING")]
+    for one in told:
+        one["job"]["facets"] = {"jobType": {"processingType": "STREAMING", "integration": "FLINK"}}
+    for number, order in enumerate(permutations(told)):
+        found = catalogued(tmp_path / str(number), [[one] for one in order])
+        (run,) = (value["attributes"] for key, value in found.items() if key.startswith("mlgov_job_run"))
+        assert (run["state"], bool(run["processKey"])) == ("success", True), number
+
+
+@pytest.mark.parametrize("use", ["label of a column", "description", "edge of a column"])
+def test_data_that_somebody_uses_stays_though_its_run_failed(tmp_path: Path, use: str) -> None:
+    spool, path = Spool(tmp_path / "spool"), tmp_path / "catalog.db"
+
+    def send(one: Json) -> None:
+        Outbox(spool).put(one)
+        assert Sender(spool, lambda: EmbeddedCatalog(path), OPTIONS, breaker_interval=0.0).send().outcome == "done"
+
+    send(event(1, 1, [], [data("a", **typed("int"))]))
+    catalog = EmbeddedCatalog(path)
+    column = catalog.get("rdbms_column", "db:5432/d.s.a.id@primary")
+    assert column is not None
+    if use == "label of a column":
+        catalog.add_labels(column["guid"], ["theirs"])
+    elif use == "description":
+        catalog.update("rdbms_table", "db:5432/d.s.a@primary", {"description": "theirs"})
+    else:
+        inputs = [{"guid": column["guid"], "typeName": "rdbms_column"}]
+        theirs = {"typeName": "Process", "guid": "-1", "attributes": {"qualifiedName": "theirs", "name": "theirs"}}
+        catalog.write([{**theirs, "relationshipAttributes": {"inputs": inputs}}])
+    send(event(1, 9, [], [data("a", **typed("int"))], kind="FAIL"))
+    assert catalog.get("rdbms_table", "db:5432/d.s.a@primary") is not None
+    assert catalog.get("rdbms_column", "db:5432/d.s.a.id@primary") is not None
+    catalog.close()

@@ -7,7 +7,7 @@ does what somebody else made, or put to use since.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.sinks.sink import RunShare
@@ -23,8 +23,10 @@ Json = dict[str, Any]
 _SEARCH_PAGE, _SEARCH_LIMIT = 500, 5_000
 _RUN_KEYS = {"mlgov_task_run": ("taskKey", "taskKey"), "mlgov_job_run": ("jobKey", "workerKey")}
 """What names the worker on a process, and on those of its runs."""
-_PEOPLE = ("classifications", "labels", "meanings", "businessAttributes")
+_PEOPLE = ("classifications", "labels", "meanings", "businessAttributes", "customAttributes")
 """What people hang on an entity, as Atlas has it on the entity or among its relationships."""
+_TEXTS = ("description", "owner", "userDescription", "displayName")
+"""What people write into it; nobody knows whether they did."""
 _OWNED = frozenset({"columns", "fields", "sd", "partitionKeys"})
 """Relationships to what goes with the entity."""
 
@@ -77,18 +79,29 @@ class Retiring:
             self._state.forget_deleted(self._name, ref)
 
     def _is_unused(self, ref: Ref) -> bool:
-        """Whether the entity was made here, and nobody has put anything into it or on it since; False if it is not there."""
+        """Whether the entity was made here, and nobody has put anything into it or on it since; False if it is not there.
+
+        The same has to hold of what goes with it.
+        """
         entity = self._patiently(lambda: self._catalog.get(ref.type_name, ref.qualified_name, relationships=True))
-        if entity is None or not self._state.was_made_here(self._name, entity["guid"]):
+        if entity is None or not self._is_ours_alone(entity):
             return False
+        for item in _active(entity, owned=True):
+            child = self._patiently(
+                lambda item=item: self._catalog.get_by_guid(item["guid"], relationships=True)  # type: ignore[misc]
+            )
+            if child is not None and not self._is_ours_alone(child):
+                return False
+        return True
+
+    def _is_ours_alone(self, entity: Json) -> bool:
         relations: Mapping[str, Any] = entity.get("relationshipAttributes") or {}
-        if any(entity.get(name) or relations.get(name) for name in _PEOPLE):
-            return False
-        return not any(
-            item.get("relationshipStatus", "ACTIVE") == "ACTIVE" and item.get("entityStatus", "ACTIVE") == "ACTIVE"
-            for name, value in relations.items()
-            if isinstance(value, list) and name not in _OWNED
-            for item in value
+        attributes: Mapping[str, Any] = entity.get("attributes") or {}
+        return (
+            self._state.was_made_here(self._name, entity["guid"])
+            and not any(entity.get(name) or relations.get(name) for name in _PEOPLE)
+            and not any(attributes.get(name) for name in _TEXTS)
+            and not any(True for _ in _active(entity, owned=False))
         )
 
     def _done_by_another(self, attributes: Mapping[str, Any], runs: Sequence[Ref]) -> bool:
@@ -126,6 +139,15 @@ class Retiring:
             if len(page) < _SEARCH_PAGE:
                 return False
         return True
+
+
+def _active(entity: Json, *, owned: bool) -> Iterator[Json]:
+    """What is related to an entity: what goes with it, or all else but what it is in."""
+    for name, value in (entity.get("relationshipAttributes") or {}).items():
+        for item in value if isinstance(value, list) else [value] if owned and isinstance(value, dict) else ():
+            is_active = item.get("relationshipStatus", "ACTIVE") == item.get("entityStatus", "ACTIVE") == "ACTIVE"
+            if is_active and (name in _OWNED) is owned:
+                yield item
 
 
 def _is_process(ref: Ref) -> bool:

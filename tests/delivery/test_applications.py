@@ -1,0 +1,108 @@
+"""Steps of Spark applications: aliases that are told late, by whom, and of which steps nobody knows any more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.delivery.outbox import Outbox
+from airflow_provider_mlgov.delivery.sender import Sender
+from airflow_provider_mlgov.delivery.spool import Spool
+from tests.delivery.test_any_order import OPTIONS, catalogued
+from tests.delivery.test_any_portion import data, event
+
+Json = dict[str, Any]
+HDFS = "hdfs://nn:8020"
+
+
+def step(run: int, outputs: list[Json], *, namespace: str = "jobs", application: str = "app") -> Json:
+    made = event(run, run % 60, [data("a")], outputs, job=f"app.step{run}")
+    made["run"]["facets"] = {"parent": {"run": {"runId": application}, "job": {"namespace": namespace, "name": "app"}}}
+    made["job"] |= {"namespace": namespace, "facets": {"jobType": {"integration": "SPARK", "processingType": "BATCH"}}}
+    return made
+
+
+def path(name: str = "/wh/t", table: str = "") -> Json:
+    identifiers = [{"namespace": "hive://m:9083", "name": table, "type": "TABLE"}]
+    return data(name, HDFS, **({"symlinks": {"identifiers": identifiers}} if table else {}))
+
+
+def tables(found: Json) -> set[str]:
+    return {key for key in found if key.startswith(("hive_table", "hdfs_path"))}
+
+
+def test_all_steps_are_told_again_however_many(tmp_path: Path) -> None:
+    steps = [step(number, [path()]) for number in range(1, 61)]
+    found = catalogued(tmp_path, [steps, [step(61, [path(table="d.t")])]])
+    assert tables(found) == {"hive_table d.t@primary"}
+    ends = [value["relations"]["outputs"] for key, value in found.items() if key.startswith("mlgov_job_process")]
+    assert ends == [["hive_table t"]]
+
+
+def test_only_steps_that_named_the_path_are_told_again(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    sent = []
+    for number in range(1, 9):
+        Outbox(spool).put(step(number, [path(f"/wh/t{number}", f"d.t{number}")]))
+        report = Sender(spool, lambda: EmbeddedCatalog(tmp_path / "c.db"), OPTIONS, breaker_interval=0.0).send()
+        sent.append(report.entities)
+    assert len(set(sent[2:])) == 1
+
+
+def test_a_step_that_nobody_remembers_is_passed_over(tmp_path: Path) -> None:
+    spool, catalog = Spool(tmp_path / "spool"), tmp_path / "c.db"
+
+    def send(*events: Json, hours: float = 24.0) -> None:
+        for one in events:
+            Outbox(spool).put(one)
+        sender = Sender(spool, lambda: EmbeddedCatalog(catalog), OPTIONS, keep_hours=hours, breaker_interval=0.0)
+        assert sender.send().outcome == "done"
+
+    send(step(1, [path()]))
+    send(event(9, 9, [], [data("b")]), hours=-1.0)  # forgets what has ended
+    send(step(2, [path(table="d.t")]))
+    assert not spool.waiting()
+    assert not spool.dead_letters()
+
+
+def test_a_step_that_cannot_be_told_again_blocks_nobody(tmp_path: Path) -> None:
+    class Poisoned:
+        def __init__(self) -> None:
+            self._catalog = EmbeddedCatalog(tmp_path / "c.db")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._catalog, name)
+
+        def get_many(self, type_name: str, names: list[str]) -> Any:
+            if any("evil" in name for name in names):
+                raise RuntimeError("a bug")
+            return self._catalog.get_many(type_name, names)
+
+    spool = Spool(tmp_path / "spool")
+    for events in ([step(1, [path()])], [step(2, [path(table="d.evil")]), event(3, 3, [], [data("b")])]):
+        for one in events:
+            Outbox(spool).put(one)
+        Sender(spool, Poisoned, OPTIONS, breaker_interval=0.0).send()
+    assert not spool.waiting()
+    (letter,) = spool.dead_letters()
+    assert "a bug" in letter.reason
+    catalog = EmbeddedCatalog(tmp_path / "c.db")
+    assert catalog.get("rdbms_table", "db:5432/d.s.b@primary")
+    catalog.close()
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_who_knows_an_application_does_not_speak_for_the_jobs_of_others(tmp_path: Path, foreign: bool) -> None:
+    spool = Spool(tmp_path / "spool")
+    Outbox(spool).put(step(1, [path()], namespace="theirs"), foreign=foreign)
+    Outbox(spool).put(step(2, [path(table="evil.x")], namespace="ours"), foreign=foreign)
+    for _ in range(2):
+        Sender(spool, lambda: EmbeddedCatalog(tmp_path / "c.db"), OPTIONS, breaker_interval=0.0).send()
+    catalog = EmbeddedCatalog(tmp_path / "c.db")
+    found = catalog.get("hdfs_path", "hdfs://nn:8020/wh/t@primary", relationships=True)
+    assert found is not None
+    assert [item["relationshipStatus"] for item in found["relationshipAttributes"]["outputFromProcesses"]] == ["ACTIVE"]
+    catalog.close()
