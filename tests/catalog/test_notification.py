@@ -122,6 +122,7 @@ def test_updates_and_deletions_go_by_message(topic):
     assert topic.kinds == [*["ENTITY_CREATE_V2"] * 3, "ENTITY_PARTIAL_UPDATE_V2", "ENTITY_DELETE_V2"]
 
 
+@pytest.mark.long
 def test_a_consumer_that_stands_still_loses_nothing(topic, tmp_path):
     spool = Spool(tmp_path / "spool")
     Outbox(spool).put(task_event("COMPLETE", outputs=[dataset("shop.public.t")]))

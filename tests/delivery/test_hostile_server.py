@@ -129,6 +129,7 @@ def test_a_wrong_certificate(tmp_path: Path, atlas_at: Callable[..., HostileAtla
     heals(host, atlas, undisturbed)
 
 
+@pytest.mark.long
 def test_a_handshake_of_one_byte_a_second(tmp_path: Path) -> None:
     """Neither the connection's nor the reads' time-out ends it: each byte comes in time."""
 

@@ -61,6 +61,7 @@ def test_it_is_there_where_it_is_switched_on(tmp_path: Path) -> None:
     assert mounted(tmp_path, AIRFLOW__MLGOV__RECEIVER_MOUNT="True") == [401, 201, 1, 1]
 
 
+@pytest.mark.long
 def test_it_answers_to_its_own_names_only(tmp_path: Path) -> None:
     """The first call of the test names the host ``127.0.0.1``."""
     more = {"AIRFLOW__MLGOV__RECEIVER_MOUNT": "True", "AIRFLOW__MLGOV__RECEIVER_HOSTS": "lineage.example.org"}
