@@ -73,7 +73,8 @@ def test_one_sink_is_a_sender_and_several_are_side_by_side(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airflow_home: object
 ) -> None:
     monkeypatch.setenv(
-        "AIRFLOW_CONN_F", json.dumps({"conn_type": "atlas", "host": "http://127.0.0.1:1", "password": "receiver-token-9f2c"})
+        "AIRFLOW_CONN_F",
+        json.dumps({"conn_type": "atlas", "host": "http://127.0.0.1:1", "password": "receiver-token-9f2c"}),
     )
     assert not isinstance(open_sender(settings(tmp_path, "file")), Abreast)
     assert isinstance(open_sender(settings(tmp_path, "none", "file")), Abreast)
@@ -92,7 +93,11 @@ def test_a_connection_to_kafka(monkeypatch: pytest.MonkeyPatch, airflow_home: ob
     connect(extra={"bootstrap.servers": "b:9092", "security.protocol": "SSL", "error_cb": "os.abort"})
     assert kafka_config("k") == {"bootstrap.servers": "b:9092", "security.protocol": "SSL"}
     connect(host="b", port=9092, login="u", password="broker-login-9f2c")
-    assert kafka_config("k") == {"bootstrap.servers": "b:9092", "sasl.username": "u", "sasl.password": "broker-login-9f2c"}
+    assert kafka_config("k") == {
+        "bootstrap.servers": "b:9092",
+        "sasl.username": "u",
+        "sasl.password": "broker-login-9f2c",
+    }
     connect(login="u")
     with pytest.raises(ConfigurationError, match="names no broker"):
         kafka_config("k")
