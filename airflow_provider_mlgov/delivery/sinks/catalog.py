@@ -99,7 +99,7 @@ class CatalogSink:
         history.look_back()
         history.rename()
         with work.knowing_types():
-            settled, stored = self._settled(parcel, deadline)
+            settled, stored, described = self._settled(parcel, deadline)
         settled = replace(settled, entities=history.without_gone(settled.entities, stored))
         history.begin()
         work.delivered.warnings += settled.warnings
@@ -110,7 +110,7 @@ class CatalogSink:
         for update in settled.updates:
             self._update(update.type_name, update.qualified_name, update.attributes, work)
         work.mark()
-        self._remember(work, stored, parcel)
+        self._remember(work, stored, described, parcel)
         history.end(work.created)
         history.drop()
         shares = [share for share in parcel.runs if not share.processes & work.delivered.refused.keys()]
@@ -164,7 +164,9 @@ class CatalogSink:
         self._state.set_fact(self._name, _TYPES_FACT, our_types_digest())
         return not found.is_empty
 
-    def _settled(self, parcel: Parcel, deadline: Deadline) -> tuple[Settled, dict[Ref, Json]]:
+    def _settled(
+        self, parcel: Parcel, deadline: Deadline
+    ) -> tuple[Settled, dict[Ref, Json], dict[Ref, dict[str, int]]]:
         new = {share.run for share in parcel.runs if share.new}
         stored: dict[Ref, Json] = {}
         marked = {entity.ref for entity in parcel.entities if entity.marks}
@@ -173,15 +175,15 @@ class CatalogSink:
             found = self._stored(wanted, deadline, marked)
             stored |= found
             wanted = set(lookups(parcel.entities, stored)) - new if found else set()
-        dated = [entity.ref for entity in parcel.entities if entity.described]
-        settled = settle(parcel.entities, stored, self._state.described(self._name, dated))
+        described = self._state.described(self._name, [entity.ref for entity in parcel.entities if entity.described])
+        settled = settle(parcel.entities, stored, described)
         forgotten = {share.run: share.processes for share in parcel.runs if share.forgotten}
         for told in parcel.entities:
             if told.ref in forgotten and told.ref in stored and told.latest:
                 attributes = stored[told.ref].get("attributes", {})
                 kept = never_shrink(settled.entities, told, forgotten[told.ref], attributes)
                 settled = replace(settled, entities=tuple(kept))
-        return settled, stored
+        return settled, stored, described
 
     def _stored(self, wanted: set[Ref], deadline: Deadline, marked: set[Ref]) -> dict[Ref, Json]:
         """What the catalogue has of these, asked for where it was not seen or written lately.
@@ -286,7 +288,9 @@ class CatalogSink:
         except CatalogRefusedError as error:
             work.delivered.refused[Ref(type_name, qualified_name)] = str(error)
 
-    def _remember(self, work: Work, stored: Mapping[Ref, Json], parcel: Parcel) -> None:
+    def _remember(
+        self, work: Work, stored: Mapping[Ref, Json], dated: Mapping[Ref, Mapping[str, int]], parcel: Parcel
+    ) -> None:
         asked = set(lookups(parcel.entities))  # of others it is not known what the catalogue has
         known = {}
         for entity in work.written:
@@ -297,12 +301,11 @@ class CatalogSink:
         told = {
             entity.ref: entity.described for entity in parcel.entities if entity.described and entity.ref in written
         }
-        before = self._state.described(self._name, told)
-        times = {ref: _later(before.get(ref, {}), described) for ref, described in told.items()}
+        times = {ref: _later(dated.get(ref, {}), described) for ref, described in told.items()}
         with self._state.transaction():
             self._state.remember(self._name, known)
             self._state.remember_described(
-                self._name, {ref: after for ref, after in times.items() if after != before.get(ref)}
+                self._name, {ref: after for ref, after in times.items() if after != dated.get(ref)}
             )
         for name in (_SIZE_FACT, _SUSPECT_FACT, _APART_FACT):
             if self._state.fact(self._name, name):
