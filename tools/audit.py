@@ -18,6 +18,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
+PROGRAMS = Path(sys.prefix).parent / "audit" / "bin"
+"""What does the work, in an environment of its own beside the one that is looked at."""
 SBOM = ROOT / "dist" / "sbom.cdx.json"
 SERVICE = "MLGOV_ADVISORIES"
 """Names another advisory service than the public one of OSV."""
@@ -50,7 +52,7 @@ def main() -> int:
 def write_sbom(file: Path) -> int:
     """Write the SBOM of this environment; exit code 1 where a part is not pinned, or nobody knows its licence."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    program = Path(sys.executable).with_name("cyclonedx-py")
+    program = PROGRAMS / "cyclonedx-py"
     command = [program, "environment", "--output-reproducible", "--of", "JSON", "--pyproject", ROOT / "pyproject.toml"]
     subprocess.run([*command, "-o", file, sys.executable], check=True)
     count = len(json.loads(file.read_text(encoding="utf-8"))["components"])
@@ -133,7 +135,7 @@ def ask_advisories() -> int:
     codes = []
     for path in sorted((ROOT / "constraints").glob("*.txt")):
         print(f"==> {path.relative_to(ROOT)}", flush=True)
-        program = Path(sys.executable).with_name("pip-audit")
+        program = PROGRAMS / "pip-audit"
         command = [program, "-r", path, "--no-deps", "--disable-pip", "-s", "osv", "--osv-url", service]
         codes.append(subprocess.run(command, check=False).returncode)
     return 1 if any(codes) else 0

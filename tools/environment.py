@@ -22,11 +22,13 @@ PROJECT = ROOT / "pyproject.toml"
 CONSTRAINTS = ROOT / "constraints"
 
 ENVIRONMENTS = {
-    # name: (what Airflow, first and last Python it runs on, dependency groups of pyproject.toml)
-    "airflow-3.3": ("apache-airflow>=3.3,<3.4", (3, 10), (3, 13), ("test", "lint", "audit")),
+    # name: (what Airflow, first and last Python it runs on, dependency groups of pyproject.toml); no Airflow: no package either
+    "airflow-3.3": ("apache-airflow>=3.3,<3.4", (3, 10), (3, 13), ("test", "lint")),
     "airflow-2.11": ("apache-airflow>=2.11,<2.12", (3, 10), (3, 12), ("test",)),
     # What the benchmarks measure beside us, and the last Airflow that DataHub's plugin can be loaded by.
     "benchmarks": ("apache-airflow>=3.1,<3.2", (3, 10), (3, 13), ("test", "bench")),
+    # Beside Airflow its dependencies would cost every Airflow that starts two seconds: jsonschema loads what it finds.
+    "audit": ("", (3, 10), (3, 13), ("audit",)),
 }
 EXTRAS = "demo,kafka,server"
 KERBEROS = ",kerberos"
@@ -47,12 +49,13 @@ def main() -> int:
     make = commands.add_parser("make", help="make environments or bring them up to date")
     make.add_argument("names", nargs="+", choices=sorted(ENVIRONMENTS))
     make.add_argument("--optional", action="store_true", help="leave out, loudly, what no Python here can run")
-    commands.add_parser("lock", help="resolve the newest versions and write the constraints files")
+    locks = commands.add_parser("lock", help="resolve the newest versions and write the constraints files")
+    locks.add_argument("names", nargs="*", help="only these environments; none: all")
     arguments = parser.parse_args()
     venvs = arguments.venvs.absolute()
     try:
         if arguments.command == "lock":
-            lock(venvs)
+            lock(venvs, arguments.names)
             return 0
         for name in arguments.names:
             provide(name, venvs, optional=arguments.optional)
@@ -64,7 +67,7 @@ def main() -> int:
 
 def provide(name: str, venvs: Path, *, optional: bool) -> None:
     """Make one environment, unless it is there already as its constraints and the project's dependencies want it."""
-    _, first, last, groups = ENVIRONMENTS[name]
+    airflow, first, last, groups = ENVIRONMENTS[name]
     folder, constraints = venvs / name, CONSTRAINTS / f"{name}.txt"
     stamp, wanted = folder / STAMP, digest(constraints)
     present = version(str(python_in(folder)))
@@ -83,16 +86,16 @@ def provide(name: str, venvs: Path, *, optional: bool) -> None:
             raise SetupError(f"{problem}. Install one, or name it: make PYTHON=/path/to/python3.12")
         say(f"{name}: new environment in {folder} with {interpreter}")
         new_environment(interpreter, folder, uv)
-    say(f"{name}: installing the package, Airflow and what else is in constraints/{constraints.name}")
-    install(folder, uv, constraints, groups)
+    say(f"{name}: installing {'the package, Airflow and ' if airflow else ''}what else is in constraints/{constraints.name}")
+    install(folder, uv, constraints, groups, package=bool(airflow))
     stamp.write_text(wanted)
     say(f"{name}: ready after {time.monotonic() - started:.0f} s")
 
 
-def install(folder: Path, uv: str | None, constraints: Path, groups: tuple[str, ...]) -> None:
-    """Install the project, editable, with its extras and groups."""
+def install(folder: Path, uv: str | None, constraints: Path, groups: tuple[str, ...], *, package: bool) -> None:
+    """Install groups, and the project, editable, with its extras."""
     python = str(python_in(folder))
-    arguments = ["-c", str(constraints), "-e", f"{ROOT}[{extras()}]"]
+    arguments = ["-c", str(constraints), *(["-e", f"{ROOT}[{extras()}]"] if package else [])]
     for group in groups:
         arguments += ["--group", f"{PROJECT}:{group}"]
     if uv is not None:
@@ -151,17 +154,20 @@ def find_interpreter(first: tuple[int, int], last: tuple[int, int]) -> str | Non
     return None
 
 
-def lock(venvs: Path) -> None:
-    """Write one constraints file for each Airflow, good for every Python it runs on."""
+def lock(venvs: Path, names: list[str]) -> None:
+    """Write one constraints file for each environment, good for every Python it runs on."""
     uv = find_uv(venvs)
     if uv is None:
         raise SetupError("constraints are resolved with uv, which cannot be installed here")
     CONSTRAINTS.mkdir(exist_ok=True)
     for name, (airflow, first, _, groups) in ENVIRONMENTS.items():
+        if names and name not in names:
+            continue
         target = CONSTRAINTS / f"{name}.txt"
-        command = [uv, "pip", "compile", str(PROJECT), "-", "--universal", "--python-version", dotted(first)]
+        command = [uv, "pip", "compile", "-", "--universal", "--python-version", dotted(first)]
         command += ["--no-annotate", "--no-header", "--no-emit-index-url", "--upgrade", "--quiet"]
-        command += [word for extra in (EXTRAS + KERBEROS).split(",") for word in ("--extra", extra)]
+        if airflow:
+            command += [str(PROJECT), *(f"--extra={extra}" for extra in (EXTRAS + KERBEROS).split(","))]
         command += [word for group in groups for word in ("--group", f"{PROJECT}:{group}")]
         answer = subprocess.run(command, input=airflow.encode(), stdout=subprocess.PIPE, env=environment(), check=False)
         if answer.returncode:

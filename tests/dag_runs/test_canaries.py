@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_env import environment
+from airflow_env import environment, new_database
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
 from airflow_provider_mlgov.catalog.server import create_app
 from airflow_provider_mlgov.catalog.types.apply import ensure_types
@@ -25,8 +25,6 @@ SCRIPT = """
 import json, logging, sys
 from pathlib import Path
 import airflow_env
-from airflow.utils.db import initdb
-initdb()
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.common.compat.lineage.entities import File
@@ -181,6 +179,7 @@ def test_nothing_of_a_secret_is_recorded(tmp_path: Path) -> None:
             "AIRFLOW_VAR_API_KEY": canary("a variable"),
             "AIRFLOW__OPENLINEAGE__TRANSPORT": '{"type": "airflow_provider_mlgov.lineage.AtlasTransport"}',
         }
+        new_database(home)
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT, str(out), str(log)],
             env={**os.environ, **env, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "ignore"},

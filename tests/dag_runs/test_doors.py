@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_env import environment
+from airflow_env import environment, new_database
 from airflow_provider_mlgov._compat import is_airflow_3
 from airflow_provider_mlgov.settings import BACKEND
 
@@ -21,8 +21,6 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 import airflow_env
-from airflow.utils.db import initdb
-initdb()
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.common.compat.lineage.entities import File
 from airflow_provider_mlgov._compat import Asset
@@ -68,6 +66,7 @@ def record(tmp_path: Path, env: dict[str, str]) -> dict[str, Any]:
         "PYTHONWARNINGS": "ignore",
         **env,
     }
+    new_database(home)
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(out)], env=values, capture_output=True, text=True, timeout=180
     )

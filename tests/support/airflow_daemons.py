@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from airflow_env import environment
+from airflow_env import environment, new_database
 from airflow_provider_mlgov._compat import is_airflow_3
 
 
@@ -63,8 +63,7 @@ class Airflow:
     @contextmanager
     def running(self, *, triggerer: bool = False) -> Iterator[Airflow]:
         """Its daemons run, and are ended afterwards."""
-        done = self("db", "migrate")
-        assert done.returncode == 0, done.stderr[-2000:]
+        new_database(self.home)
         daemons = [["scheduler"], *([["triggerer"]] if triggerer else [])]
         if is_airflow_3():
             daemons = [["api-server", "--host", "127.0.0.1", "--port", str(self.port)], ["dag-processor"], *daemons]

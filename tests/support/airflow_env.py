@@ -5,19 +5,27 @@ Loaded as a pytest plugin before any test module, because Airflow reads its envi
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
+import sqlite3
+import subprocess
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 NAMESPACE = "test-air"
+CACHE = Path(__file__).resolve().parents[2] / ".cache" / "databases"
 
 
 def environment(home: Path, **options: str) -> dict[str, str]:
@@ -57,12 +65,36 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_Home.path, ignore_errors=True)
 
 
+def new_database(home: Path) -> None:
+    """Give a home a new database of Airflow's: a copy, since Airflow needs many seconds to make one."""
+    shutil.copyfile(_template(), home / "airflow.db")
+
+
+@cache
+def _template() -> Path:
+    """A new database as this Airflow makes it, kept for as long as nothing else is installed."""
+    installed = sorted(f"{each.metadata['Name']} {each.version}" for each in distributions())
+    template = CACHE / f"{hashlib.sha256(repr(installed).encode()).hexdigest()[:16]}.db"
+    if not template.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+            home = Path(folder)
+            subprocess.run(
+                [sys.executable, "-m", "airflow", "db", "migrate"],
+                env={**os.environ, **environment(home), "PYTHONWARNINGS": "ignore"},
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
+            with closing(sqlite3.connect(home / "airflow.db")) as made, closing(sqlite3.connect(home / "one")) as one:
+                made.backup(one)
+            (home / "one").replace(template)
+    return template
+
+
 @pytest.fixture(scope="session")
 def airflow_home() -> Path:
     """The home, with a database."""
-    from airflow.utils.db import initdb
-
-    initdb()
+    new_database(_Home.path)
     return _Home.path
 
 

@@ -197,9 +197,9 @@ def test_what_has_a_wrong_type_is_said(change: dict[str, Any], said: str) -> Non
 
 
 def quick(event: Any, seconds: float = 5.0) -> Any:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     found = translated(clean(read_event(event)))
-    assert time.perf_counter() - begun < seconds
+    assert time.thread_time() - begun < seconds
     return found
 
 
