@@ -86,7 +86,9 @@ def provide(name: str, venvs: Path, *, optional: bool) -> None:
             raise SetupError(f"{problem}. Install one, or name it: make PYTHON=/path/to/python3.12")
         say(f"{name}: new environment in {folder} with {interpreter}")
         new_environment(interpreter, folder, uv)
-    say(f"{name}: installing {'the package, Airflow and ' if airflow else ''}what else is in constraints/{constraints.name}")
+    say(
+        f"{name}: installing {'the package, Airflow and ' if airflow else ''}what else is in constraints/{constraints.name}"
+    )
     install(folder, uv, constraints, groups, package=bool(airflow))
     stamp.write_text(wanted)
     say(f"{name}: ready after {time.monotonic() - started:.0f} s")
