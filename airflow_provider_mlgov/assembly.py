@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_mlgov.delivery.abreast import Sends
     from airflow_provider_mlgov.delivery.bounds import Bounds
     from airflow_provider_mlgov.delivery.clean import CleanOptions, Mask
-    from airflow_provider_mlgov.delivery.draining import Draining, Measure, SendReport
+    from airflow_provider_mlgov.delivery.draining import Draining, DrainingOptions, Measure, SendReport
     from airflow_provider_mlgov.delivery.forward import Forwarder
     from airflow_provider_mlgov.delivery.handover import Collected, Handover
     from airflow_provider_mlgov.delivery.outbox import Outbox
@@ -144,11 +144,17 @@ def open_draining(settings: Settings, sink: str) -> Draining:
         batch_size=PER_MESSAGE if sink in ("kafka", "notification") else 100,
         apply_types=settings.types_apply == "automatic",
         keep_hours=settings.state_hours,
-        bounds=spool_bounds(settings),
-        measure=measure,
-        breaker_interval=settings.breaker_interval,
-        shared=settings.spool_shared,
+        **_draining_options(settings, measure),
     )
+
+
+def _draining_options(settings: Settings, measure: Measure) -> DrainingOptions:
+    return {
+        "bounds": spool_bounds(settings),
+        "measure": measure,
+        "breaker_interval": settings.breaker_interval,
+        "shared": settings.spool_shared,
+    }
 
 
 def _open_sink(settings: Settings, sink: str, spool: Spool) -> Catalog | Sink:
@@ -192,10 +198,7 @@ def _open_forwarder(settings: Settings, spool: Spool, measure: Measure) -> Forwa
     return Forwarder(
         spool,
         **AtlasHook(settings.forward_conn_id).receiver(),
-        bounds=spool_bounds(settings),
-        measure=measure,
-        breaker_interval=settings.breaker_interval,
-        shared=settings.spool_shared,
+        **_draining_options(settings, measure),
     )
 
 
@@ -207,10 +210,7 @@ def _open_handover(settings: Settings, spool: Spool, measure: Measure) -> Handov
         spool,
         lambda: open_objects(settings.handover_path),
         first=_open_forwarder(settings, spool, measure) if settings.forward_conn_id else None,
-        bounds=spool_bounds(settings),
-        measure=measure,
-        breaker_interval=settings.breaker_interval,
-        shared=settings.spool_shared,
+        **_draining_options(settings, measure),
     )
 
 

@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds, is_due, trim
 from airflow_provider_mlgov.delivery.breaker import Breaker
@@ -25,6 +25,8 @@ from airflow_provider_mlgov.errors import (
 from airflow_provider_mlgov.masking import shown
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from airflow_provider_mlgov.delivery.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,21 @@ Measure = Callable[[SendReport, float], None]
 """Told what a send did and how many seconds it took; must not raise."""
 
 
+class DrainingOptions(TypedDict, total=False):
+    """What all that drain a spool can be told."""
+
+    bounds: Bounds
+    """Beyond these the oldest that waits becomes a dead letter. Default: no bounds."""
+    measure: Measure | None
+    """Told of each send that found something to do."""
+    breaker_interval: float
+    """Seconds between two tries of what is not usable, at first. Default 60."""
+    breaker_cap: float
+    """The same, at most. Default 600."""
+    shared: bool
+    """Whether other hosts use this spool too. Default no."""
+
+
 class Draining(ABC):
     """Takes what waits in a spool to where it goes: a catalogue (`Sender`), a receiver (`Forwarder`), or others (`Handover`)."""
 
@@ -66,23 +83,17 @@ class Draining(ABC):
     destination: str
     """What it delivers to, in a word."""
 
-    def __init__(
-        self,
-        spool: Spool,
-        *,
-        bounds: Bounds = NO_BOUNDS,
-        measure: Measure | None = None,
-        breaker_interval: float = 60.0,
-        breaker_cap: float = 600.0,
-        shared: bool = False,
-    ) -> None:
-        """``measure`` is told of each send that found something to do. ``shared``: other hosts use this spool too."""
+    def __init__(self, spool: Spool, **options: Unpack[DrainingOptions]) -> None:
         self._spool = spool
-        self._measure = measure
-        self._bounds = bounds
+        self._measure = options.get("measure")
+        self._bounds = options.get("bounds", NO_BOUNDS)
         self._results = Results(spool.root)
-        self._shared = shared
-        self.breaker = Breaker(spool.root / self.breaker_file, interval=breaker_interval, cap=breaker_cap)
+        self._shared = options.get("shared", False)
+        self.breaker = Breaker(
+            spool.root / self.breaker_file,
+            interval=options.get("breaker_interval", 60.0),
+            cap=options.get("breaker_cap", 600.0),
+        )
 
     def send(self, budget: float | None = None, *, despite_breaker: bool = False) -> SendReport:
         """Deliver what waits, within ``budget`` seconds (None: without limit), or return at once if somebody else does.

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlgov.catalog.atlas_errors import retry_after
 from airflow_provider_mlgov.catalog.atlas_http import Deadline as CallDeadline
 from airflow_provider_mlgov.catalog.atlas_http import adapter_class
-from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds
 from airflow_provider_mlgov.delivery.deadline import Deadline
-from airflow_provider_mlgov.delivery.draining import Draining, Measure, SendReport
+from airflow_provider_mlgov.delivery.draining import Draining, SendReport
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogUnavailableError
 from airflow_provider_mlgov.masking import shown
 
 if TYPE_CHECKING:
     import requests
+    from typing_extensions import Unpack
 
+    from airflow_provider_mlgov.delivery.draining import DrainingOptions
     from airflow_provider_mlgov.delivery.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -61,21 +62,10 @@ class Forwarder(Draining):
         verify: bool | str = True,
         cert: tuple[str, str] | None = None,
         timeout: tuple[float, float] = (3.0, 10.0),
-        bounds: Bounds = NO_BOUNDS,
-        measure: Measure | None = None,
-        breaker_interval: float = 60.0,
-        breaker_cap: float = 600.0,
-        shared: bool = False,
         sleep: Callable[[float], None] = time.sleep,
+        **more: Unpack[DrainingOptions],
     ) -> None:
-        super().__init__(
-            spool,
-            bounds=bounds,
-            measure=measure,
-            breaker_interval=breaker_interval,
-            breaker_cap=breaker_cap,
-            shared=shared,
-        )
+        super().__init__(spool, **more)
         self.url = url
         self._token = token
         self._options: Json = {"verify": verify, "cert": cert, "allow_redirects": False}

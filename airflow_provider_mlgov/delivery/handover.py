@@ -29,6 +29,9 @@ from airflow_provider_mlgov.delivery.packing import packed, unpacked
 from airflow_provider_mlgov.errors import CatalogUnavailableError, InvalidEventError
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from airflow_provider_mlgov.delivery.draining import DrainingOptions
     from airflow_provider_mlgov.delivery.outbox import Outbox
     from airflow_provider_mlgov.delivery.spool import Spool
 
@@ -132,9 +135,14 @@ class Handover(Draining):
     destination = "place of handing over"
 
     def __init__(
-        self, spool: Spool, open_objects: Callable[[], Objects], *, first: Draining | None = None, **more: Any
+        self,
+        spool: Spool,
+        open_objects: Callable[[], Objects],
+        *,
+        first: Draining | None = None,
+        **more: Unpack[DrainingOptions],
     ) -> None:
-        """``open_objects`` is called when something is handed over, under the lock. ``more``: as for `Draining`."""
+        """``open_objects`` is called when something is handed over, under the lock."""
         super().__init__(spool, **more)
         self._open_objects = open_objects
         self.first = first

@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
-from airflow_provider_mlgov.delivery.draining import Draining, Measure, SendReport
+from airflow_provider_mlgov.delivery.draining import Draining, SendReport
 from airflow_provider_mlgov.delivery.runs import Run, RunReader, parcel_of
 from airflow_provider_mlgov.delivery.sinks.catalog_work import UnansweredError
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Sink
@@ -32,7 +31,10 @@ from airflow_provider_mlgov.errors import (
 from airflow_provider_mlgov.masking import shown, trace_of
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from airflow_provider_mlgov.catalog.catalog import Catalog
+    from airflow_provider_mlgov.delivery.draining import DrainingOptions
     from airflow_provider_mlgov.delivery.spool import Spool
     from airflow_provider_mlgov.translate.options import TranslateOptions
 
@@ -60,21 +62,10 @@ class Sender(Draining):
         batch_size: int = 100,
         apply_types: bool = True,
         keep_hours: float = 24.0,
-        bounds: Bounds = NO_BOUNDS,
-        measure: Measure | None = None,
-        breaker_interval: float = 60.0,
-        breaker_cap: float = 600.0,
-        shared: bool = False,
         sleep: Callable[[float], None] = time.sleep,
+        **more: Unpack[DrainingOptions],
     ) -> None:
-        super().__init__(
-            spool,
-            bounds=bounds,
-            measure=measure,
-            breaker_interval=breaker_interval,
-            breaker_cap=breaker_cap,
-            shared=shared,
-        )
+        super().__init__(spool, **more)
         self._sink_factory = sink_factory
         self._options = options
         self._batch_size = batch_size
