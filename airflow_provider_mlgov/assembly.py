@@ -13,7 +13,6 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlgov.errors import ConfigurationError
 from airflow_provider_mlgov.settings import Settings
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def _kept_facets(settings: Settings) -> frozenset[str]:
 
     try:
         return read_rules(settings.mapping_rules).facet_names
-    except ConfigurationError as error:
+    except Exception as error:  # noqa: BLE001 - nothing that stands in a file may keep an event from the spool
         log.warning("Facets are kept as if there were no mapping rules: %s", error)
         return frozenset()
 

@@ -27,6 +27,8 @@ Lines = dict[tuple[str | int, ...], int]
 _HEADER = re.compile(r"\s*\[\[\s*([\w-]+)\s*\]\]")
 _SINGLE = re.compile(r"\s*\[\s*([\w-]+)\s*\]")
 _LONG_TEXT = re.compile(r"\"{3}.*?\"{3}|'{3}.*?'{3}", re.S)
+_NO_REGEX = (re.error, OverflowError, RecursionError)
+"""What Python raises for a regular expression that is none."""
 _KEY = re.compile(r"\s*(?:\"([^\"]+)\"|'([^']+)'|([\w-]+))\s*=")
 
 
@@ -49,7 +51,7 @@ def read_rules(path: Path) -> Rules:
 @lru_cache(maxsize=8)
 def _read(path: Path, time: int, size: int) -> Rules:  # noqa: ARG001 - they tell one state of the file from another
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is no UTF-8 text: {error}; save it as UTF-8") from None
     document, lines = _parsed(path, text)
@@ -68,12 +70,18 @@ def check(document: Json, lines: Lines, path: Path) -> None:
     """Raise `ConfigurationError` with all that is wrong in ``document``, a line each."""
     from jsonschema import Draft202012Validator, FormatChecker
 
-    validator = Draft202012Validator(schema(), format_checker=FormatChecker(("regex",)))
+    formats = FormatChecker(())
+    formats.checks("regex", raises=_NO_REGEX)(_is_regex)
+    validator = Draft202012Validator(schema(), format_checker=formats)
     wrong = [(_line(lines, place), said) for error in validator.iter_errors(document) for place, said in _errors(error)]
     wrong += [(_line(lines, place), said) for place, said in _unknown(document)]
     if wrong:
         told = [f"{path}, line {line}: {text}" for line, text in sorted(set(wrong))]
         raise ConfigurationError("; ".join(told) + "; `mlgov rules check` checks the file again")
+
+
+def _is_regex(value: object) -> bool:
+    return not isinstance(value, str) or bool(re.compile(value))
 
 
 Place = list[str | int]
@@ -113,7 +121,7 @@ def _unknown(document: Json) -> Iterator[tuple[Place, str]]:
         if isinstance(regex, str) and isinstance(alias, str):
             try:
                 re.sub(regex, alias, "")
-            except re.error as error:
+            except (*_NO_REGEX, IndexError) as error:
                 yield [*place, "alias"], f"{_words([*place, 'alias'])}: {error}"
         if len(item) > 1 and not item.keys() - {"match", "regex", "name"}:
             yield place, f"{_words(place)} says nothing; wanted what to do with it"
@@ -146,15 +154,21 @@ def _rules(document: Json, lines: Lines, source: str) -> Rules:
 
 
 def _parsed(path: Path, text: str) -> tuple[Json, Lines]:
-    if path.suffix.lower() == ".toml":
-        document, lines = _toml(path, text), _toml_lines(text)
-    elif path.suffix.lower() in (".yaml", ".yml"):
-        document, lines = _yaml(path, text)
-    else:
-        raise ConfigurationError(f"{path} is neither TOML nor YAML; name it .toml, .yaml or .yml")
+    try:
+        document, lines = _read_as(path, text)
+    except RecursionError:
+        raise ConfigurationError(f"{path} is nested too deeply; rules have three levels") from None
     if not isinstance(document, dict):
         raise ConfigurationError(f"{path}, line 1: found no mapping; wanted namespaces, temporary, tags or facets")
     return document, lines
+
+
+def _read_as(path: Path, text: str) -> tuple[Any, Lines]:
+    if path.suffix.lower() == ".toml":
+        return _toml(path, text), _toml_lines(text)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return _yaml(path, text)
+    raise ConfigurationError(f"{path} is neither TOML nor YAML; name it .toml, .yaml or .yml")
 
 
 def _toml(path: Path, text: str) -> Any:

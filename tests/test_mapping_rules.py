@@ -103,6 +103,10 @@ WRONG = [
     ("r.toml", "[[namespaces]]\nmatch = 'x'\nfamily = 'hvie'\n", "line 3", "wanted one of adls"),
     ("r.toml", "[[namespaces]]\nregex = '('\nignore = true\n", "line 2", "regex"),
     ("r.toml", "[[namespaces]]\nregex = '(a)'\nalias = '\\2'\n", "line 3", "invalid group reference"),
+    ("r.toml", "[[namespaces]]\nregex = '(?P<h>a)'\nalias = '\\g<host>'\n", "line 3", "unknown group name 'host'"),
+    ("r.toml", "[[namespaces]]\nregex = 'a{99999999999999}'\nignore = true\n", "line 2", "regex"),
+    ("r.yaml", f"namespaces: {'[' * 3000}", "r.yaml", "nested too deeply"),
+    ("r.toml", f"namespaces = {'[' * 3000}", "r.toml", "nested too deeply"),
     ("r.toml", "[[tags]]\nlabel = 'x'\n", "line 1: tags.0", "'key' is a required property"),
     ("r.toml", "[[tags]]\nkey = 'x'\nlabel = 'a b'\n", "line 3", "does not match"),
     ("r.toml", "[[tags]\n", "is no TOML", "line 1"),
@@ -164,3 +168,8 @@ def test_the_schema_is_one_and_describes_every_option():
     Draft202012Validator.check_schema(schema())
     told = schema()["properties"]["namespaces"]["items"]["properties"]
     assert set(told) == {name for name in NamespaceRule.__dataclass_fields__ if name != "line"}
+
+
+def test_a_byte_order_mark_is_none_of_the_text(tmp_path):
+    path = written(tmp_path, "r.toml", "\ufeff[[namespaces]]\nmatch = 'x'\nignore = true\n")
+    assert len(read_rules(path).namespaces) == 1

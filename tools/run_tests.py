@@ -30,7 +30,7 @@ NO_TESTS = 5
 PURE = ("tests/model", "tests/translate", "tests/catalog", "tests/delivery", "tests/capture")
 ONCE = (*PURE, "tests/tools", "tests/test_docs.py", "tests/test_rings.py", "tests/test_install.py")
 """What needs no Airflow, or makes its own: tested beside Airflow 3.3 only. The rest is tested on both."""
-TWO_AT_ONCE = ("-n", "2", "--dist", "loadfile")
+TWO_AT_ONCE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 """Two test files at once: much of the time is spent waiting for servers and processes."""
 
 

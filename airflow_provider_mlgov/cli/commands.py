@@ -68,9 +68,12 @@ def _amount(text: str) -> float:
 
 
 def _rate(text: str) -> float:
-    rate = _amount(text)
-    if rate == 0:
-        raise argparse.ArgumentTypeError("0 events a second would never end; wanted more")
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no rate; wanted more than 0 events a second")
     return rate
 
 

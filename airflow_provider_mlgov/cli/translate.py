@@ -80,7 +80,8 @@ def _translated(event: object, cleaned: CleanOptions, named: TranslateOptions) -
     from airflow_provider_mlgov.translate.settle import settle
     from airflow_provider_mlgov.translate.translation import translate
 
-    translation = translate(unite(None, clean(read_event(event), None, cleaned)), named)
+    stored = read_event(clean(read_event(event), None, cleaned))
+    translation = translate(unite(None, stored), named)
     settled = settle(translation.entities, {})
     return {
         "entities": [_entity(entity) for entity in settled.entities],

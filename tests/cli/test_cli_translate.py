@@ -69,3 +69,20 @@ def test_secrets_are_hidden(home: Path) -> None:
     path = home / "events.ndjson"
     path.write_text(json.dumps(event), encoding="utf-8")
     assert "canary-1" not in mlgov(home, "translate", str(path)).stdout
+
+
+def test_what_is_cut_for_its_size_is_said(home: Path, tmp_path: Path) -> None:
+    source = {"namespace": "postgres://db:5432", "name": f"a.b.{'x' * 6_000}", "field": "c"}
+    fields = {f"c{number}": {"inputFields": [source]} for number in range(3_000)}
+    output = {"namespace": "postgres://db:5432", "name": "a.b.c", "facets": {"columnLineage": {"fields": fields}}}
+    event = {
+        "eventTime": "2026-01-31T12:00:00Z",
+        "eventType": "COMPLETE",
+        "run": {"runId": "01a215b4-872a-7e2b-85eb-e54578f5e016"},
+        "job": {"namespace": "jobs", "name": "load"},
+        "outputs": [output],
+    }
+    path = tmp_path / "large.ndjson"
+    path.write_text(json.dumps(event))
+    [document] = documents(mlgov(home, "translate", str(path)).stdout)
+    assert any("columnLineage" in warning and "too large" in warning for warning in document["warnings"])

@@ -53,7 +53,8 @@ def skips():
 class Waits(BaseOperator):
     def execute(self, context):
         read("/lake/before.csv")
-        self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=2)), method_name="resumed")
+        # Airflow may take five seconds to see that a process has ended; a task that is resumed before is failed by it
+        self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=10)), method_name="resumed")
 
     def resumed(self, context, event=None):
         wrote("/lake/after.csv")

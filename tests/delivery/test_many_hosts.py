@@ -82,8 +82,9 @@ def test_no_name_is_made_twice(hosts: tuple[Hosts, Any]) -> None:
     for process in processes:
         process.join(300)
         assert process.exitcode == 0
-    assert world.on_second().send(60).outcome in ("done", "nothing")
-    assert world.on_first().send(300).outcome in ("done", "nothing")
+    # a slow machine may have spent a task's budget, after which the breaker makes the next wait
+    assert world.on_second().send(60, despite_breaker=True).outcome in ("done", "nothing")
+    assert world.on_first().send(300, despite_breaker=True).outcome in ("done", "nothing")
     assert not world.first.dead_letters()
     assert not world.second.dead_letters()
 

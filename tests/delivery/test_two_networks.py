@@ -111,7 +111,9 @@ def wait_for_events(receiver: Receiver, count: int) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("catalog_of", ["embedded", pytest.param("atlas", marks=pytest.mark.atlas)], indirect=True)
+@pytest.mark.parametrize(
+    "catalog_of", ["embedded", pytest.param("atlas", marks=[pytest.mark.atlas, pytest.mark.long])], indirect=True
+)
 def test_nothing_is_lost_and_no_name_is_made_twice(
     tmp_path: Path, network: tuple[Host, list[Host]], catalog_of: Any
 ) -> None:
