@@ -30,6 +30,9 @@ NO_TESTS = 5
 PURE = ("tests/model", "tests/translate", "tests/catalog", "tests/delivery", "tests/capture")
 ONCE = (*PURE, "tests/tools", "tests/test_docs.py", "tests/test_rings.py", "tests/test_install.py")
 """What needs no Airflow, or makes its own: tested beside Airflow 3.3 only. The rest is tested on both."""
+_COMMANDS = ("duplicates", "handover", "purge", "replay", "rules", "sinks", "spool", "translate")
+CONFIGURED = ("tests/security", *(f"tests/cli/test_cli_{name}.py" for name in _COMMANDS))
+"""What asks Airflow for its configuration and Connections, and nothing else: on 2.11 in `make test-long`."""
 TWO_AT_ONCE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 """Two test files at once: much of the time is spent waiting for servers and processes."""
 
@@ -83,7 +86,7 @@ def steps_of(venvs: Path) -> Iterator[Step]:
     yield Step("audit", [f"{new}/python", "tools/audit.py", "audit"])
     yield Step("airflow-3.3", pytest(new, "tests", "-m", "not long and not install", *TWO_AT_ONCE), needs_atlas=True)
     if old.exists():
-        left_out = [f"--ignore={path}" for path in ONCE]
+        left_out = [f"--ignore={path}" for path in (*ONCE, *CONFIGURED)]
         selected = ("tests", "-m", "not long and not install", *left_out)
         yield Step("airflow-2.11", pytest(old, *selected, *TWO_AT_ONCE), needs_atlas=True)
     yield Step("install", pytest(new, "tests/test_install.py", "-m", "install and not long"))
@@ -97,6 +100,9 @@ def long_steps(venvs: Path) -> Iterator[Step]:
             yield Step(
                 f"long-{name}", pytest(venvs / name / "bin", "tests", "-m", "long", "-s", *left_out), needs_atlas=True
             )
+    if (venvs / "airflow-2.11").exists():
+        rest = pytest(venvs / "airflow-2.11" / "bin", *CONFIGURED, "-m", "not long", *TWO_AT_ONCE)
+        yield Step("long-airflow-2.11-configured", rest, needs_atlas=True)
 
 
 def pytest(programs: Path, *arguments: str) -> list[str]:
