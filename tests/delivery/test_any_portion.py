@@ -107,6 +107,21 @@ def test_a_path_whose_table_is_told_later_leaves_nothing_of_the_path(tmp_path: P
         assert catalogued(tmp_path / str(number), [[one] for one in order]) == wanted
 
 
+@pytest.mark.parametrize("given_up", ["path", "topic"])
+def test_what_is_given_up_goes_with_its_fields(given_up: str, tmp_path: Path) -> None:
+    fields = typed("int")
+    if given_up == "path":
+        symlinks = {"symlinks": {"identifiers": [{"namespace": "hive://m:9083", "name": "d.t2", "type": "TABLE"}]}}
+        path = data("/wh/t2", "hdfs://nn:8020", **fields), data("/wh/t2", "hdfs://nn:8020", **symlinks)
+        told = [event(1, number, [data("a")], [output]) for number, output in enumerate(path)]
+    else:
+        topics = [data(name, "kafka://k:9092", **fields) for name in ("t1", "t2")]
+        told = [event(1, number, [data("a")], [topic]) for number, topic in enumerate(topics)]
+        for one in told:  # of a job: the later replaces the earlier
+            del one["run"], one["eventType"]
+    assert catalogued(tmp_path / "apart", [[one] for one in told]) == catalogued(tmp_path / "at once", [told])
+
+
 def test_a_run_whose_job_gets_another_name_is_one_run(tmp_path: Path) -> None:
     told = [event(1, 1, [], [], kind="START", job="app.insert"), event(1, 2, [], [data("a")], job="app.insert.a")]
     wanted = catalogued(tmp_path / "at once", [told])

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlgov.delivery.renaming import OWNED
 from airflow_provider_mlgov.delivery.sinks.sink import RunShare
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import CatalogRefusedError
@@ -27,8 +28,6 @@ _PEOPLE = ("classifications", "labels", "meanings", "businessAttributes", "custo
 """What people hang on an entity, as Atlas has it on the entity or among its relationships."""
 _TEXTS = ("description", "owner", "userDescription", "displayName")
 """What people write into it; nobody knows whether they did."""
-_OWNED = frozenset({"columns", "fields", "sd", "partitionKeys"})
-"""Relationships to what goes with the entity."""
 
 
 class Retiring:
@@ -146,7 +145,7 @@ def _active(entity: Json, *, owned: bool) -> Iterator[Json]:
     for name, value in (entity.get("relationshipAttributes") or {}).items():
         for item in value if isinstance(value, list) else [value] if owned and isinstance(value, dict) else ():
             is_active = item.get("relationshipStatus", "ACTIVE") == item.get("entityStatus", "ACTIVE") == "ACTIVE"
-            if is_active and (name in _OWNED) is owned:
+            if is_active and (name in OWNED) is owned:
                 yield item
 
 
