@@ -105,7 +105,8 @@ class Run:
         if self.before is None:
             return frozenset()
         given_up = self.before.claims - self.claims
-        if self.processes or self.failed or (self.anew and self.ended):
+        is_job = self.state is not None and self.state["kind"] == "job"
+        if self.processes or self.failed or is_job or (self.anew and self.ended):
             return given_up
         return frozenset(ref for ref in given_up if ref.type_name in _OWN)
 
