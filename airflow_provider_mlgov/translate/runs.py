@@ -231,6 +231,11 @@ def _name_of(value: Any) -> Any:
     return nameable(value) if isinstance(value, str) else value
 
 
+def told_at(state: Json) -> int:
+    """`Run.told`; 0 while that is not known."""
+    return int(_ending(state).get("told", 0))
+
+
 def _ending(state: Json) -> dict[str, Any]:
     """How and when the run ended.
 

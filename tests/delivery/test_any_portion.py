@@ -243,6 +243,18 @@ def test_what_a_stream_found_out_is_as_old_as_when_it_said_so(tmp_path: Path) ->
         assert quality["rowCount"] == 2, number
 
 
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_process_was_not_done_by_a_run_that_failed_after_all(order: tuple[int, ...], tmp_path: Path) -> None:
+    told = [
+        event(1, 1, [data("a")], [data("c")]),
+        event(2, 2, [data("a")], [data("c")]),
+        event(2, 3, [], [], kind="FAIL"),
+    ]
+    found = catalogued(tmp_path, [[told[number]] for number in order])
+    (process,) = (value["attributes"] for key, value in found.items() if key.startswith("mlgov_job_process"))
+    assert (process["lastRun"][-9:-8], process["lastState"]) == ("1", "success")
+
+
 @pytest.mark.parametrize("use", ["label of a column", "description", "edge of a column"])
 def test_data_that_somebody_uses_stays_though_its_run_failed(tmp_path: Path, use: str) -> None:
     spool, path = Spool(tmp_path / "spool"), tmp_path / "catalog.db"

@@ -54,13 +54,13 @@ class Retiring:
         free = [
             ref for ref in sorted(givers) if not self._state.claimed(ref, besides=[share.key for share in givers[ref]])
         ]
-        processes = [ref for ref in free if _is_process(ref)]
+        processes = [ref for ref in free if ref.is_process]
         for ref in processes:
             entity = self._patiently(lambda ref=ref: self._catalog.get(ref.type_name, ref.qualified_name))  # type: ignore[misc]
             runs = [share.run for share in givers[ref] if share.run is not None]
             if entity is not None and not self._done_by_another(entity.get("attributes", {}), runs):
                 self._delete(ref)
-        others = [ref for ref in free if not _is_process(ref)]
+        others = [ref for ref in free if not ref.is_process]
         while others:
             gone = [ref for ref in others if self._is_unused(ref)]
             for ref in gone:
@@ -147,7 +147,3 @@ def _active(entity: Json, *, owned: bool) -> Iterator[Json]:
             is_active = item.get("relationshipStatus", "ACTIVE") == item.get("entityStatus", "ACTIVE") == "ACTIVE"
             if is_active and (name in OWNED) is owned:
                 yield item
-
-
-def _is_process(ref: Ref) -> bool:
-    return ref.type_name.endswith("_process") or ref.type_name == "mlgov_column_lineage"
