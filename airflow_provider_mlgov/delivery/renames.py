@@ -63,15 +63,15 @@ class Renames:
 
     def of_entities(self, entities: tuple[Entity, ...]) -> tuple[Entity, ...]:
         """``entities`` of one run by the names that their datasets have now."""
-        times = [time for entity in entities if (time := _told(entity)) is not None] if self._by_old else []
+        times = told_times(entities) if self._by_old else {}
         if not times:
             return entities
         by_ref = {entity.ref: entity for entity in entities}
-        before = max(times) - 1
+        last = max(times.values())
         now: dict[Ref, list[Entity]] = {}
         for entity in entities:
             chain = [] if entity.is_process else [*_up(entity, by_ref)][::-1]
-            if names := self._names(chain, before):
+            if names := self._names(chain, times.get(entity.ref, last) - 1):
                 now[entity.ref] = names[-1]
         if not now:
             return entities

@@ -17,8 +17,10 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-_OWNED = ("columns", "partitionKeys", "sd", "mlgov_fields", "contained", "children")
-"""What is named after the entity that has it."""
+OWNED = ("columns", "partitionKeys", "sd", "mlgov_fields")
+"""Relationships to what is a part of the entity, and goes with it."""
+_NAMED_AFTER = (*OWNED, "contained", "children")
+"""Relationships to what is named after the entity: its parts, and data that is in it."""
 _BY_PEOPLE = ("owner", "description", "userDescription", "displayName")
 _ENDS = {"inputToProcesses": "inputs", "outputFromProcesses": "outputs"}
 
@@ -44,7 +46,7 @@ class Renaming:
         old = ref_of(entity)
         there = self._get(to)
         self._touched += [old, to]
-        children = [child for item in items(entity, _OWNED) if (child := self._by_guid(item["guid"])) is not None]
+        children = [child for item in items(entity, _NAMED_AFTER) if (child := self._by_guid(item["guid"])) is not None]
         if there is None:
             prefix = (
                 {"objectPrefix": to.qualified_name.rpartition("@")[0]} if "objectPrefix" in entity["attributes"] else {}

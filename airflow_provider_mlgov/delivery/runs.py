@@ -16,6 +16,7 @@ from airflow_provider_mlgov.errors import InvalidEventError, SpoolError
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
 from airflow_provider_mlgov.translate.events import is_terminal, live, run_key
 from airflow_provider_mlgov.translate.reading import read_event
+from airflow_provider_mlgov.translate.runs import told_at
 from airflow_provider_mlgov.translate.settle import merge
 from airflow_provider_mlgov.translate.times import microseconds
 from airflow_provider_mlgov.translate.translation import translate
@@ -84,7 +85,7 @@ class Run:
             key=self.key,
             run=self.entity,
             processes=self.processes,
-            given_up=self._given_up(),
+            given_up=self.given_up,
             new=self.new and self._has_own_entity(),
             forgotten=self.before is None and not self.new and self._has_own_entity(),
         )
@@ -94,18 +95,20 @@ class Run:
         if self.state is None:
             raise ValueError(f"run {self.key} has no events")
         written = self.claims - set(refused)
-        return RunState(self.state, written | self._given_up() if written != self.claims else written)
+        return RunState(self.state, written | self.given_up if written != self.claims else written)
 
     def _has_own_entity(self) -> bool:
         """A DAG run's entity comes with the events of its tasks too, so nothing follows from this run's own events."""
         return self.entity is not None and self.entity.type_name != "mlgov_dag_run"
 
-    def _given_up(self) -> frozenset[Ref]:
+    @property
+    def given_up(self) -> frozenset[Ref]:
         """What was written for it earlier and is not said any more, once it is known what it did."""
         if self.before is None:
             return frozenset()
         given_up = self.before.claims - self.claims
-        if self.processes or self.failed or (self.anew and self.ended):
+        is_job = self.state is not None and self.state["kind"] == "job"
+        if self.processes or self.failed or is_job or (self.anew and self.ended):
             return given_up
         return frozenset(ref for ref in given_up if ref.type_name in _OWN)
 
@@ -148,6 +151,7 @@ class RunReader:
             if self._translate(run):
                 taken.append(run)
                 entities += len(run.entities)
+        taken += [run for run in self._heirs(taken) if self._translate(run)]
         self.left = [path for path in paths if path in self._read and path not in gone]
         for run in taken:
             self.renames.learn(run.changes)
@@ -155,6 +159,16 @@ class RunReader:
             run.entities = self.renames.of_entities(run.entities)
             run.changes = self.renames.of_changes(run.changes)
         return taken
+
+    def _heirs(self, taken: Sequence[Run]) -> list[Run]:
+        """The runs that did last what a run of ``taken`` says now that it did not do: they are told again, so that it says so."""
+        keys = {run.key for run in taken}
+        heirs: dict[str, None] = {}
+        for ref in {ref for run in taken for ref in run.given_up if ref.is_process}:
+            others = [key for key in self._state.claimants(ref) if key not in keys]
+            times = {key: told_at(known.state) for key in others if (known := self._state.run(key)) is not None}
+            heirs |= dict.fromkeys(key for key, time in times.items() if time == max(times.values()))
+        return [Run(key) for key in sorted(heirs)]
 
     def _with_named(self, runs: dict[str, Run]) -> dict[str, Run]:
         """Put the events that do not say Airflow's run id to those of the same OpenLineage run that do."""

@@ -69,6 +69,11 @@ class SenderState(StateFile):
         statement = f"SELECT 1 FROM claim WHERE type = ? AND name = ? AND run NOT IN ({places}) LIMIT 1"  # noqa: S608 - marks
         return bool(self._rows(statement, ref.type_name, ref.qualified_name, *besides))
 
+    def claimants(self, ref: Ref) -> list[str]:
+        """The keys of the runs that did this process, or named this data."""
+        rows = self._rows("SELECT run FROM claim WHERE type = ? AND name = ?", ref.type_name, ref.qualified_name)
+        return [row[0] for row in rows]
+
     def expire(self) -> None:
         """Forget runs some hours after their end (those that never end: some weeks), and old names; inside a `transaction`."""
         now = self._clock()

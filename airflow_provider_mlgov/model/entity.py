@@ -26,6 +26,11 @@ class Ref:
         """That of the name, which Python remembers: references are looked up by the thousand."""
         return hash(self.qualified_name)
 
+    @property
+    def is_process(self) -> bool:
+        """Whether it has inputs or outputs, by its type."""
+        return self.type_name.endswith("_process") or self.type_name == "mlgov_column_lineage"
+
     def to_atlas(self, guid: str | None = None) -> dict[str, Any]:
         """Atlas's form of this reference.
 

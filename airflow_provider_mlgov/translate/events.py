@@ -199,7 +199,7 @@ def datasets_of(state: Mapping[str, Any], direction: str) -> Iterator[tuple[str,
     if not is_snapshot and state["kind"] != "job":
         yield from each(state[direction])
         return
-    newest = max((entry["at"] for side in ("inputs", "outputs") for _, _, entry in each(state[side])), default=0)
+    newest = newest_picture(state)
     for namespace, name, entry in each(state[direction]):
         if entry["at"] == newest:
             yield (
@@ -207,6 +207,11 @@ def datasets_of(state: Mapping[str, Any], direction: str) -> Iterator[tuple[str,
                 name,
                 {**entry, **{role: _told_at(entry[role], newest) for role in ("facets", "roleFacets")}},
             )
+
+
+def newest_picture(state: Mapping[str, Any]) -> int | None:
+    """When data was last named, in µs."""
+    return max((entry["at"] for side in ("inputs", "outputs") for _, _, entry in each(state[side])), default=None)
 
 
 def _told_at(registers: Mapping[str, Any], time: int) -> Json:

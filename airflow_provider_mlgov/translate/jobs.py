@@ -207,11 +207,14 @@ def _job(run: Run, job: identity.Job, last_run: str | None) -> Entity:
         **_job_facts(run),
     )
     latest = {"lastRun": last_run, "lastState": run.state} if last_run and run.state else {}
+    told = run.told
+    if isinstance(run.name, identity.Job):  # its events are complete in themselves: no end dates what was said before
+        told = max((register[0] // 1000 for register in run.job.values()), default=told)
     return Entity(
         job.type_name,
         str(job),
         {"name": job.job, **_of_job(job)},
-        described=dated(facts, run.told),
+        described=dated(facts, told),
         create_only=create_only if run.told is not None else create_only | facts,
         latest=latest,
         as_of=run.told,

@@ -127,7 +127,7 @@ def _build(thing: ml.Build, run: Run, *, made: bool) -> tuple[dict[str, Any], di
     if thing.features:
         facts["features"] = [text for feature in thing.features if (text := plain(feature))]
     if made:
-        facts = {"version": _seconds(run), **facts, **_maker(run), "createTime": run.end or run.told or run.first}
+        facts = {"version": _seconds(run), **facts, **_maker(run), "createTime": run.end or run.first}
     return facts, {} if "version" in facts else {"version": _seconds(run)}
 
 
@@ -135,7 +135,7 @@ def _evaluation(thing: ml.Evaluation, run: Run, *, made: bool) -> dict[str, Any]
     # A word, because Atlas reads a boolean that was never set as false.
     outcome = None if thing.passed is None else "passed" if thing.passed else "failed"
     facts = known(metrics=named_values(thing.metrics), split=plain(thing.split, 100), outcome=outcome)
-    return facts | ({**_maker(run), "createTime": run.end or run.told or run.first} if made else {})
+    return facts | ({**_maker(run), "createTime": run.end or run.first} if made else {})
 
 
 def _deployment(thing: ml.Deployment, run: Run, *, made: bool) -> tuple[dict[str, Any], dict[str, Any]]:

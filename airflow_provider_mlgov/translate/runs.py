@@ -12,7 +12,7 @@ from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.model import identity
 from airflow_provider_mlgov.model.entity import NO_MARKS, Marks
 from airflow_provider_mlgov.model.identity import token
-from airflow_provider_mlgov.translate.events import AIRFLOW_FACET, facet, is_streaming
+from airflow_provider_mlgov.translate.events import AIRFLOW_FACET, facet, is_streaming, newest_picture
 from airflow_provider_mlgov.translate.marks import marks_of, tags_of
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.texts import MAX_ERROR, json_text, long, nameable, plain
@@ -44,7 +44,7 @@ class Run:
     end: int | None = None
     """When it ended."""
     told: int | None = None
-    """When its end was told of: what orders facts."""
+    """When its end was told of, or the newest picture of a job: what orders facts."""
     state: str | None = None
     """How it ended; None while it runs."""
     source: str | None = None
@@ -231,6 +231,11 @@ def _name_of(value: Any) -> Any:
     return nameable(value) if isinstance(value, str) else value
 
 
+def told_at(state: Json) -> int:
+    """`Run.told`; 0 while that is not known."""
+    return int(_ending(state).get("told", 0))
+
+
 def _ending(state: Json) -> dict[str, Any]:
     """How and when the run ended.
 
@@ -239,7 +244,8 @@ def _ending(state: Json) -> dict[str, Any]:
     """
     ends, outcomes = state["ends"], state["outcomes"]
     if state["kind"] != "run":
-        return {"told": state["first"] // 1000, "succeeded": True}
+        shown = newest_picture(state)
+        return {"told": (state["last"] if shown is None else shown) // 1000, "succeeded": True}
     flows = is_streaming(state) and state["first"] < min((end[0] for end in ends.values()), default=math.inf)
     for how in ("stated", "typed", "unknown"):
         if how in ends:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.model import identity, ml
 from airflow_provider_mlgov.model.entity import Entity, Ref, Translation
 from airflow_provider_mlgov.translate.columns import ColumnLineage, column_entities
 from airflow_provider_mlgov.translate.datasets import End, data_entities, read_ends, without_dropped
+from airflow_provider_mlgov.translate.events import datasets_of, is_streaming
 from airflow_provider_mlgov.translate.flows import Flow, read_flows, with_told
 from airflow_provider_mlgov.translate.io import done, facts_of_use
 from airflow_provider_mlgov.translate.jobs import process_entity, run_entities
@@ -37,11 +40,13 @@ def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translatio
     names = Names(state, options)
     inputs = without_families(read_ends(state, "inputs", names, warnings))
     outputs = without_families(read_ends(state, "outputs", names, warnings))
-    quality = list(_quality((*inputs, *outputs), run, options))
+    told = _times(state, run.told, names)
+    quality = list(_quality((*inputs, *outputs), run, told, options))
     if not run.succeeded:
         entities = [*quality, *run_entities(run, done(inputs, outputs, None))]
         return Translation(merge(entities), tuple(dict.fromkeys(warnings)), failed=True)
     outputs, changes = without_dropped(outputs, names, run.told, warnings)
+    changes = [replace(change, time=told(change.to or change.ref)) for change in changes]
     outputs = with_told(run.job, outputs, (change.ref for change in changes), names, warnings)
     known = {end.ref: end for end in (*inputs, *outputs)}
     ends = dict(known)
@@ -49,13 +54,13 @@ def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translatio
     if state["kind"] == "dataset" and any(end.facets.keys() & {"lineage", "columnLineage"} for end in outputs):
         warnings.append("the lineage of a dataset event is left out: it has no job to hang it on")
     work = _work(inputs, outputs, flows, run, options)
-    entities = [*_data(inputs, outputs, run, options, warnings)]
+    entities = [*_data(inputs, outputs, run, told, options, warnings)]
     entities += [entity for ref, end in ends.items() if ref not in known for entity in end.entities]
     columns = [
         entity
         for ends_of, is_written in ((inputs, False), (outputs, True))
         for end in ends_of
-        for entity in column_entities(end, run.told, options, warnings, is_written=is_written)
+        for entity in column_entities(end, told(end.ref), options, warnings, is_written=is_written)
     ]
     entities += columns
     entities += [entity for _, entity in work]
@@ -70,6 +75,24 @@ def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translatio
     return Translation(merge(entities), tuple(dict.fromkeys(warnings)), tuple(changes))
 
 
+def _times(state: Mapping[str, Any], ended: int, names: Names) -> Callable[[Ref], int]:
+    """When data was read or written, in epoch milliseconds: of a run that ends, all of it then.
+
+    Jobs and streams have no end that says what was done until then: with them it is when each dataset was named last; of one
+    that only the facet ``lineage`` names, when that was told.
+    """
+    if state["kind"] == "run" and not is_streaming(state):
+        return lambda _: ended
+    times: dict[Ref, int] = {}
+    for direction in ("inputs", "outputs"):
+        for namespace, name, dataset in datasets_of(state, direction):
+            with suppress(InvalidNameError):
+                for entity in names.of(namespace, name).entities[-1:]:
+                    times[entity.ref] = max(dataset["at"] // 1000, times.get(entity.ref, 0))
+    lineage = state["jobFacets"].get("lineage")
+    return lambda ref: times.get(ref, lineage[0] // 1000 if lineage else ended)
+
+
 def _work(
     inputs: Sequence[End], outputs: Sequence[End], flows: Mapping[Ref, Flow], run: Run, options: TranslateOptions
 ) -> list[tuple[Work, Entity]]:
@@ -80,20 +103,26 @@ def _work(
 
 
 def _data(
-    inputs: Sequence[End], outputs: Sequence[End], run: Run, options: TranslateOptions, warnings: list[str]
+    inputs: Sequence[End],
+    outputs: Sequence[End],
+    run: Run,
+    told: Callable[[Ref], int],
+    options: TranslateOptions,
+    warnings: list[str],
 ) -> Iterator[Entity]:
     facts_only = updated(inputs, outputs)
     for end in inputs:
         if end.thing is None:
-            yield from data_entities(end, run.told, options, warnings)
+            yield from data_entities(end, told(end.ref), options, warnings)
         else:
             yield from thing_entities(end, run, written=False, made=False)
     for end in outputs:
         if end.thing is None:
             facts = facts_of_use(end) if run.name is None else {}
-            yield from data_entities(end, run.told, options, warnings, facts)
+            yield from data_entities(end, told(end.ref), options, warnings, facts)
         else:
-            yield from thing_entities(end, run, written=True, made=end.ref not in facts_only)
+            run_then = replace(run, told=told(end.ref))
+            yield from thing_entities(end, run_then, written=True, made=end.ref not in facts_only)
 
 
 def _process(item: Work, run: Run, at: str) -> Entity | None:
@@ -102,8 +131,9 @@ def _process(item: Work, run: Run, at: str) -> Entity | None:
     return process_entity(run, item.role, item.inputs, item.outputs)
 
 
-def _quality(ends: Sequence[End], run: Run, options: TranslateOptions) -> Iterator[Entity]:
+def _quality(ends: Sequence[End], run: Run, told: Callable[[Ref], int], options: TranslateOptions) -> Iterator[Entity]:
     """What the run found out about data: tests that fail let their run fail, and are told all the same."""
     for end in ends:
-        if end.thing is None and (quality := quality_entity(end, run, options.catalog_namespace)) is not None:
+        run_then = replace(run, told=told(end.ref))
+        if end.thing is None and (quality := quality_entity(end, run_then, options.catalog_namespace)) is not None:
             yield quality

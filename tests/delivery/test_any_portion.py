@@ -39,6 +39,16 @@ def event(
     }
 
 
+def of_job(one: Json) -> Json:
+    """The same as a job event."""
+    return {name: value for name, value in one.items() if name not in ("run", "eventType")}
+
+
+def of_stream(one: Json) -> Json:
+    facets = {"jobType": {"processingType": "STREAMING", "integration": "FLINK"}}
+    return {**one, "job": {**one["job"], "facets": facets}}
+
+
 def typed(kind: str) -> Json:
     return {"schema": {"fields": [{"name": "id", "type": kind}]}}
 
@@ -107,6 +117,19 @@ def test_a_path_whose_table_is_told_later_leaves_nothing_of_the_path(tmp_path: P
         assert catalogued(tmp_path / str(number), [[one] for one in order]) == wanted
 
 
+@pytest.mark.parametrize("given_up", ["path", "topic"])
+def test_what_is_given_up_goes_with_its_fields(given_up: str, tmp_path: Path) -> None:
+    fields = typed("int")
+    if given_up == "path":
+        symlinks = {"symlinks": {"identifiers": [{"namespace": "hive://m:9083", "name": "d.t2", "type": "TABLE"}]}}
+        path = data("/wh/t2", "hdfs://nn:8020", **fields), data("/wh/t2", "hdfs://nn:8020", **symlinks)
+        told = [event(1, number, [data("a")], [output]) for number, output in enumerate(path)]
+    else:
+        topics = [data(name, "kafka://k:9092", **fields) for name in ("t1", "t2")]
+        told = [of_job(event(1, number, [data("a")], [topic])) for number, topic in enumerate(topics)]
+    assert catalogued(tmp_path / "apart", [[one] for one in told]) == catalogued(tmp_path / "at once", [told])
+
+
 def test_a_run_whose_job_gets_another_name_is_one_run(tmp_path: Path) -> None:
     told = [event(1, 1, [], [], kind="START", job="app.insert"), event(1, 2, [], [data("a")], job="app.insert.a")]
     wanted = catalogued(tmp_path / "at once", [told])
@@ -138,13 +161,98 @@ def test_nested_steps_of_spark_know_a_table_by_the_name_that_another_step_tells(
 
 
 def test_the_end_of_a_stream_counts_whatever_was_heard_of_it_before(tmp_path: Path) -> None:
-    told = [event(1, 1, [data("c")], [data("a")]), event(1, 4, [], [], kind="RUNNING")]
-    for one in told:
-        one["job"]["facets"] = {"jobType": {"processingType": "STREAMING", "integration": "FLINK"}}
+    told = [of_stream(event(1, 1, [data("c")], [data("a")])), of_stream(event(1, 4, [], [], kind="RUNNING"))]
     for number, order in enumerate(permutations(told)):
         found = catalogued(tmp_path / str(number), [[one] for one in order])
         (run,) = (value["attributes"] for key, value in found.items() if key.startswith("mlgov_job_run"))
         assert (run["state"], bool(run["processKey"])) == ("success", True), number
+
+
+DROP = {"lifecycleStateChange": {"lifecycleStateChange": "DROP"}}
+RENAME = {
+    "lifecycleStateChange": {
+        "lifecycleStateChange": "RENAME",
+        "previousIdentifier": {"namespace": DB, "name": "d.s.a"},
+    }
+}
+
+
+@pytest.mark.parametrize("change", ["drop", "rename"])
+def test_data_of_a_job_is_as_old_as_the_newest_picture_of_it(change: str, tmp_path: Path) -> None:
+    output = data("a", **DROP) if change == "drop" else data("b", **RENAME)
+    pictures = [
+        of_job(event(0, second, [data("c")], [data("a", **typed(kind))]))
+        for second, kind in ((1, "int"), (3, "bigint"))
+    ]
+    told = [pictures[0], event(2, 2, [], [output], job="k"), pictures[1], of_job(event(0, 4, [], []))]
+    wanted = catalogued(tmp_path / "at once", [told])
+    assert wanted["rdbms_column db:5432/d.s.a.id@primary"]["attributes"]["data_type"] == "bigint"
+    (process,) = (value for key, value in wanted.items() if "process" in key and value["relations"]["inputs"])
+    assert process["relations"]["outputs"] == ["rdbms_table s.a"]
+    for number, order in enumerate(permutations(told[:3])):
+        found = catalogued(tmp_path / str(number), [[one] for one in (*order, told[3])])
+        assert found[A] == wanted[A], number
+        assert found.keys() & {A, B, C} == ({A, C} if change == "drop" else {A, B, C}), number
+
+
+def test_facts_of_a_job_are_as_old_as_the_event_that_told_them(tmp_path: Path) -> None:
+    told = [of_job(event(0, 1, [data("c")], [data("a")])), event(2, 2, [], []), of_job(event(0, 3, [], []))]
+    for number, one in enumerate(told):
+        one["job"]["facets"] = {"jobType": {"processingType": "BATCH", "integration": f"TOOL{number}"}}
+    for number, order in enumerate(permutations(told)):
+        found = catalogued(tmp_path / str(number), [[one] for one in order])
+        (job,) = (value["attributes"] for key, value in found.items() if key.startswith("mlgov_job "))
+        assert job["integration"] == "TOOL2", number
+
+
+def test_a_job_that_drops_what_a_run_wrote_before_has_no_older_picture(tmp_path: Path) -> None:
+    told = [
+        of_job(event(0, 1, [data("c")], [data("b")])),
+        event(2, 2, [data("c")], [data("a")], job="k"),
+        of_job(event(0, 3, [], [data("a", **DROP)])),
+    ]
+    for number, portions in enumerate(([told], [[one] for one in told])):
+        found = catalogued(tmp_path / str(number), portions)
+        assert found.keys() & {A, B, C} == {C}, number
+
+
+@pytest.mark.parametrize("kind", ["RUNNING", "COMPLETE", "FAIL"])
+@pytest.mark.parametrize("change", ["drop", "rename"])
+def test_a_stream_that_names_no_data_brings_none_back(change: str, kind: str, tmp_path: Path) -> None:
+    output = data("a", **DROP) if change == "drop" else data("b", **RENAME)
+    told = [
+        of_stream(event(1, 1, [data("c")], [data("a")], kind="RUNNING")),
+        event(2, 2, [], [output], job="k"),
+        of_stream(event(1, 3, [data("c")], [], kind=kind)),
+    ]
+    for number, portions in enumerate(([told], [[one] for one in told], [[one] for one in reversed(told)])):
+        found = catalogued(tmp_path / str(number), portions)
+        assert found.keys() & {A, B, C} == ({C} if change == "drop" else {B, C}), number
+
+
+def test_what_a_stream_found_out_is_as_old_as_when_it_said_so(tmp_path: Path) -> None:
+    rows = [{"dataQualityMetrics": {"rowCount": number}} for number in (1, 2)]
+    told = [
+        of_stream(event(1, 1, [data("a", **rows[0])], [data("c")], kind="RUNNING")),
+        event(2, 2, [data("a", **rows[1])], [], job="k"),
+        of_stream(event(1, 3, [], [], kind="RUNNING")),
+    ]
+    for number, portions in enumerate(([told], [[one] for one in told])):
+        found = catalogued(tmp_path / str(number), portions)
+        (quality,) = (value["attributes"] for key, value in found.items() if key.startswith("mlgov_quality"))
+        assert quality["rowCount"] == 2, number
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_process_was_not_done_by_a_run_that_failed_after_all(order: tuple[int, ...], tmp_path: Path) -> None:
+    told = [
+        event(1, 1, [data("a")], [data("c")]),
+        event(2, 2, [data("a")], [data("c")]),
+        event(2, 3, [], [], kind="FAIL"),
+    ]
+    found = catalogued(tmp_path, [[told[number]] for number in order])
+    (process,) = (value["attributes"] for key, value in found.items() if key.startswith("mlgov_job_process"))
+    assert (process["lastRun"][-9:-8], process["lastState"]) == ("1", "success")
 
 
 @pytest.mark.parametrize("use", ["label of a column", "description", "edge of a column"])

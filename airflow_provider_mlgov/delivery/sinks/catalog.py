@@ -17,7 +17,7 @@ from airflow_provider_mlgov.delivery.history import History
 from airflow_provider_mlgov.delivery.readback import never_shrink
 from airflow_provider_mlgov.delivery.sinks.catalog_retiring import Retiring
 from airflow_provider_mlgov.delivery.sinks.catalog_work import TRIES, UnansweredError, UnknownTypeError, Work
-from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel
+from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel, RunShare
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import (
     CatalogBusyError,
@@ -27,7 +27,7 @@ from airflow_provider_mlgov.errors import (
     EntityNotFoundError,
 )
 from airflow_provider_mlgov.model.entity import Entity, Ref
-from airflow_provider_mlgov.translate.settle import Settled, lookups, settle
+from airflow_provider_mlgov.translate.settle import FACTS_TIME, Settled, lookups, settle
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
@@ -175,6 +175,7 @@ class CatalogSink:
             found = self._stored(wanted, deadline, marked)
             stored |= found
             wanted = set(lookups(parcel.entities, stored)) - new if found else set()
+        stored |= _without_given_up(stored, parcel.runs)
         described = self._state.described(self._name, [entity.ref for entity in parcel.entities if entity.described])
         settled = settle(parcel.entities, stored, described)
         forgotten = {share.run: share.processes for share in parcel.runs if share.forgotten}
@@ -310,6 +311,18 @@ class CatalogSink:
         for name in (_SIZE_FACT, _SUSPECT_FACT, _APART_FACT):
             if self._state.fact(self._name, name):
                 self._state.set_fact(self._name, name, None)
+
+
+def _without_given_up(stored: Mapping[Ref, Json], shares: Iterable[RunShare]) -> dict[Ref, Json]:
+    """Those of ``stored`` that say what a run says no more: another run's word counts in its place, though it is older."""
+    found = {}
+    for share in shares:
+        for ref in share.given_up & stored.keys():
+            attributes = stored[ref].get("attributes", {})
+            if share.run is not None and attributes.get("lastRun") == share.run.qualified_name:
+                known = {name: value for name, value in attributes.items() if name != FACTS_TIME}
+                found[ref] = {**stored[ref], "attributes": known}
+    return found
 
 
 _ASKED_FOR = frozenset({"mlgov_endpoint", "mlgov_job_run", "mlgov_model", "mlgov_model_deployment", "mlgov_task_run"})

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlgov.delivery.renaming import OWNED
 from airflow_provider_mlgov.delivery.sinks.sink import RunShare
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import CatalogRefusedError
@@ -27,8 +28,6 @@ _PEOPLE = ("classifications", "labels", "meanings", "businessAttributes", "custo
 """What people hang on an entity, as Atlas has it on the entity or among its relationships."""
 _TEXTS = ("description", "owner", "userDescription", "displayName")
 """What people write into it; nobody knows whether they did."""
-_OWNED = frozenset({"columns", "fields", "sd", "partitionKeys"})
-"""Relationships to what goes with the entity."""
 
 
 class Retiring:
@@ -55,13 +54,13 @@ class Retiring:
         free = [
             ref for ref in sorted(givers) if not self._state.claimed(ref, besides=[share.key for share in givers[ref]])
         ]
-        processes = [ref for ref in free if _is_process(ref)]
+        processes = [ref for ref in free if ref.is_process]
         for ref in processes:
             entity = self._patiently(lambda ref=ref: self._catalog.get(ref.type_name, ref.qualified_name))  # type: ignore[misc]
             runs = [share.run for share in givers[ref] if share.run is not None]
             if entity is not None and not self._done_by_another(entity.get("attributes", {}), runs):
                 self._delete(ref)
-        others = [ref for ref in free if not _is_process(ref)]
+        others = [ref for ref in free if not ref.is_process]
         while others:
             gone = [ref for ref in others if self._is_unused(ref)]
             for ref in gone:
@@ -146,9 +145,5 @@ def _active(entity: Json, *, owned: bool) -> Iterator[Json]:
     for name, value in (entity.get("relationshipAttributes") or {}).items():
         for item in value if isinstance(value, list) else [value] if owned and isinstance(value, dict) else ():
             is_active = item.get("relationshipStatus", "ACTIVE") == item.get("entityStatus", "ACTIVE") == "ACTIVE"
-            if is_active and (name in _OWNED) is owned:
+            if is_active and (name in OWNED) is owned:
                 yield item
-
-
-def _is_process(ref: Ref) -> bool:
-    return ref.type_name.endswith("_process") or ref.type_name == "mlgov_column_lineage"
