@@ -1,7 +1,8 @@
 """What the newest tests and measurements of a dataset say: ``mlgov_quality_result``, one per dataset.
 
 Facets ``dataQualityAssertions`` and ``dataQualityMetrics``, of a dataset or of it as an input. Atlas's own types have no place
-for it, and its business metadata may be written by data stewards only.
+for it, and its business metadata may be written by data stewards only. Each facet counts by itself, since one run tests and
+another one measures: ``lastRun`` is the last run that told either.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_mlgov.model import identity
-from airflow_provider_mlgov.model.entity import Entity
+from airflow_provider_mlgov.model.entity import Entity, dated
 from airflow_provider_mlgov.translate.datasets import End
 from airflow_provider_mlgov.translate.events import facet
 from airflow_provider_mlgov.translate.io import is_count
@@ -43,14 +44,22 @@ def quality_entity(end: End, run: Run, at: str) -> Entity | None:
         "datasetName": ref.qualified_name,
         "datasetKey": identity.token(ref.qualified_name),
     }
-    latest = known(lastRun=run_name(run))
+    facts: dict[str, Any] = {}
     if assertions:
         passed = sum(item["success"] for item in assertions)
-        latest |= {"passed": passed, "failed": len(assertions) - passed, "assertions": long(json_text(assertions))}
+        facts |= {"passed": passed, "failed": len(assertions) - passed, "assertions": long(json_text(assertions))}
     if metrics:
-        latest["metrics"] = long(json_text(metrics))
-        latest |= {key: metrics[key] for key in ("rowCount", "bytes", "fileCount") if is_count(metrics.get(key))}
-    return Entity(name.type_name, str(name), attributes, latest=latest, as_of=run.told)
+        counts = {key: metrics.get(key) for key in ("rowCount", "bytes", "fileCount")}
+        facts |= {key: value if is_count(value) else None for key, value in counts.items()}
+        facts["metrics"] = long(json_text(metrics))
+    return Entity(
+        name.type_name,
+        str(name),
+        attributes,
+        described=dated(facts, run.told),
+        latest=known(lastRun=run_name(run)),
+        as_of=run.told,
+    )
 
 
 def _assertions(end: End) -> list[dict[str, Any]]:
