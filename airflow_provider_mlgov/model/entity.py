@@ -105,6 +105,8 @@ class Entity:
     """
     marks: Marks = NO_MARKS
     """Labels, classifications and custom attributes."""
+    about: tuple[Entity, ...] = field(default=(), compare=False, repr=False)
+    """The dataset that this tells of and is named after, last, after what contains it; whether they are there or not."""
 
     @cached_property
     def ref(self) -> Ref:

@@ -8,10 +8,11 @@ another one measures: ``lastRun`` is the last run that told either.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_mlgov.model import identity
-from airflow_provider_mlgov.model.entity import Entity, dated
+from airflow_provider_mlgov.model.entity import Entity, Ref, dated
 from airflow_provider_mlgov.translate.datasets import End
 from airflow_provider_mlgov.translate.events import facet
 from airflow_provider_mlgov.translate.io import is_count
@@ -21,6 +22,11 @@ from airflow_provider_mlgov.translate.texts import json_text, long, plain
 
 Json = Mapping[str, Any]
 
+FACTS = {
+    "assertions": ("passed", "failed", "assertions"),
+    "metrics": ("rowCount", "bytes", "fileCount", "metrics"),
+}
+"""What each facet tells, by the attribute that it never lacks."""
 _FACET = "dataQualityAssertions"
 _ASSERTION = ("assertion", "name", "column", "severity", "description", "expected", "actual", "content")
 
@@ -36,14 +42,6 @@ def quality_entity(end: End, run: Run, at: str) -> Entity | None:
     }
     if not assertions and not metrics:
         return None
-    ref = end.ref
-    name = identity.Quality(at, identity.token(ref.type_name, ref.qualified_name))
-    attributes = {
-        "name": f"quality of {end.entities[-1].attributes['name']}",
-        "datasetType": ref.type_name,
-        "datasetName": ref.qualified_name,
-        "datasetKey": identity.token(ref.qualified_name),
-    }
     facts: dict[str, Any] = {}
     if assertions:
         passed = sum(item["success"] for item in assertions)
@@ -52,14 +50,32 @@ def quality_entity(end: End, run: Run, at: str) -> Entity | None:
         counts = {key: metrics.get(key) for key in ("rowCount", "bytes", "fileCount")}
         facts |= {key: value if is_count(value) else None for key, value in counts.items()}
         facts["metrics"] = long(json_text(metrics))
-    return Entity(
-        name.type_name,
-        str(name),
-        attributes,
+    return replace(
+        result_of(end.ref, f"quality of {end.entities[-1].attributes['name']}", at),
         described=dated(facts, run.told),
         latest=known(lastRun=run_name(run)),
         as_of=run.told,
+        about=end.entities,
     )
+
+
+def result_of(dataset: Ref, name: str, at: str) -> Entity:
+    """The entity that is about ``dataset``, before anything was found out."""
+    attributes = {
+        "name": name,
+        "datasetType": dataset.type_name,
+        "datasetName": dataset.qualified_name,
+        "datasetKey": identity.token(dataset.qualified_name),
+    }
+    qualified = identity.Quality(at, identity.token(dataset.type_name, dataset.qualified_name))
+    return Entity(qualified.type_name, str(qualified), attributes)
+
+
+def moved(result: Entity, to: tuple[Entity, ...]) -> Entity:
+    """What was found out about a dataset that has got another name since; ``to`` is as `Entity.about`."""
+    at = identity.Quality.parse(result.qualified_name).namespace
+    new = result_of(to[-1].ref, f"quality of {to[-1].attributes['name']}", at)
+    return replace(result, qualified_name=new.qualified_name, attributes=new.attributes, about=to)
 
 
 def _assertions(end: End) -> list[dict[str, Any]]:
