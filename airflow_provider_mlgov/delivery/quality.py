@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-_PARTS = frozenset({"hive_column", "hive_storagedesc", "mlgov_column", "mlgov_field", "mlgov_quality_result", "rdbms_column"})
+_PARTS = frozenset(
+    {"hive_column", "hive_storagedesc", "mlgov_column", "mlgov_field", "mlgov_quality_result", "rdbms_column"}
+)
 """What has no results of its own."""
 
 
@@ -99,5 +101,7 @@ class Results:
         ref = Ref(entity["typeName"], attributes["qualifiedName"])
         times = self._state.described(self._name, [ref]).get(ref, {})
         return {
-            facet: times.get(facet, attributes.get(FACTS_TIME) or 0) for facet in FACTS if attributes.get(facet) is not None
+            facet: times.get(facet, attributes.get(FACTS_TIME) or 0)
+            for facet in FACTS
+            if attributes.get(facet) is not None
         }

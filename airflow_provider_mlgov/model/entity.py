@@ -62,11 +62,12 @@ class Marks:
         """Whether there is anything."""
         return bool(self.labels or self.classifications or self.custom)
 
-    def united(self, other: Marks) -> Marks:
-        """Both; of one custom attribute, that of ``other``."""
-        custom = {**dict(self.custom), **dict(other.custom)}
+    def united(self, *others: Marks) -> Marks:
+        """All of them; of one custom attribute, that of the last."""
         return Marks(
-            self.labels | other.labels, self.classifications | other.classifications, tuple(sorted(custom.items()))
+            self.labels.union(*(other.labels for other in others)),
+            self.classifications.union(*(other.classifications for other in others)),
+            tuple(sorted(dict(item for marks in (self, *others) for item in marks.custom).items())),
         )
 
 

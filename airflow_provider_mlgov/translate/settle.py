@@ -225,7 +225,9 @@ def _final(entity: Entity, known: Mapping[str, Any] | None) -> Entity:
         latest[FACTS_TIME] = max(entity.as_of or 0, known.get(FACTS_TIME) or 0)
     attributes = {**entity.attributes, **_told(latest, known)}
     if entity.type_name == "hive_column" and _stands_in(known):
-        attributes |= {name: value for name, value in entity.create_only.items() if known.get(name) in (None, 0, UNKNOWN)}
+        attributes |= {
+            name: value for name, value in entity.create_only.items() if known.get(name) in (None, 0, UNKNOWN)
+        }
     if entity.type_name == MODEL:
         attributes |= _aliases(known, entity.attributes)
     if entity.type_name == DEPLOYMENT:
@@ -244,7 +246,9 @@ def _is_older(entity: Entity, known: Mapping[str, Any]) -> bool:
     if not entity.latest or known.get(FACTS_TIME) is None:
         return False
     # What one run says, told again of the same time, is what all its events come to; other ties go by name.
-    same_run = entity.type_name in _RUNS or bool(known.get("lastRun") and known["lastRun"] == entity.latest.get("lastRun"))
+    same_run = entity.type_name in _RUNS or bool(
+        known.get("lastRun") and known["lastRun"] == entity.latest.get("lastRun")
+    )
     if same_run and known[FACTS_TIME] == entity.as_of:
         return False
     if entity.type_name in _RUNS and entity.latest.get("state") and not known.get("state"):
