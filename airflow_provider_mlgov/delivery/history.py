@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.batch import references
+from airflow_provider_mlgov.delivery.quality import Results
 from airflow_provider_mlgov.delivery.renames import homes, renamed, told_times
 from airflow_provider_mlgov.delivery.renaming import Renaming, items, ref_of
 from airflow_provider_mlgov.model.entity import Entity, Ref
@@ -44,8 +45,11 @@ class History:
         self._name = name
         self._state = state
         self._patiently = patiently
+        self._results = Results(catalog, name, parcel.at, state, patiently)
         self._renamed: dict[Ref, int] = {}
-        """Names that were given, and since when."""
+        """Names that were given or given up, and since when."""
+        self._left: dict[Ref, int] = {}
+        """Names that were given up, whatever is called so since, and when."""
 
     # --- what was made here ------------------------------------------------------------------------------------------
     def look_back(self) -> None:
@@ -73,17 +77,28 @@ class History:
             self._state.end_making(self._name, created)
 
     # --- renaming ----------------------------------------------------------------------------------------------------
-    def rename(self) -> None:
-        """Give the entities of renamed datasets their new names, before the new ones are written."""
+    def rename(self) -> list[Entity]:
+        """Give the entities of renamed datasets their new names, before the new ones are written.
+
+        Gives what was found out about them, to be written under the new names: `drop` deletes it under the old ones.
+        """
+        told_again: list[Entity] = []
         for change in self._parcel.changes:
             if change.to is not None:
                 self._gone_too(change.ref.qualified_name, change.to.qualified_name, change.time)
                 entity = self._get(change.ref, relationships=True)
+                now: dict[Ref, tuple[Ref, str | None]] = {}
                 if entity is not None and not self._is_newer(change.ref, entity, change.time):
                     touched = Renaming(self._catalog, self._patiently).rename(entity, change.to, change.name)
-                    self._renamed |= dict.fromkeys(touched, change.time)
+                    now |= {old: (new, None) for old, new in touched}
+                    names = {name for pair in touched for name in pair}
+                    self._renamed |= dict.fromkeys(names, change.time)
                     with self._state.transaction():
-                        self._state.forget(self._name, touched)
+                        self._state.forget(self._name, names)
+                now[change.ref] = (change.to, change.name)
+                told_again += self._results.told_again(now, change.time)
+                self._left |= dict.fromkeys(now, change.time)
+        return told_again
 
     def _gone_too(self, old: str, new: str, time: int) -> None:
         """What was dropped of a dataset before it got another name is gone under that name too."""
@@ -129,13 +144,12 @@ class History:
 
         To be asked for after `rename`.
         """
-        times = self._state.gone(self._name, self._told)
+        around = {ref: inside for ref, inside in homes(self._parcel.entities).items() if ref in self._told}
+        times = self._state.gone(self._name, {home for inside in around.values() for home in inside})
         if not times:
             return {}
         found = {
-            ref: max((times[home] for home in inside if home in times), default=0)
-            for ref, inside in homes(self._parcel.entities).items()
-            if ref in self._told
+            ref: max((times[home] for home in inside if home in times), default=0) for ref, inside in around.items()
         }
         return {ref: time for ref, time in found.items() if self._told[ref] <= time}
 
@@ -147,6 +161,7 @@ class History:
                 times[change.ref] = max(change.time, times.get(change.ref, 0))
         gone = self._state.gone(self._name, self._renamed).items()
         times |= {ref: max(time, times.get(ref, 0)) for ref, time in gone if time > self._renamed[ref]}
+        self._results.drop({**self._left, **times})
         for ref, time in times.items():
             entity = self._get(ref, relationships=True)
             if entity is not None:
@@ -163,6 +178,7 @@ class History:
         for item in items(entity, _CONTENTS):
             inside = self._patiently(lambda item=item: self._catalog.get_by_guid(item["guid"], relationships=True))  # type: ignore[misc]
             if inside is not None and inside.get("status", "ACTIVE") == "ACTIVE":
+                self._results.drop({ref_of(inside): time})
                 cleared = self._delete(inside, time) and cleared
         if not cleared or self._is_newer(ref, entity, time):
             return False

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
+from airflow_provider_mlgov.model.identity import token
+from airflow_provider_mlgov.translate.quality import moved as moved_result
 from airflow_provider_mlgov.translate.settle import merge
 
 if TYPE_CHECKING:
@@ -70,9 +72,9 @@ class Renames:
         last = max(times.values())
         now: dict[Ref, list[Entity]] = {}
         for entity in entities:
-            chain = [] if entity.is_process else [*_up(entity, by_ref)][::-1]
+            chain = [] if entity.is_process else entity.about or [*_up(entity, by_ref)][::-1]
             if names := self._names(chain, times.get(entity.ref, last) - 1):
-                now[entity.ref] = names[-1]
+                now[entity.ref] = [moved_result(entity, tuple(reversed(names[-1])))] if entity.about else names[-1]
         if not now:
             return entities
         moved = {ref: chain[0].ref for ref, chain in now.items()}
@@ -158,9 +160,12 @@ def told_times(entities: Iterable[Entity]) -> dict[Ref, int]:
 
 
 def homes(entities: Iterable[Entity]) -> dict[Ref, tuple[Ref, ...]]:
-    """Each entity's own reference, then those of what contains it, from the inside out."""
+    """Each entity's own reference, then those of what it is about and of what contains it, from the inside out."""
     by_ref = {entity.ref: entity for entity in entities}
-    return {ref: tuple(home.ref for home in _up(entity, by_ref)) for ref, entity in by_ref.items()}
+    return {
+        ref: tuple(home.ref for home in (*_up(entity, by_ref), *reversed(entity.about)))
+        for ref, entity in by_ref.items()
+    }
 
 
 def renamed(name: str, old: str, new: str) -> str | None:
@@ -171,6 +176,24 @@ def renamed(name: str, old: str, new: str) -> str | None:
     if old_head and name.startswith(old_head) and name.endswith(f"@{at}"):
         return f"{new_head}{name[len(old_head) : len(name) - len(at)]}{new_at}"
     return None
+
+
+def named_after(attributes: Mapping[str, Any], old: str, new: str) -> Json:
+    """Those of ``attributes`` that repeat the qualifiedName, ``old``, as they are with the ``new`` one."""
+    found: Json = {}
+    if "objectPrefix" in attributes:
+        found["objectPrefix"] = new.rpartition("@")[0]
+    if (attributes.get("namespace"), attributes.get("datasetName")) == _parts(old):
+        namespace, name = _parts(new)
+        found |= {"namespace": namespace, "datasetName": name, "datasetKey": token(new)}
+    return found
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """OpenLineage's namespace and name of ``scheme://authority/name@ns``."""
+    scheme, _, path = name.rpartition("@")[0].partition("://")
+    authority, _, path = path.partition("/")
+    return f"{scheme}://{authority}", path
 
 
 def _up(entity: Entity, by_ref: Mapping[Ref, Entity]) -> Iterator[Entity]:
@@ -199,16 +222,19 @@ def _as(entity: Entity, new: Entity) -> Entity:
 def _inside(entity: Entity, rename: Rename, parent: Ref) -> Entity:
     """What is in a dataset that got another name, ``parent`` being the new reference of where it is."""
     name = renamed(entity.qualified_name, rename.old.qualified_name, rename.to.qualified_name) or entity.qualified_name
-    create_only = entity.create_only
-    if "objectPrefix" in create_only:
-        create_only = {**create_only, "objectPrefix": name.rpartition("@")[0]}
     relations = {
         key: replace(value, qualified_name=parent.qualified_name)
         if isinstance(value, Ref) and value.type_name == parent.type_name
         else value
         for key, value in entity.relations.items()
     }
-    return replace(entity, qualified_name=name, create_only=create_only, relations=relations)
+    return replace(
+        entity,
+        qualified_name=name,
+        attributes={**entity.attributes, **named_after(entity.attributes, entity.qualified_name, name)},
+        create_only={**entity.create_only, **named_after(entity.create_only, entity.qualified_name, name)},
+        relations=relations,
+    )
 
 
 def _moved(value: Ref | tuple[Ref, ...], moved: Mapping[Ref, Ref]) -> Ref | tuple[Ref, ...]:
@@ -219,8 +245,11 @@ def _moved(value: Ref | tuple[Ref, ...], moved: Mapping[Ref, Ref]) -> Ref | tupl
 
 
 def _told(entity: Entity) -> int | None:
-    """When a dataset was read or written; None if it only comes along because it contains one, and of runs and processes."""
-    return None if entity.latest or entity.is_process else entity.as_of
+    """When a dataset was read or written, or something was found out about it.
+
+    None if it only comes along because it contains one, and of runs and processes.
+    """
+    return None if entity.is_process or (entity.latest and not entity.about) else entity.as_of
 
 
 def _to_json(entity: Entity) -> Json:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlgov.delivery.renames import renamed
+from airflow_provider_mlgov.delivery.renames import named_after, renamed
 from airflow_provider_mlgov.errors import CatalogRefusedError
 from airflow_provider_mlgov.model.entity import Ref
 
@@ -31,10 +31,10 @@ class Renaming:
     def __init__(self, catalog: Catalog, patiently: Callable[[Callable[[], Any]], Any]) -> None:
         self._catalog = catalog
         self._patiently = patiently
-        self._touched: list[Ref] = []
+        self._touched: list[tuple[Ref, Ref]] = []
 
-    def rename(self, entity: Json, to: Ref, name: str) -> list[Ref]:
-        """Give ``entity`` (with relationships) its new name. Returns the names that have changed.
+    def rename(self, entity: Json, to: Ref, name: str) -> list[tuple[Ref, Ref]]:
+        """Give ``entity`` (with relationships) its new name. Returns the names that have changed, each with the new one.
 
         Where there is an entity of that name, it takes over what is around this one: the processes, labels, classifications, and
         the columns that it has not. This one is deleted then.
@@ -45,14 +45,12 @@ class Renaming:
     def _move(self, entity: Json, to: Ref, attributes: Json, parents: tuple[Json, Json] | None = None) -> None:
         old = ref_of(entity)
         there = self._get(to)
-        self._touched += [old, to]
+        self._touched.append((old, to))
         children = [child for item in items(entity, _NAMED_AFTER) if (child := self._by_guid(item["guid"])) is not None]
         if there is None:
-            prefix = (
-                {"objectPrefix": to.qualified_name.rpartition("@")[0]} if "objectPrefix" in entity["attributes"] else {}
-            )
+            named = named_after(entity["attributes"], old.qualified_name, to.qualified_name)
             moved = _to_parent(entity, *parents) if parents else {}
-            if not self._update(old, {**attributes, **prefix, **moved, "qualifiedName": to.qualified_name}):
+            if not self._update(old, {**attributes, **named, **moved, "qualifiedName": to.qualified_name}):
                 return
         else:
             self._take_over(entity, there)

@@ -75,7 +75,7 @@ class Run:
 
     @property
     def claims(self) -> frozenset[Ref]:
-        """What is there because of it: its processes, the data that it names, a job and its run."""
+        """What is there because of it: its processes, the data that it names or found something out about, a job and its run."""
         own = {entity.ref for entity in self.entities if entity.type_name in _OWN}
         return self.processes | told_times(self.entities).keys() | own
 
@@ -235,11 +235,11 @@ class RunReader:
         return True
 
 
-def parcel_of(runs: Sequence[Run]) -> Parcel:
-    """The entities of all ``runs``, each once, and who stands behind them."""
+def parcel_of(runs: Sequence[Run], at: str) -> Parcel:
+    """The entities of all ``runs``, each once, and who stands behind them. ``at`` is the catalogue's namespace."""
     entities = merge(entity for run in runs for entity in run.entities)
     changes = sorted({change for run in runs for change in run.changes}, key=lambda change: (change.time, change.ref))
-    return Parcel(tuple(entities), tuple(run.share() for run in runs), tuple(changes))
+    return Parcel(tuple(entities), tuple(run.share() for run in runs), tuple(changes), at)
 
 
 def _unexpected(error: Exception) -> str:

@@ -136,6 +136,7 @@ class _Drain:
         self._state = state
         self._sink = sink
         self._reader = RunReader(spool, state, options)
+        self._at = options.catalog_namespace
         self._batch_size = batch_size
         self._report = report
         self._deadline = deadline
@@ -166,7 +167,7 @@ class _Drain:
 
     def _deliver(self, runs: list[Run]) -> None:
         try:
-            delivered = self._sink.deliver(parcel_of(runs), self._deadline)
+            delivered = self._sink.deliver(parcel_of(runs, self._at), self._deadline)
         except UnansweredError:
             raise
         except (CatalogBusyError, CatalogRefusedError) as error:

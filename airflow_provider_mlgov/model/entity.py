@@ -67,11 +67,12 @@ class Marks:
         """Whether there is anything."""
         return bool(self.labels or self.classifications or self.custom)
 
-    def united(self, other: Marks) -> Marks:
-        """Both; of one custom attribute, that of ``other``."""
-        custom = {**dict(self.custom), **dict(other.custom)}
+    def united(self, *others: Marks) -> Marks:
+        """All of them; of one custom attribute, that of the last."""
         return Marks(
-            self.labels | other.labels, self.classifications | other.classifications, tuple(sorted(custom.items()))
+            self.labels.union(*(other.labels for other in others)),
+            self.classifications.union(*(other.classifications for other in others)),
+            tuple(sorted(dict(item for marks in (self, *others) for item in marks.custom).items())),
         )
 
 
@@ -90,12 +91,14 @@ class Entity:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """Facts that follow from the name or from what is immutable: written each time."""
     described: Mapping[str, tuple[int, Any]] = field(default_factory=dict)
-    """What the newest event decides of data, whose types have no place for a time: each with when it was told, in epoch
-    milliseconds. Written unless the sender remembers something newer."""
+    """What the newest event that tells it decides, attribute by attribute: each with when it was told, in epoch milliseconds.
+
+    Written unless the sender remembers something newer. None takes back what an earlier event told (`as_whole`).
+    """
     create_only: Mapping[str, Any] = field(default_factory=dict)
     """What people edit (owner, description …): written when the entity is created, never again."""
     latest: Mapping[str, Any] = field(default_factory=dict)
-    """What the newest event decides.
+    """What the newest event decides, all of it: so each event has to tell all, None where it is not known.
 
     Written unless the stored ``factsTime`` is later than `as_of`. Needs an own type.
     """
@@ -108,6 +111,8 @@ class Entity:
     """
     marks: Marks = NO_MARKS
     """Labels, classifications and custom attributes."""
+    about: tuple[Entity, ...] = field(default=(), compare=False, repr=False)
+    """The dataset that this tells of and is named after, last, after what contains it; whether they are there or not."""
 
     @cached_property
     def ref(self) -> Ref:
@@ -153,6 +158,11 @@ class Translation:
 def dated(described: Mapping[str, Any], told: int | None) -> dict[str, tuple[int, Any]]:
     """`Entity.described`, all of it told at one time; nothing where that is not known."""
     return {} if told is None else {name: (told, value) for name, value in described.items()}
+
+
+def as_whole(**values: Any) -> dict[str, Any]:
+    """What one facet says: what it leaves out it takes back (None), unless it says nothing at all."""
+    return values if any(value is not None for value in values.values()) else {}
 
 
 def ends_digest(inputs: Iterable[Ref], outputs: Iterable[Ref]) -> str:

@@ -134,14 +134,14 @@ class ColumnLineage:
         qualified = f"{self._head}{ends_digest(inputs, (made.ref,))}{self._tail}"
         kinds = sorted({kind for item in items for kind in item.kinds})
         words = dict.fromkeys(text for item in items for text in item.words)
-        latest = known(
-            dependencyType=", ".join(kinds) or None,
-            masking=any(item.masking for item in items),
-            expression=long("; ".join(words), MAX_ERROR) if words else None,
-            transformations=long(json_text([item.told for item in items if item.told])),
-            lastRun=self._run_name,
+        latest = {
+            "dependencyType": ", ".join(kinds) or None,
+            "masking": any(item.masking for item in items),
+            "expression": long("; ".join(words), MAX_ERROR) if words else None,
+            "transformations": long(json_text([item.told for item in items if item.told])),
+            **known(lastRun=self._run_name),
             **parent,
-        )
+        }
         attributes = {
             "name": made.attributes["name"],
             "columnName": made.attributes["name"],

@@ -35,7 +35,7 @@ class FacetEntry:
 _FACTS = "`facts` of the run"
 _JOB_FACTS = "`facts` of the job or task"
 _IO = "`io` of the run, at the dataset (of a dataset event: a custom attribute)"
-_QUALITY = "`mlgov_quality_result` of the dataset, newest wins"
+_QUALITY = "`mlgov_quality_result` of the dataset: the newest, as a whole; `lastRun` told tests or measurements last"
 
 FACETS: tuple[FacetEntry, ...] = (
     # of a run

@@ -42,7 +42,8 @@ def process_entity(run: Run, role: str, inputs: tuple[Ref, ...], outputs: tuple[
     digest = ends_digest(inputs, outputs)
     relations = {name: refs for name, refs in (("inputs", inputs), ("outputs", outputs)) if refs}
     name = run.name
-    latest = known(lastRun=str(name), lastState=run.state, **run.query, **run.code)
+    latest = {} if isinstance(name, identity.Job) else {"lastRun": str(name), "lastState": run.state}
+    facts = {**run.query, **run.code}
     if isinstance(name, identity.TaskRun):
         process = identity.TaskProcess(name.namespace, name.dag, name.task, digest)
         type_name = "mlgov_score_process" if role == "scoring" else process.type_name
@@ -55,17 +56,23 @@ def process_entity(run: Run, role: str, inputs: tuple[Ref, ...], outputs: tuple[
             "airflowNamespace": name.namespace,
         }
         del attributes["runKey"]
-        latest |= known(operator=plain(run.words.get("operator")))
-        return Entity(type_name, str(process), attributes, latest=latest, as_of=run.told, relations=relations)
-    if (job := run.worker) is not None:
+        facts |= known(operator=plain(run.words.get("operator")))
+        qualified = str(process)
+    elif (job := run.worker) is not None:
         job_process = identity.JobProcess(job.namespace, job.job_namespace, job.job, digest)
-        if isinstance(name, identity.Job):
-            del latest["lastRun"]
+        type_name, qualified = job_process.type_name, str(job_process)
         attributes = {"name": job.job, **_of_job(job), "processKey": job_process.key}
-        return Entity(
-            job_process.type_name, str(job_process), attributes, latest=latest, as_of=run.told, relations=relations
-        )
-    return None
+    else:
+        return None
+    return Entity(
+        type_name,
+        qualified,
+        attributes,
+        described=dated(facts, run.told),
+        latest=latest,
+        as_of=run.told,
+        relations=relations,
+    )
 
 
 def making_attributes(run: Run, process: identity.QualifiedName, build: identity.Build) -> dict[str, Any]:
@@ -110,7 +117,7 @@ def _task_run(run: Run, name: identity.TaskRun, done: Done | None) -> list[Entit
     task = identity.Task(name.namespace, name.dag, name.task)
     keys = _keys(name)
     what = known(operator=plain(words.get("operator")), taskGroup=plain(words.get("taskGroup")))
-    facts = _job_facts(run)
+    facts = what | _job_facts(run)
     ended = {"lastRun": str(name), "lastState": run.state} if run.state else {}
     task_entity = Entity(
         task.type_name,
@@ -124,8 +131,8 @@ def _task_run(run: Run, name: identity.TaskRun, done: Done | None) -> list[Entit
         },
         marks=run.job_marks,
         described=dated(facts, run.told) if ended else {},
-        create_only=known(owner=_owner(run)) | ({} if ended else what | facts),
-        latest=what | ended if ended else {},
+        create_only=known(owner=_owner(run)) | ({} if ended else facts),
+        latest=ended,
         as_of=run.told,
     )
     mapped = f"[{name.map_index}]" if name.map_index >= 0 else ""
@@ -164,8 +171,15 @@ def _dag(run: Run, dag: identity.Dag, last_run: str | None) -> Entity:
     create_only = known(description=long(words.get("dagDescription")), owner=_owner(run))
     if last_run is None or run.state is None:
         return Entity(dag.type_name, str(dag), attributes, create_only=create_only | facts)
-    latest = {**facts, "lastRun": last_run, "lastState": run.state}
-    return Entity(dag.type_name, str(dag), attributes, create_only=create_only, latest=latest, as_of=run.told)
+    return Entity(
+        dag.type_name,
+        str(dag),
+        attributes,
+        described=dated(facts, run.told),
+        create_only=create_only,
+        latest={"lastRun": last_run, "lastState": run.state},
+        as_of=run.told,
+    )
 
 
 def _dag_run(run: Run, name: identity.DagRun, *, own: bool) -> Entity:

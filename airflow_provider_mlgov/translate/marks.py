@@ -7,7 +7,8 @@ A column's tags are those with a ``field``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from airflow_provider_mlgov.model.entity import NO_MARKS, Classification, Marks
@@ -34,22 +35,21 @@ class Tag(NamedTuple):
 
 def dataset_marks(facets: Json, rules: Rules, warnings: list[str]) -> Marks:
     """What the tags of a dataset come to, and the facets that are kept by rule."""
-    return marks_of(_tags(facets, None), facets, rules, warnings)
+    return marks_of(tags_of(facets), facets, rules, warnings)
 
 
 def field_marks(facets: Json, rules: Rules, warnings: list[str]) -> dict[str, Marks]:
     """What the tags of columns come to, by column."""
-    found: dict[str, Marks] = {}
-    for column in sorted({str(tag["field"]) for tag in _items(facets) if tag.get("field")}):
-        found[column] = marks_of(_tags(facets, column), {}, rules, warnings)
-    return found
+    tags: dict[str, list[Tag]] = defaultdict(list)
+    for column, tag in _tags(facets):
+        if isinstance(column, str):
+            tags[column].append(tag)
+    return {column: marks_of(tags[column], {}, rules, warnings) for column in sorted(tags)}
 
 
-def marks_of(tags: Iterator[Tag], facets: Json, rules: Rules, warnings: list[str]) -> Marks:
+def marks_of(tags: Iterable[Tag], facets: Json, rules: Rules, warnings: list[str]) -> Marks:
     """Tags, and the facets that a rule keeps, as Atlas has them."""
-    marks = NO_MARKS
-    for tag in tags:
-        marks = marks.united(_mark(tag, rules, warnings))
+    marks = NO_MARKS.united(*(_mark(tag, rules, warnings) for tag in tags))
     custom = {}
     for rule in rules.facets:
         kept = rule.value(facet(facets, rule.facet)) if rule.facet in facets else None
@@ -60,25 +60,20 @@ def marks_of(tags: Iterator[Tag], facets: Json, rules: Rules, warnings: list[str
 
 
 def tags_of(facets: Json) -> Iterator[Tag]:
-    """The tags of a job or run."""
-    return _tags(facets, None)
+    """The tags of a job, a run or a whole dataset."""
+    return (tag for column, tag in _tags(facets) if column is None)
 
 
-def _items(facets: Json) -> Iterator[Json]:
+def _tags(facets: Json) -> Iterator[tuple[Any, Tag]]:
+    """Each tag, after the column that it is of."""
     tags = facet(facets, "tags").get("tags")
     for item in tags if isinstance(tags, list) else ():
-        if isinstance(item, dict) and item.get("source") != _OF_CLIENT:
-            yield item
-
-
-def _tags(facets: Json, column: str | None) -> Iterator[Tag]:
-    for item in _items(facets):
-        key = plain(item.get("key"), 1_000)
-        if key and (item.get("field") or None) == column:
+        if not isinstance(item, dict) or item.get("source") == _OF_CLIENT:
+            continue
+        if key := plain(item.get("key"), 1_000):
             value = item.get("value")
-            yield Tag(
-                key, plain(value if isinstance(value, str) else json_text(value) if value is not None else "") or ""
-            )
+            text = value if isinstance(value, str) else json_text(value) if value is not None else ""
+            yield item.get("field") or None, Tag(key, plain(text) or "")
 
 
 def _mark(tag: Tag, rules: Rules, warnings: list[str]) -> Marks:

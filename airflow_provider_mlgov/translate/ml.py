@@ -71,7 +71,7 @@ def making_entity(work: Work, run: Run, at: str) -> Entity:
     if isinstance(thing, ml.Build):
         build = identity.Build(at, thing.project, thing.model, thing.key)
         name = identity.Training(at, thing.project, thing.model, thing.key)
-        extra = {"userName": user_name(run), **run.code}
+        extra = {"userName": user_name(run), **known(**run.code)}
     elif isinstance(thing, ml.Evaluation):
         build = identity.Build(at, thing.project, thing.model, thing.build)
         name = identity.Evaluating(at, thing.project, thing.model, thing.build, thing.key)

@@ -1,16 +1,18 @@
 """What the newest tests and measurements of a dataset say: ``mlgov_quality_result``, one per dataset.
 
 Facets ``dataQualityAssertions`` and ``dataQualityMetrics``, of a dataset or of it as an input. Atlas's own types have no place
-for it, and its business metadata may be written by data stewards only.
+for it, and its business metadata may be written by data stewards only. Each facet counts by itself, since one run tests and
+another one measures: ``lastRun`` is the last run that told either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_mlgov.model import identity
-from airflow_provider_mlgov.model.entity import Entity
+from airflow_provider_mlgov.model.entity import Entity, Ref, dated
 from airflow_provider_mlgov.translate.datasets import End
 from airflow_provider_mlgov.translate.events import facet
 from airflow_provider_mlgov.translate.io import is_count
@@ -20,6 +22,11 @@ from airflow_provider_mlgov.translate.texts import json_text, long, plain
 
 Json = Mapping[str, Any]
 
+FACTS = {
+    "assertions": ("passed", "failed", "assertions"),
+    "metrics": ("rowCount", "bytes", "fileCount", "metrics"),
+}
+"""What each facet tells, by the attribute that it never lacks."""
 _FACET = "dataQualityAssertions"
 _ASSERTION = ("assertion", "name", "column", "severity", "description", "expected", "actual", "content")
 
@@ -35,22 +42,40 @@ def quality_entity(end: End, run: Run, at: str) -> Entity | None:
     }
     if not assertions and not metrics:
         return None
-    ref = end.ref
-    name = identity.Quality(at, identity.token(ref.type_name, ref.qualified_name))
-    attributes = {
-        "name": f"quality of {end.entities[-1].attributes['name']}",
-        "datasetType": ref.type_name,
-        "datasetName": ref.qualified_name,
-        "datasetKey": identity.token(ref.qualified_name),
-    }
-    latest = known(lastRun=run_name(run))
+    facts: dict[str, Any] = {}
     if assertions:
         passed = sum(item["success"] for item in assertions)
-        latest |= {"passed": passed, "failed": len(assertions) - passed, "assertions": long(json_text(assertions))}
+        facts |= {"passed": passed, "failed": len(assertions) - passed, "assertions": long(json_text(assertions))}
     if metrics:
-        latest["metrics"] = long(json_text(metrics))
-        latest |= {key: metrics[key] for key in ("rowCount", "bytes", "fileCount") if is_count(metrics.get(key))}
-    return Entity(name.type_name, str(name), attributes, latest=latest, as_of=run.told)
+        counts = {key: metrics.get(key) for key in ("rowCount", "bytes", "fileCount")}
+        facts |= {key: value if is_count(value) else None for key, value in counts.items()}
+        facts["metrics"] = long(json_text(metrics))
+    return replace(
+        result_of(end.ref, f"quality of {end.entities[-1].attributes['name']}", at),
+        described=dated(facts, run.told),
+        latest=known(lastRun=run_name(run)),
+        as_of=run.told,
+        about=end.entities,
+    )
+
+
+def result_of(dataset: Ref, name: str, at: str) -> Entity:
+    """The entity that is about ``dataset``, before anything was found out."""
+    attributes = {
+        "name": name,
+        "datasetType": dataset.type_name,
+        "datasetName": dataset.qualified_name,
+        "datasetKey": identity.token(dataset.qualified_name),
+    }
+    qualified = identity.Quality(at, identity.token(dataset.type_name, dataset.qualified_name))
+    return Entity(qualified.type_name, str(qualified), attributes)
+
+
+def moved(result: Entity, to: tuple[Entity, ...]) -> Entity:
+    """What was found out about a dataset that has got another name since; ``to`` is as `Entity.about`."""
+    at = identity.Quality.parse(result.qualified_name).namespace
+    new = result_of(to[-1].ref, f"quality of {to[-1].attributes['name']}", at)
+    return replace(result, qualified_name=new.qualified_name, attributes=new.attributes, about=to)
 
 
 def _assertions(end: End) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.model import identity
-from airflow_provider_mlgov.model.entity import NO_MARKS, Marks
+from airflow_provider_mlgov.model.entity import NO_MARKS, Marks, as_whole
 from airflow_provider_mlgov.model.identity import token
 from airflow_provider_mlgov.translate.events import AIRFLOW_FACET, facet, is_streaming, newest_picture
 from airflow_provider_mlgov.translate.marks import marks_of, tags_of
@@ -61,7 +61,7 @@ class Run:
         """Where its code is kept."""
         location = facet(self.job, "sourceCodeLocation")
         repository = plain(location.get("repoUrl")) or plain(location.get("url"))
-        return known(
+        return as_whole(
             codeRepository=repository, codeVersion=plain(location.get("version")) or plain(location.get("tag"))
         )
 
@@ -69,7 +69,7 @@ class Run:
     def query(self) -> dict[str, Any]:
         """Its SQL text."""
         sql = facet(self.job, "sql")
-        return known(queryText=long(sql.get("query")), queryDialect=plain(sql.get("dialect"), 100))
+        return as_whole(queryText=long(sql.get("query")), queryDialect=plain(sql.get("dialect"), 100))
 
     @property
     def error(self) -> str | None:

@@ -37,8 +37,6 @@ _REQUIRED = {
     DEPLOYMENT: ("createTime", "deployedTime", "status", "cpuMillicores"),
 }
 """Attributes that Atlas wants in every write, even where the stored value stays."""
-_UNTOLD = ("hive_column", "type", UNKNOWN)
-"""What is known better as soon as anything is."""
 _RUNS = frozenset({"mlgov_task_run", "mlgov_dag_run", "mlgov_job_run"})
 
 
@@ -64,7 +62,8 @@ class Settled:
 def merge(entities: Iterable[Entity]) -> tuple[Entity, ...]:
     """Each entity once, where it first came: parents stay before their children.
 
-    Of several that speak of one entity, the newest `Entity.latest` counts.
+    Of several that speak of one entity, the newest `Entity.latest` counts, and of what describes it each attribute that was told
+    last.
     """
     merged: dict[tuple[str, str], Entity] = {}
     for entity in entities:
@@ -113,17 +112,31 @@ def settle(
             )
         if known is not None and _is_told_already(entity, known):
             continue
-        final = _final(_undescribed(entity, described.get(entity.ref, {})), known)
+        final = _final(_undescribed(entity, described.get(entity.ref, {}), known), known)
         settled.append(replace(final, marks=_missing(entity.marks, stored.get(entity.ref))) if entity.marks else final)
     return Settled(tuple(settled), tuple(updates), tuple(warnings))
 
 
-def _undescribed(entity: Entity, times: Mapping[str, int]) -> Entity:
-    """``entity`` with what describes it among its attributes, but for what was told of a later time already."""
+def _undescribed(entity: Entity, times: Mapping[str, int], known: Mapping[str, Any] | None) -> Entity:
+    """``entity`` with what describes it among its attributes, but for what was told of a later time already.
+
+    Where it is not remembered when, what is stored is as old as the newest of its facts.
+    """
     if not entity.described:
         return entity
-    newest = {name: value for name, (time, value) in entity.described.items() if time >= times.get(name, time)}
-    return replace(entity, attributes={**entity.attributes, **newest}, described={})
+    stored = known or {}
+    is_older = _is_older(entity, stored)
+    newest: Json = {}
+    for name, (time, value) in entity.described.items():
+        since = times.get(name, stored.get(FACTS_TIME) if stored.get(name) else None)
+        if since is None or time > since or (time == since and not is_older):
+            newest[name] = value
+    return replace(entity, attributes={**entity.attributes, **_told(newest, stored)}, described={})
+
+
+def _told(attributes: Mapping[str, Any], stored: Mapping[str, Any]) -> Json:
+    """Without what is not told, where nothing is stored that it takes back."""
+    return {name: value for name, value in attributes.items() if value is not None or stored.get(name) is not None}
 
 
 def _is_told_already(entity: Entity, known: Mapping[str, Any]) -> bool:
@@ -131,7 +144,12 @@ def _is_told_already(entity: Entity, known: Mapping[str, Any]) -> bool:
 
     It is left as it is, since its table may have it among the partition keys, which Hive's hook tells apart and nobody else.
     """
-    return entity.type_name == "hive_column" and not entity.marks and known.get("type") not in (None, UNKNOWN)
+    return entity.type_name == "hive_column" and not entity.marks and not _stands_in(known)
+
+
+def _stands_in(attributes: Mapping[str, Any]) -> bool:
+    """Whether a column of Hive's stands in for one of which only the name is known: whatever is told of it is better."""
+    return attributes.get("type") in (None, UNKNOWN)
 
 
 def _needs_stored(entity: Entity) -> bool:
@@ -152,11 +170,12 @@ def _merged(left: Entity, right: Entity) -> Entity:
     if left.type_name in _MAKINGS and _is_other_run(right, left.attributes):
         return left
     newest = _newest(left, right)
+    first, second = (right, left) if left.type_name == "hive_column" and _stands_in(left.create_only) else (left, right)
     return replace(
         left,
         attributes={**left.attributes, **right.attributes, **_aliases(left.attributes, right.attributes)},
-        described=_described(left.described, right.described),
-        create_only={**right.create_only, **left.create_only},
+        described=_described(left if newest is right else right, newest),
+        create_only={**second.create_only, **first.create_only},
         latest=newest.latest,
         as_of=newest.as_of,
         relations={**left.relations, **right.relations},
@@ -164,11 +183,16 @@ def _merged(left: Entity, right: Entity) -> Entity:
     )
 
 
-def _described(left: Mapping[str, tuple[int, Any]], right: Mapping[str, tuple[int, Any]]) -> Json:
-    """The newer of each."""
-    united = {**left, **right}
-    for name in left.keys() & right.keys():
-        united[name] = max(left[name], right[name], key=lambda told: (told[0], json_text(told[1])))
+def _described(older: Entity, newer: Entity) -> Json:
+    """What describes either, each as it was told last; told at one time, as the newer run says it."""
+
+    def order(entity: Entity) -> tuple[int, bool, str]:
+        time, value = entity.described[name]
+        return time, entity is newer and bool(entity.latest), json_text(value)
+
+    united = {**older.described, **newer.described}
+    for name in older.described.keys() & newer.described.keys():
+        united[name] = max(older, newer, key=order).described[name]
     return united
 
 
@@ -192,25 +216,18 @@ def _final(entity: Entity, known: Mapping[str, Any] | None) -> Entity:
         return Entity(
             entity.type_name,
             entity.qualified_name,
-            {**entity.create_only, **entity.attributes, **latest},
+            {**entity.create_only, **entity.attributes, **_told(latest, {})},
             relations=entity.relations,
         )
-    if latest:
-        stored = {name: known[name] for name in entity.latest if known.get(name) is not None}
-        # What one run says, told again of the same time, is what all its events come to; other ties go by name.
-        same_run = entity.type_name in _RUNS or bool(known.get("lastRun") and known["lastRun"] == latest.get("lastRun"))
-        again = same_run and known.get(FACTS_TIME) == entity.as_of
-        if entity.type_name in _RUNS and entity.latest.get("state") and not known.get("state"):
-            again = True  # it ended, whenever something else of it was told
-        if (
-            not again
-            and known.get(FACTS_TIME) is not None
-            and _order(stored, known[FACTS_TIME]) > _order(entity.latest, entity.as_of)
-        ):
-            latest = {}
-        else:
-            latest[FACTS_TIME] = max(entity.as_of or 0, known.get(FACTS_TIME) or 0)
-    attributes = {**entity.attributes, **latest}
+    if _is_older(entity, known):
+        latest = {}
+    elif latest:
+        latest[FACTS_TIME] = max(entity.as_of or 0, known.get(FACTS_TIME) or 0)
+    attributes = {**entity.attributes, **_told(latest, known)}
+    if entity.type_name == "hive_column" and _stands_in(known):
+        attributes |= {
+            name: value for name, value in entity.create_only.items() if known.get(name) in (None, 0, UNKNOWN)
+        }
     if entity.type_name == MODEL:
         attributes |= _aliases(known, entity.attributes)
     if entity.type_name == DEPLOYMENT:
@@ -218,10 +235,26 @@ def _final(entity: Entity, known: Mapping[str, Any] | None) -> Entity:
     for name in _REQUIRED.get(entity.type_name, ()):
         if name not in attributes:
             value = known.get(name)
-            if value is None or (entity.type_name, name, value) == _UNTOLD:
+            if value is None:
                 value = entity.create_only.get(name, entity.latest.get(name))
             attributes[name] = value
     return Entity(entity.type_name, entity.qualified_name, attributes, relations=entity.relations)
+
+
+def _is_older(entity: Entity, known: Mapping[str, Any]) -> bool:
+    """Whether what is stored is newer than its `Entity.latest`."""
+    if not entity.latest or known.get(FACTS_TIME) is None:
+        return False
+    # What one run says, told again of the same time, is what all its events come to; other ties go by name.
+    same_run = entity.type_name in _RUNS or bool(
+        known.get("lastRun") and known["lastRun"] == entity.latest.get("lastRun")
+    )
+    if same_run and known[FACTS_TIME] == entity.as_of:
+        return False
+    if entity.type_name in _RUNS and entity.latest.get("state") and not known.get("state"):
+        return False  # it ended, whenever something else of it was told
+    stored = {name: known[name] for name in entity.latest if known.get(name) is not None}
+    return _order(stored, known[FACTS_TIME]) > _order(entity.latest, entity.as_of)
 
 
 def _missing(marks: Marks, stored: Mapping[str, Any] | None) -> Marks:

@@ -279,3 +279,59 @@ def test_data_that_somebody_uses_stays_though_its_run_failed(tmp_path: Path, use
     assert catalog.get("rdbms_table", "db:5432/d.s.a@primary") is not None
     assert catalog.get("rdbms_column", "db:5432/d.s.a.id@primary") is not None
     catalog.close()
+
+
+def orders(told: list[Json]) -> list[list[list[Json]]]:
+    """All at once, and one by one in each order."""
+    return [[told], *([[one] for one in order] for order in permutations(told))]
+
+
+TESTED = {"dataQualityAssertions": {"assertions": [{"assertion": "not_null", "success": False, "column": "i"}]}}
+
+
+def quality(found: Json) -> list[Json]:
+    return [entity["attributes"] for key, entity in found.items() if key.startswith("mlgov_quality_result")]
+
+
+def test_what_was_tested_and_what_was_measured_count_each_by_itself(tmp_path: Path) -> None:
+    measured = {"dataQualityMetrics": {"rowCount": 4, "bytes": 9}}, {"dataQualityMetrics": {"rowCount": 5}}
+    told = [event(run, run, [data("a", **facets)], []) for run, facets in enumerate((measured[0], TESTED, measured[1]))]
+    for number, portions in enumerate(orders(told)):
+        (result,) = quality(catalogued(tmp_path / str(number), portions))
+        assert (result["passed"], result["failed"]) == (0, 1), number
+        assert "not_null" in result["assertions"]
+        assert (result["rowCount"], result["metrics"]) == (5, '{"rowCount":5}')
+        assert not result.get("bytes"), "the facet counts as a whole"
+        assert result["lastRun"].endswith("2@primary")
+
+
+def test_a_process_shows_the_query_and_the_code_that_were_told_last(tmp_path: Path) -> None:
+    facets = {"sql": {"query": "select 1", "dialect": "pg"}, "sourceCodeLocation": {"url": "u", "version": "v1"}}
+    told = [event(run, run, [data("a")], [data("b")]) for run in range(3)]
+    told[0]["job"]["facets"] = facets
+    told[1]["job"]["facets"] = {"sql": {"query": "select 2"}}
+    for number, portions in enumerate(orders(told)):
+        found = catalogued(tmp_path / str(number), portions)
+        (process,) = (entity["attributes"] for key, entity in found.items() if key.startswith("mlgov_job_process"))
+        assert (process["queryText"], process["codeVersion"]) == ("select 2", "v1"), number
+        assert process.get("queryDialect") is None, "the facet counts as a whole"
+        assert process["lastRun"].endswith("2@primary")
+
+
+def test_a_column_of_hive_has_its_type_whoever_named_it_first(tmp_path: Path) -> None:
+    hive = "hive://m:9083"
+    made_of = {"columnLineage": {"fields": {"z": {"inputFields": [{"namespace": hive, "name": "d.t", "field": "i"}]}}}}
+    told = [
+        event(1, 1, [data("d.t", hive)], [data("c", **made_of)]),
+        event(2, 2, [], [data("d.t", hive, schema={"fields": [{"name": "i", "type": "int", "description": "what"}]})]),
+    ]
+    for number, portions in enumerate(orders(told)):
+        spool, path = Spool(tmp_path / f"spool{number}"), tmp_path / f"{number}.db"
+        for portion in portions:
+            for one in portion:
+                Outbox(spool).put(one)
+            Sender(spool, lambda path=path: EmbeddedCatalog(path), OPTIONS, breaker_interval=0.0).send()
+        column = EmbeddedCatalog(path).get("hive_column", "d.t.i@primary")
+        assert column is not None
+        told_of = {name: column["attributes"].get(name) for name in ("type", "comment", "position")}
+        assert told_of == {"type": "int", "comment": "what", "position": 0}, number

@@ -107,4 +107,5 @@ def test_a_job_event_keeps_its_query_on_its_process():
         "inputs": [table("a")],
         "outputs": [],
     }
-    assert one(translated(json.loads(json.dumps(event))), "mlgov_job_process").latest["queryText"] == "q"
+    told = one(translated(json.loads(json.dumps(event))), "mlgov_job_process").described["queryText"]
+    assert told[1] == "q"

@@ -226,6 +226,13 @@ def test_ten_thousand_columns() -> None:
     assert len(by_type(found, "mlgov_column_lineage")) == 10_000
 
 
+@pytest.mark.parametrize("columns", [1, 10_000])
+def test_ten_thousand_tags(columns: int) -> None:
+    tags = [{"key": f"k{number}", "value": "two words", "field": f"c{number % columns}"} for number in range(10_000)]
+    found = quick(task_event(outputs=[table("b", tags={"tags": tags})]))
+    assert sum(len(column.marks.custom) for column in by_type(found, "rdbms_column")) == 10_000
+
+
 def test_five_thousand_inputs() -> None:
     found = quick(task_event(inputs=[table(f"t{number}") for number in range(5_000)], outputs=[table("b")]))
     assert len(one(found, "mlgov_task_process").relations["inputs"]) == 5_000

@@ -27,7 +27,7 @@ from airflow_provider_mlgov.errors import (
     EntityNotFoundError,
 )
 from airflow_provider_mlgov.model.entity import Entity, Ref
-from airflow_provider_mlgov.translate.settle import FACTS_TIME, Settled, lookups, settle
+from airflow_provider_mlgov.translate.settle import FACTS_TIME, Settled, lookups, merge, settle
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
@@ -97,7 +97,8 @@ class CatalogSink:
         deadline = work.deadline
         history = History(parcel, self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline))
         history.look_back()
-        history.rename()
+        if told_again := history.rename():
+            parcel = replace(parcel, entities=merge([*parcel.entities, *told_again]))
         with work.knowing_types():
             settled, stored, described = self._settled(parcel, deadline)
         settled = replace(settled, entities=history.without_gone(settled.entities, stored))

@@ -35,6 +35,8 @@ class Parcel:
     runs: tuple[RunShare, ...] = ()
     changes: tuple[Change, ...] = ()
     """Datasets that were dropped or renamed, oldest first."""
+    at: str = ""
+    """The catalogue's namespace (``[mlgov] catalogue_namespace``), which quality results are named with."""
 
 
 @dataclass
