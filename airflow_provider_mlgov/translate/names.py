@@ -33,7 +33,7 @@ class Names:
 
     def __init__(self, state: Json, options: TranslateOptions) -> None:
         self._options = options
-        self._aliases = self._by_place(state["aliases"])
+        self._aliases = [self._by_place(state[told]) for told in ("aliases", "applicationAliases") if state.get(told)]
         self._facets: dict[Name, dict[str, Any]] = {}
         for direction in ("inputs", "outputs"):
             for namespace, name, dataset in each(state[direction]):
@@ -85,21 +85,25 @@ class Names:
         return place.entities[-1].ref if place is not None and place.entities else (namespace, name)
 
     def meant(self, namespace: str, name: str) -> Name:
-        """The name that counts: the table in a catalogue, if a symlink of any event of the run tells it."""
-        aliases = self._aliases.get(self._key(namespace, name)) if self._aliases else None
-        if not aliases or is_catalog(namespace, name, self._options):
+        """The name that counts: the table in a catalogue, if a symlink of any event of the run tells it.
+
+        What other steps of its application tell counts where the run itself tells none: one path may be of several tables in turn.
+        """
+        if not self._aliases or is_catalog(namespace, name, self._options):
             return namespace, name
+        place = self._key(namespace, name)
+        metastore = _metastore(facet(self.facets(namespace, name), "catalog"))
+        tables = (self._table(aliases.get(place, {}), metastore) for aliases in self._aliases)
+        return next((table for table in tables if table is not None), (namespace, name))
+
+    def _table(self, aliases: Json, metastore: str) -> Name | None:
+        """The table in a catalogue, among the other names of a place."""
         tables = sorted(
             (other, table) for other in aliases for table, kind in aliases[other].items() if table and kind == "TABLE"
         )
-        for other, table in tables:
-            if other and is_catalog(other, table, self._options):
-                return other, table
-        metastore = _metastore(facet(self.facets(namespace, name), "catalog"))
-        for _, table in tables:
-            if metastore and is_catalog(metastore, table, self._options):
-                return metastore, table
-        return namespace, name
+        of_metastore = [(metastore, table) for _, table in tables]
+        found = (name for name in (*tables, *of_metastore) if name[0] and is_catalog(*name, self._options))
+        return next(found, None)
 
 
 def hints(facets: Json) -> Hints:

@@ -42,6 +42,36 @@ def test_all_steps_are_told_again_however_many(tmp_path: Path) -> None:
     assert ends == [["hive_table t"]]
 
 
+def changed(table: str, kind: str, before: str = "") -> Json:
+    facet: Json = {"lifecycleStateChange": kind}
+    if before:
+        facet["previousIdentifier"] = {"namespace": "hive://m:9083", "name": before}
+    made = path("/data/p", table)
+    made["facets"]["lifecycleStateChange"] = facet
+    return made
+
+
+@pytest.mark.parametrize("order", ["together", "apart", "reversed"])
+@pytest.mark.parametrize(
+    ("outputs", "wanted"),
+    [
+        ([path("/data/p", "raw.t"), path("/data/p", "mart.t")], {"raw.t", "mart.t"}),
+        ([path("/data/p", "raw.t"), changed("raw.t", "DROP"), path("/data/p", "raw.u")], {"raw.u"}),
+        ([path("/data/p", "d.t1"), changed("d.t2", "RENAME", "d.t1"), path("/data/p", "d.t2")], {"d.t2"}),
+    ],
+    ids=["two tables", "used again", "renamed"],
+)
+def test_the_table_that_a_step_names_counts_for_it(
+    tmp_path: Path, outputs: list[Json], wanted: set[str], order: str
+) -> None:
+    steps = [step(number, [output]) for number, output in enumerate(outputs, start=1)]
+    portions = [steps] if order == "together" else [[one] for one in steps[:: -1 if order == "reversed" else 1]]
+    found = catalogued(tmp_path, portions)
+    assert tables(found) == {f"hive_table {name}@primary" for name in wanted}
+    for name in wanted:
+        assert found[f"hive_table {name}@primary"]["relations"]["outputFromProcesses"], name
+
+
 def test_only_steps_that_named_the_path_are_told_again(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     sent = []
