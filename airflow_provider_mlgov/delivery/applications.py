@@ -1,7 +1,8 @@
 """Spark applications: their steps are runs of their own, and what one of them calls by its path another tells the table of.
 
 A table that is made by a query is written by a nested step, which knows only the path. So aliases count for all steps of an
-application; what was sent of a step before the alias of one of its paths was told is sent again under the right name.
+application that tell none themselves; what was sent of a step before the alias of one of its paths was told is sent again under
+the right name.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Applications:
             self._known[application] = join_aliases(self._aliases(application), aliases)
 
     def known_to(self, state: Json) -> Json:
-        """The ``state`` of a run with the aliases of its paths that any step of its application told."""
+        """The ``state`` of a run, and beside its own aliases those of its paths that any step of its application told."""
         application = application_of(state)
         aliases = self._aliases(application) if application is not None else {}
         paths = _paths(state) if aliases else set()
@@ -43,7 +44,7 @@ class Applications:
             for name, others in names.items():
                 if any(_is_within(path, (namespace, name)) for path in paths):
                     wanted.setdefault(namespace, {})[name] = others
-        return {**state, "aliases": join_aliases(state["aliases"], wanted)} if wanted else state
+        return {**state, "applicationAliases": wanted} if wanted else state
 
     def steps_to_tell_again(self, besides: Collection[str]) -> Iterator[str]:
         """The keys of runs that were sent before an alias of one of their paths was known, and are remembered still."""
@@ -59,10 +60,11 @@ class Applications:
         application = application_of(state)
         if application is None:
             return
-        known = [(namespace, name) for namespace, names in self._aliases(application).items() for name in names]
+        aliases = self._known[application] = join_aliases(self._aliases(application), state["aliases"])
+        known = [(namespace, name) for namespace, names in aliases.items() for name in names]
         for namespace, names in state["aliases"].items():
-            for name, others in names.items():
-                self._state.remember_alias(application, namespace, name, others)
+            for name in names:
+                self._state.remember_alias(application, namespace, name, aliases[namespace][name])
         steps = {path: any(_is_within(path, other) for other in known) for path in _paths(state)}
         self._state.remember_step(application, key, steps)
 

@@ -37,13 +37,9 @@ def column_entities(
     """
     if end.family.column is None:
         return
-    found = facet(end.facets, "schema").get("fields")
     marks = field_marks(end.facets, options.rules, warnings) if "tags" in end.facets else {}
-    nested = end.family.has_nested_columns
-    fields = list(_fields(found, nested=nested, whole=is_written)) if isinstance(found, list) else []
-    if marks:
-        fields += [Field(name) for name in sorted(marks.keys() - {item.name for item in fields})]
-    for item in fields:
+    fields = {item.name: item for item in _told(end, whole=is_written)}
+    for item in [*fields.values(), *(Field(name) for name in sorted(marks.keys() - fields.keys()))]:
         column = _column(end, item, warnings)
         if column is not None:
             column = _dated(column, told)
@@ -67,6 +63,17 @@ def _column(end: End, item: Field, warnings: list[str]) -> Entity | None:
         warnings.append(f"a column of {end.ref.qualified_name} is left out: {error}")
         return None
     return end.family.column(end.entities[-1], item if name == item.name else replace(item, name=name))
+
+
+def _told(end: End, *, whole: bool) -> Iterator[Field]:
+    """The columns that the schemas of its names tell, the newest last: each partition has its own schema."""
+    registers = [name.facets["schema"] for name in end.names if "schema" in name.facets]
+    if not end.names and "schema" in end.facets:
+        registers = [end.facets["schema"]]
+    for register in sorted(registers, key=lambda register: (*register[:2], json_text(register[2]))):
+        found = facet({"schema": register}, "schema").get("fields")
+        if isinstance(found, list):
+            yield from _fields(found, nested=end.family.has_nested_columns, whole=whole)
 
 
 def _fields(fields: list[Any], *, nested: bool, whole: bool, prefix: str = "", depth: int = 0) -> Iterator[Field]:
@@ -109,17 +116,20 @@ class ColumnLineage:
         ``process`` is that of the whole datasets. A column that is only made of itself says nothing and is left out.
         """
         parent = {"parentProcess": process.qualified_name, "parentKey": identity.token(process.qualified_name)}
-        for name in sorted(flow.columns):
-            made = self._column(output, name)
-            found = (self._column(item.dataset, item.column) for item in flow.columns[name])
+        told: dict[Ref, tuple[Entity, list[InputField]]] = {}
+        for name in sorted(flow.columns):  # names that differ in case only, or parts of one column, may be one in Atlas
+            if (made := self._column(output, name)) is not None:
+                told.setdefault(made.ref, (made, []))[1].extend(flow.columns[name])
+        for made, items in told.values():
+            found = (self._column(item.dataset, item.column) for item in items)
             inputs = {column.ref: column for column in found if column is not None}
-            if made is None or not inputs.keys() - {made.ref}:
+            if not inputs.keys() - {made.ref}:
                 continue
             for column in (made, *inputs.values()):
                 if column.ref not in self._there:
                     self._there.add(column.ref)
                     yield column
-            yield self._process(made, tuple(sorted(inputs)), flow.columns[name], parent)
+            yield self._process(made, tuple(sorted(inputs)), items, parent)
 
     def _column(self, dataset: Ref, name: str) -> Entity | None:
         key = (dataset, name)

@@ -156,15 +156,18 @@ def without_dropped(
 
 
 def _previous(end: End, names: Names) -> tuple[Entity, ...] | None:
+    """What the dataset was in the catalogue, its entities themselves where no other; None where nothing says that."""
     identifier = facet(end.facets, _LIFECYCLE).get("previousIdentifier")
     if not isinstance(identifier, dict):
         return None
     try:
-        named = names.of(str(identifier.get("namespace") or ""), str(identifier.get("name") or ""))
+        named = names.before(str(identifier.get("namespace") or ""), str(identifier.get("name") or ""), end.facets)
     except InvalidNameError:
         return None
-    if not named.entities or named.is_part:
-        return None
+    if (
+        not named.entities or named.is_part
+    ):  # a name that is not in the catalogue, so nothing there is called otherwise now
+        return end.entities
     return named.entities if named.entities[-1].type_name == end.ref.type_name else _beside(end, named.entities[-1])
 
 
@@ -210,7 +213,7 @@ def data_entities(
         marks = marks.united(Marks(custom=custom))
     yield replace(entity, described=dated(described, told), create_only=create_only, as_of=told, marks=marks)
     if end.location and entity.type_name == "hive_table":
-        yield _storage(entity, end.location)
+        yield _storage(entity, end.location, renamed=told if end.lifecycle == "RENAME" else None)
 
 
 def _own_attributes(end: End) -> dict[str, Any]:
@@ -236,11 +239,17 @@ def _custom(end: End, *, is_own: bool, told: Json) -> tuple[tuple[str, str], ...
     return tuple((key, shorten(text, MAX_CUSTOM)) for key, text in sorted(texts.items()))
 
 
-def _storage(table: Entity, place: str) -> Entity:
-    """Where the files of a Hive table are, as the hook says it; what the hook knows better is kept."""
-    create_only = {"location": place, "compressed": False}
+def _storage(table: Entity, place: str, *, renamed: int | None) -> Entity:
+    """Where the files of a Hive table are, as the hook says it; what the hook knows better is kept.
+
+    Only a table that got another name, at ``renamed``, takes its files along: what was known of their place is of the name before.
+    """
+    location = {"location": place}
+    moved = dated(location, renamed)
+    create_only = {"compressed": False, **({} if moved else location)}
     qualified = f"{table.qualified_name}_storage"
-    return Entity("hive_storagedesc", qualified, create_only=create_only, relations={"table": table.ref})
+    relations = {"table": table.ref}
+    return Entity("hive_storagedesc", qualified, create_only=create_only, described=moved, relations=relations)
 
 
 def first_owner(ownership: Json) -> str | None:

@@ -17,7 +17,8 @@ The state is plain JSON::
 
 A register is ``[event time in µs, rank, value]``. The facets in `KEYWISE` have one register per key
 (``mlgov_ml.metrics``): two doors may each know a part of them. ``since`` is only there where the run was done again:
-what was told before it belongs to an earlier life of the run.
+what was told before it belongs to an earlier life of the run. ``applicationAliases`` are no part of the join: the sender
+adds those that other steps of a Spark application told.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.model.entity import Ref
 from airflow_provider_mlgov.translate.events import each, facet, join_registers
-from airflow_provider_mlgov.translate.naming import Hints, Named, is_catalog, name_entities
+from airflow_provider_mlgov.translate.naming import FAMILIES, Hints, Named, family_of, is_catalog, name_entities
 from airflow_provider_mlgov.translate.options import TranslateOptions
 
 Json = Mapping[str, Any]
@@ -33,7 +33,7 @@ class Names:
 
     def __init__(self, state: Json, options: TranslateOptions) -> None:
         self._options = options
-        self._aliases = self._by_place(state["aliases"])
+        self._aliases = [self._by_place(state[told]) for told in ("aliases", "applicationAliases") if state.get(told)]
         self._facets: dict[Name, dict[str, Any]] = {}
         for direction in ("inputs", "outputs"):
             for namespace, name, dataset in each(state[direction]):
@@ -43,7 +43,15 @@ class Names:
 
     def of(self, namespace: str, name: str) -> Named:
         """What is called so in Atlas; `InvalidNameError` if it has no name."""
-        told = hints(self.facets(namespace, name))
+        return self._of(namespace, name, hints(self.facets(namespace, name), namespace))
+
+    def before(self, namespace: str, name: str, facets: Json) -> Named:
+        """What was called so before it got the name that ``facets`` tell of: it is in the same database still."""
+        own, now = hints(self.facets(namespace, name), namespace), hints(facets, namespace)
+        outer = now.hierarchy[: -1 - name.count(".")]
+        return self._of(namespace, name, replace(own, database=own.database or next(reversed(outer), now.database)))
+
+    def _of(self, namespace: str, name: str, told: Hints) -> Named:
         meant = self.meant(namespace, name)
         named = name_entities(*meant, self._options, told)
         if meant == (namespace, name):
@@ -85,36 +93,45 @@ class Names:
         return place.entities[-1].ref if place is not None and place.entities else (namespace, name)
 
     def meant(self, namespace: str, name: str) -> Name:
-        """The name that counts: the table in a catalogue, if a symlink of any event of the run tells it."""
-        aliases = self._aliases.get(self._key(namespace, name)) if self._aliases else None
-        if not aliases or is_catalog(namespace, name, self._options):
+        """The name that counts: the table in a catalogue, if a symlink of any event of the run tells it.
+
+        What other steps of its application tell counts where the run itself tells none: one path may be of several tables in turn.
+        """
+        if not self._aliases or is_catalog(namespace, name, self._options):
             return namespace, name
+        place = self._key(namespace, name)
+        metastore = _metastore(facet(self.facets(namespace, name), "catalog"))
+        tables = (self._table(aliases.get(place, {}), metastore) for aliases in self._aliases)
+        return next((table for table in tables if table is not None), (namespace, name))
+
+    def _table(self, aliases: Json, metastore: str) -> Name | None:
+        """The table in a catalogue, among the other names of a place."""
         tables = sorted(
             (other, table) for other in aliases for table, kind in aliases[other].items() if table and kind == "TABLE"
         )
-        for other, table in tables:
-            if other and is_catalog(other, table, self._options):
-                return other, table
-        metastore = _metastore(facet(self.facets(namespace, name), "catalog"))
-        for _, table in tables:
-            if metastore and is_catalog(metastore, table, self._options):
-                return metastore, table
-        return namespace, name
+        of_metastore = [(metastore, table) for _, table in tables]
+        found = (name for name in (*tables, *of_metastore) if name[0] and is_catalog(*name, self._options))
+        return next(found, None)
 
 
-def hints(facets: Json) -> Hints:
-    """What the facets ``hierarchy`` and ``dataSource`` tell of a name."""
+def hints(facets: Json, namespace: str) -> Hints:
+    """What the facets ``hierarchy`` and ``dataSource`` tell of a name in ``namespace``."""
     levels = facet(facets, "hierarchy").get("hierarchy")
     levels = levels if isinstance(levels, list) else []
     names = [level.get("name") for level in levels if isinstance(level, dict)]
     uri = facet(facets, "dataSource").get("uri")
     hierarchy = tuple(name for name in names if isinstance(name, str) and name)
     uri = uri if isinstance(uri, str) and len(uri) <= _LONGEST_URI else ""
-    return Hints(hierarchy if len(hierarchy) == len(levels) else (), _database(uri))
+    return Hints(hierarchy if len(hierarchy) == len(levels) else (), _database(uri, namespace))
 
 
-def _database(uri: str) -> str:
-    """The database that a connection URI names, or an empty text."""
+def _database(uri: str, namespace: str) -> str:
+    """The database that a connection URI names, or an empty text.
+
+    Spark and dbt give the namespace as the URI, where the path may be an instance's name; and a web page's path names none.
+    """
+    if uri.rstrip("/").lower() == namespace.rstrip("/").lower() or not _is_connection(uri):
+        return ""
     if found := _JDBC_DATABASE.search(uri) or _ORACLE_SERVICE.search(uri):
         return found[1]
     try:
@@ -123,6 +140,12 @@ def _database(uri: str) -> str:
         return ""
     database = path.strip("/")
     return database if path.startswith("/") and "/" not in database else ""
+
+
+def _is_connection(uri: str) -> bool:
+    """Whether it is of JDBC's, or has the scheme of a platform whose names begin at a database; ``+driver`` is SQLAlchemy's."""
+    scheme = uri.partition(":")[0].partition("+")[0].lower()
+    return scheme == "jdbc" or FAMILIES[family_of(f"{scheme}:")].levels > 1
 
 
 def _metastore(catalog: Json) -> str:

@@ -21,7 +21,7 @@ RECORDED = sorted(EVENTS.glob("*.ndjson"))
 
 OPTIONS = TranslateOptions(airflow_namespace="air")
 TYPES = (
-    "fs_path", "hdfs_path", "rdbms_table", "rdbms_column", "hive_table", "aws_s3_v2_directory", "kafka_topic",
+    "fs_path", "hdfs_path", "rdbms_table", "rdbms_column", "hive_table", "hive_storagedesc", "aws_s3_v2_directory", "kafka_topic",
     *(item["name"] for item in our_types()["entityDefs"]),
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,45 @@ def test_all_steps_are_told_again_however_many(tmp_path: Path) -> None:
     assert tables(found) == {"hive_table d.t@primary"}
     ends = [value["relations"]["outputs"] for key, value in found.items() if key.startswith("mlgov_job_process")]
     assert ends == [["hive_table t"]]
+
+
+def changed(table: str, kind: str, before: str = "", at: str = "/data/p") -> Json:
+    facet: Json = {"lifecycleStateChange": kind}
+    if before:
+        facet["previousIdentifier"] = {"namespace": "hive://m:9083", "name": before}
+    made = path(at, table)
+    made["facets"]["lifecycleStateChange"] = facet
+    return made
+
+
+@pytest.mark.parametrize("order", ["together", "apart", "reversed"])
+@pytest.mark.parametrize(
+    ("outputs", "wanted"),
+    [
+        ([path("/data/p", "raw.t"), path("/data/p", "mart.t")], {"raw.t", "mart.t"}),
+        ([path("/data/p", "raw.t"), changed("raw.t", "DROP"), path("/data/p", "raw.u")], {"raw.u"}),
+        ([path("/data/p", "d.t1"), changed("d.t2", "RENAME", "d.t1"), path("/data/p", "d.t2")], {"d.t2"}),
+    ],
+    ids=["two tables", "used again", "renamed"],
+)
+def test_the_table_that_a_step_names_counts_for_it(
+    tmp_path: Path, outputs: list[Json], wanted: set[str], order: str
+) -> None:
+    steps = [step(number, [output]) for number, output in enumerate(outputs, start=1)]
+    portions = [steps] if order == "together" else [[one] for one in steps[:: -1 if order == "reversed" else 1]]
+    found = catalogued(tmp_path, portions)
+    assert tables(found) == {f"hive_table {name}@primary" for name in wanted}
+    for name in wanted:
+        assert found[f"hive_table {name}@primary"]["relations"]["outputFromProcesses"], name
+
+
+def test_the_files_of_a_renamed_table_are_where_they_went(tmp_path: Path) -> None:
+    outputs = [path("/wh/t1", "d.t1"), changed("d.t2", "RENAME", "d.t1", at="/wh/t2"), path("/wh/t2", "d.t2")]
+    steps = [step(number, [output]) for number, output in enumerate(outputs, start=1)]
+    for number, order in enumerate(permutations(steps)):
+        found = catalogued(tmp_path / str(number), [[one] for one in order])
+        (storage,) = (value["attributes"] for key, value in found.items() if key.startswith("hive_storagedesc"))
+        assert (storage["qualifiedName"], storage["location"]) == ("d.t2@primary_storage", f"{HDFS}/wh/t2"), number
 
 
 def test_only_steps_that_named_the_path_are_told_again(tmp_path: Path) -> None:

@@ -85,6 +85,33 @@ def test_lineage_of_a_part_of_a_hive_column_is_of_the_column():
     assert names(process.relations["inputs"]) == ["d.t.addr"]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_makes_one_column_of_hive_is_in_one_process(order):
+    def made_of(kind, field, *, masking=False):
+        steps = [{"type": "DIRECT", "subtype": kind, "masking": masking}]
+        return {"inputFields": [{**table("a"), "field": field, "transformations": steps}]}
+
+    told = {
+        "c.d": made_of("AGGREGATION", "a", masking=True),
+        "c.e": made_of("IDENTITY", "a"),
+        "q": made_of("IDENTITY", "a"),
+        "Q": made_of("IDENTITY", "b"),
+    }
+    out = {**HIVE, "facets": {"columnLineage": {"fields": dict(list(told.items())[::order])}}}
+    found = by_type(translated(task_event(inputs=[table("a")], outputs=[out])), "mlgov_column_lineage")
+    c, q = sorted(found, key=lambda process: process.attributes["columnName"])
+    assert (c.attributes["columnName"], q.attributes["columnName"]) == ("c", "q")
+    assert (c.latest["dependencyType"], c.latest["masking"]) == ("AGGREGATION, IDENTITY", True)
+    assert len(q.relations["inputs"]) == 2
+
+
+def test_a_table_has_the_columns_of_all_its_partitions():
+    schemas = [fields(column("id"), column("i")), fields(column("id"), column("k"))]
+    parts = [{"namespace": "s3://lake", "name": f"t/dt={day}", "facets": told} for day, told in enumerate(schemas)]
+    found = translated(task_event(outputs=parts))
+    assert {entity.attributes["name"] for entity in by_type(found, "mlgov_field")} == {"id", "i", "k"}
+
+
 @pytest.mark.parametrize(
     ("direction", "fields_told", "positions"),
     [

@@ -98,6 +98,7 @@ def changed(state, namespace, name, old="", **facets):
     return {"namespace": namespace, "name": name, "facets": {"lifecycleStateChange": lifecycle, **facets}}
 
 
+NOW = [("DATABASE", "Sales"), ("SCHEMA", "dbo"), ("TABLE", "u")]
 HIVE_LINK = {"symlinks": {"identifiers": [{"namespace": "hive://m", "name": "d.sales", "type": "TABLE"}]}}
 
 
@@ -118,7 +119,23 @@ HIVE_LINK = {"symlinks": {"identifiers": [{"namespace": "hive://m", "name": "d.s
 def test_what_is_done_to_a_part_is_not_done_to_the_whole(output):
     found = translated(task_event(inputs=[table("a")], outputs=[output]))
     assert found.changes == ()
+    assert found.warnings == ()
     assert edges(found)[0][2], "the table was written to"
+
+
+@pytest.mark.parametrize(
+    "facet",
+    [
+        {"dataSource": {"name": "a", "uri": "jdbc:sqlserver://s:1433;databaseName=Sales"}},
+        {"hierarchy": {"hierarchy": [{"type": kind, "name": name} for kind, name in NOW]}},
+    ],
+    ids=["dataSource", "hierarchy"],
+)
+def test_the_name_before_is_in_the_same_database(facet):
+    found = translated(event("COMPLETE", 1, [], [changed("RENAME", "sqlserver://s:1433", "dbo.u", "dbo.t", **facet)]))
+    (change,) = found.changes
+    assert change.ref.qualified_name == "s:1433/Sales.dbo.t@plat"
+    assert not found.warnings
 
 
 def test_an_input_is_never_dropped():

@@ -159,9 +159,17 @@ def test_hints_of_facets(namespace, name, told, wanted):
     assert f"{entity.type_name} {entity.qualified_name}" == wanted
 
 
+INSTANCE = "sqlserver://s:1433/inst"
+
+
 @pytest.mark.parametrize(
     ("uri", "database"),
     [
+        ("postgresql+psycopg2://u@h:5432/shop", "shop"),
+        ("https://h/browser", ""),
+        ("https://h/page?database=browser", ""),
+        (f"{INSTANCE}/", ""),
+        (f"jdbc:{INSTANCE};databaseName=shop", "shop"),
         ("jdbc:oracle:thin:@//h:1521/SALES", "SALES"),
         ("jdbc:oracle:thin:scott/tiger@h:1521:SID", "SID"),
         ("jdbc:oracle:thin:@h:1521", ""),
@@ -172,7 +180,7 @@ def test_hints_of_facets(namespace, name, told, wanted):
     ],
 )
 def test_the_database_of_a_connection(uri, database):
-    assert hints({"dataSource": [0, 0, {"uri": uri}]}).database == database
+    assert hints({"dataSource": [0, 0, {"uri": uri}]}, INSTANCE).database == database
 
 
 def test_a_dotted_schema_is_told_by_the_hierarchy():
