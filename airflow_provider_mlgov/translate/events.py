@@ -210,9 +210,9 @@ def datasets_of(state: Mapping[str, Any], direction: str) -> Iterator[tuple[str,
             )
 
 
-def newest_picture(state: Mapping[str, Any]) -> int | None:
-    """When data was last named, in µs."""
-    return max((entry["at"] for side in ("inputs", "outputs") for _, _, entry in each(state[side])), default=None)
+def newest_picture(state: Mapping[str, Any]) -> int:
+    """When data was last named, in µs; 0 if it never was."""
+    return max((entry["at"] for side in ("inputs", "outputs") for _, _, entry in each(state[side])), default=0)
 
 
 def _told_at(registers: Mapping[str, Any], time: int) -> Json:

@@ -244,8 +244,7 @@ def _ending(state: Json) -> dict[str, Any]:
     """
     ends, outcomes = state["ends"], state["outcomes"]
     if state["kind"] != "run":
-        shown = newest_picture(state)
-        return {"told": (state["last"] if shown is None else shown) // 1000, "succeeded": True}
+        return {"told": (newest_picture(state) or state["last"]) // 1000, "succeeded": True}
     flows = is_streaming(state) and state["first"] < min((end[0] for end in ends.values()), default=math.inf)
     for how in ("stated", "typed", "unknown"):
         if how in ends:
