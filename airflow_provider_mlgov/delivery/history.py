@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.batch import references
-from airflow_provider_mlgov.delivery.quality import Results
+from airflow_provider_mlgov.delivery.quality import QualityResults
 from airflow_provider_mlgov.delivery.renames import homes, renamed, told_times
 from airflow_provider_mlgov.delivery.renaming import Renaming, items, ref_of
 from airflow_provider_mlgov.model.entity import Entity, Ref
@@ -45,7 +45,7 @@ class History:
         self._name = name
         self._state = state
         self._patiently = patiently
-        self._results = Results(catalog, name, parcel.at, state, patiently)
+        self._results = QualityResults(catalog, name, parcel.at, state, patiently)
         self._renamed: dict[Ref, int] = {}
         """Names that were given or given up, and since when."""
         self._left: dict[Ref, int] = {}

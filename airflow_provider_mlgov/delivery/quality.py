@@ -24,7 +24,7 @@ _PARTS = frozenset(
 """What has no results of its own."""
 
 
-class Results:
+class QualityResults:
     """The quality results in a catalogue; ``at`` is its namespace. ``patiently`` makes a call, again where that helps."""
 
     def __init__(
