@@ -1,8 +1,8 @@
 """Spark applications: their steps are runs of their own, and what one of them calls by its path another tells the table of.
 
 A table that is made by a query is written by a nested step, which knows only the path. So aliases count for all steps of an
-application that tell none themselves; what was sent of a step before the alias of one of its paths was told is sent again under
-the right name.
+application that tell none themselves, where tables follow each other at one path those that were told nearest in time; what was
+sent of a step before such an alias of one of its paths was told is sent again under the right name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Applications:
         self._state = state
         self._told: dict[str, Json] = {}
         self._known: dict[str, Json] = {}
-        """All aliases of an application: those that were told, and those that are remembered."""
+        """All aliases of an application: those that were told, and those that are remembered; see `told_aliases`."""
 
     def learn(self, event: Mapping[str, Any]) -> None:
         """Take in the aliases that an event tells."""
@@ -43,16 +43,21 @@ class Applications:
         for namespace, names in aliases.items():
             for name, others in names.items():
                 if any(_is_within(path, (namespace, name)) for path in paths):
-                    wanted.setdefault(namespace, {})[name] = others
+                    wanted.setdefault(namespace, {})[name] = _nearest(others, state["first"], state["last"])
         return {**state, "applicationAliases": wanted} if wanted else state
 
     def steps_to_tell_again(self, besides: Collection[str]) -> Iterator[str]:
-        """The keys of runs that were sent before an alias of one of their paths was known, and are remembered still."""
+        """The keys of runs that are remembered, and were sent before an alias of one of their paths was known.
+
+        Where a path is of several tables in turn, of all: another may be nearer in time now.
+        """
         found: dict[str, None] = {}
         for application, aliases in self._told.items():
             for namespace, names in aliases.items():
                 for name in names:
-                    found |= dict.fromkeys(self._state.steps_without_alias(application, namespace, name.rstrip("/")))
+                    times = {told[2:] for told in _tables(self._aliases(application)[namespace][name])}
+                    steps = self._state.steps(application, namespace, name.rstrip("/"), aliased=len(times) > 1)
+                    found |= dict.fromkeys(steps)
         return (key for key in found if key not in besides and self._state.run(key) is not None)
 
     def remember(self, key: str, state: Json) -> None:
@@ -60,11 +65,12 @@ class Applications:
         application = application_of(state)
         if application is None:
             return
-        aliases = self._known[application] = join_aliases(self._aliases(application), state["aliases"])
+        aliases = self._aliases(application)
         known = [(namespace, name) for namespace, names in aliases.items() for name in names]
         for namespace, names in state["aliases"].items():
             for name in names:
-                self._state.remember_alias(application, namespace, name, aliases[namespace][name])
+                if others := aliases.get(namespace, {}).get(name):  # else it was told too long ago
+                    self._state.remember_alias(application, namespace, name, others)
         steps = {path: any(_is_within(path, other) for other in known) for path in _paths(state)}
         self._state.remember_step(application, key, steps)
 
@@ -84,6 +90,25 @@ def _paths(state: Json) -> set[Path]:
             if isinstance(before, dict):
                 found |= {(str(before.get("namespace")), str(before.get("name")))}
     return {(namespace, name.rstrip("/")) for namespace, name in found if "/" in name}
+
+
+def _tables(others: Json) -> list[tuple[str, str, int, int]]:
+    """Namespace and name of each table among the other names of a path, with the first and last time that it was told."""
+    return [
+        (namespace, name, since, until)
+        for namespace, names in others.items()
+        for name, (kind, since, until) in names.items()
+        if kind == "TABLE"
+    ]
+
+
+def _nearest(others: Json, first: int, last: int) -> Json:
+    """The tables that were told nearest to these times, in the form of a run's state; as near before and after: the later."""
+    found: dict[tuple[int, int], Json] = {}
+    for namespace, name, since, until in _tables(others):
+        order = (max(since - last, first - until, 0), -until)
+        found.setdefault(order, {}).setdefault(namespace, {})[name] = "TABLE"
+    return found[min(found)] if found else {}
 
 
 def _is_within(path: Path, other: Path) -> bool:

@@ -19,8 +19,8 @@ Json = dict[str, Any]
 
 OWNED = ("columns", "partitionKeys", "sd", "mlgov_fields")
 """Relationships to what is a part of the entity, and goes with it."""
-_NAMED_AFTER = (*OWNED, "contained", "children")
-"""Relationships to what is named after the entity: its parts, and data that is in it."""
+_INSIDE = ("contained", "children")
+"""Relationships to data that is in the entity."""
 _BY_PEOPLE = ("owner", "description", "userDescription", "displayName")
 _ENDS = {"inputToProcesses": "inputs", "outputFromProcesses": "outputs"}
 
@@ -37,7 +37,7 @@ class Renaming:
         """Give ``entity`` (with relationships) its new name. Returns the names that have changed, each with the new one.
 
         Where there is an entity of that name, it takes over what is around this one: the processes, labels, classifications, and
-        the columns that it has not. This one is deleted then.
+        the columns that it has not. This one is deleted then, unless something is in it that has no name after the new one.
         """
         self._move(entity, to, {"name": name})
         return self._touched
@@ -46,7 +46,7 @@ class Renaming:
         old = ref_of(entity)
         there = self._get(to)
         self._touched.append((old, to))
-        children = [child for item in items(entity, _NAMED_AFTER) if (child := self._by_guid(item["guid"])) is not None]
+        parts, inside = self._children(entity, OWNED), self._children(entity, _INSIDE)
         if there is None:
             named = named_after(entity["attributes"], old.qualified_name, to.qualified_name)
             moved = _to_parent(entity, *parents) if parents else {}
@@ -54,12 +54,18 @@ class Renaming:
                 return
         else:
             self._take_over(entity, there)
-        for child in children:
+        stays = False
+        for child in (*parts, *inside):
             ref = ref_of(child)
             if (new := renamed(ref.qualified_name, old.qualified_name, to.qualified_name)) is not None:
                 self._move(child, Ref(ref.type_name, new), {}, (entity, there) if there else None)
-        if there is not None:
+            elif child in inside:
+                stays = True  # it is not named after this one, as keys of Ozone are not after their bucket
+        if there is not None and not stays:
             self._patiently(lambda: self._catalog.delete_by_guid([entity["guid"]]))
+
+    def _children(self, entity: Json, relations: Iterable[str]) -> list[Json]:
+        return [child for item in items(entity, relations) if (child := self._by_guid(item["guid"])) is not None]
 
     def _take_over(self, entity: Json, there: Json) -> None:
         """Put ``there`` where ``entity`` was an end of processes, and give it what people said of it."""

@@ -89,7 +89,7 @@ class SenderState(StateFile):
 
     # --- applications, whose steps are runs -------------------------------------------------------------------------
     def aliases(self, application: str) -> Json:
-        """By which names the steps of an application know one dataset, as a run's state has it."""
+        """By which names the steps of an application know one dataset, and when they told them."""
         found: Json = {}
         rows = self._rows("SELECT namespace, name, others FROM alias WHERE application = ?", application)
         for namespace, name, others in rows:
@@ -101,12 +101,15 @@ class SenderState(StateFile):
         row = (application, namespace, name, json.dumps(others), self._clock())
         self._db.execute("INSERT OR REPLACE INTO alias VALUES (?, ?, ?, ?, ?)", row)
 
-    def steps_without_alias(self, application: str, namespace: str, path: str) -> list[str]:
-        """The keys of runs that named this path, or what is in it, and were sent while no other name of it was known."""
+    def steps(self, application: str, namespace: str, path: str, *, aliased: bool) -> list[str]:
+        """The keys of runs that named this path, or what is in it.
+
+        Without ``aliased`` only those that were sent while no other name of it was known.
+        """
         rows = self._rows(
-            "SELECT DISTINCT run FROM step WHERE application = ? AND namespace = ? AND NOT aliased "
+            "SELECT DISTINCT run FROM step WHERE application = ? AND namespace = ? AND aliased <= ? "
             "AND (path = ? OR substr(path, 1, ?) = ?)",
-            *(application, namespace, path, len(path) + 1, f"{path}/"),
+            *(application, namespace, aliased, path, len(path) + 1, f"{path}/"),
         )
         return [row[0] for row in rows]
 

@@ -66,14 +66,19 @@ def _column(end: End, item: Field, warnings: list[str]) -> Entity | None:
 
 
 def _told(end: End, *, whole: bool) -> Iterator[Field]:
-    """The columns that the schemas of its names tell, the newest last: each partition has its own schema."""
+    """The columns that the schemas of its names tell, the newest last: each partition has its own schema.
+
+    Where a column stands is its place in the newest.
+    """
     registers = [name.facets["schema"] for name in end.names if "schema" in name.facets]
     if not end.names and "schema" in end.facets:
         registers = [end.facets["schema"]]
-    for register in sorted(registers, key=lambda register: (*register[:2], json_text(register[2]))):
+    registers.sort(key=lambda register: (*register[:2], json_text(register[2])))
+    for register in registers:
         found = facet({"schema": register}, "schema").get("fields")
         if isinstance(found, list):
-            yield from _fields(found, nested=end.family.has_nested_columns, whole=whole)
+            is_whole = whole and register is registers[-1]
+            yield from _fields(found, nested=end.family.has_nested_columns, whole=is_whole)
 
 
 def _fields(fields: list[Any], *, nested: bool, whole: bool, prefix: str = "", depth: int = 0) -> Iterator[Field]:

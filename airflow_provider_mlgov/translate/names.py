@@ -138,7 +138,7 @@ def _database(uri: str, namespace: str) -> str:
         path = urlsplit(uri.removeprefix("jdbc:")).path
     except ValueError:
         return ""
-    database = path.strip("/")
+    database = re.split("[:;]", path.strip("/"))[0]  # properties follow
     return database if path.startswith("/") and "/" not in database else ""
 
 

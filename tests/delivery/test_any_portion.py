@@ -335,3 +335,19 @@ def test_a_column_of_hive_has_its_type_whoever_named_it_first(tmp_path: Path) ->
         assert column is not None
         told_of = {name: column["attributes"].get(name) for name in ("type", "comment", "position")}
         assert told_of == {"type": "int", "comment": "what", "position": 0}, number
+
+
+def test_what_is_in_a_bucket_that_gets_the_name_of_another_stays(tmp_path: Path) -> None:
+    ozone = "ofs://svc"
+    before = {"namespace": ozone, "name": "/v/b"}
+    change = {"lifecycleStateChange": {"lifecycleStateChange": "RENAME", "previousIdentifier": before}}
+    events = [
+        event(1, 1, [data("x")], [data("/v/b/d/e", ozone)]),
+        event(2, 2, [data("x")], [data("/v/b2/z", ozone)]),
+        event(3, 3, [], [data("/v/b2", ozone, **change)]),
+    ]
+    for number, portions in enumerate(([events], [[one] for one in events])):
+        found = catalogued(tmp_path / str(number), portions)
+        processes = [value["relations"] for key, value in found.items() if key.startswith("mlgov_job_process")]
+        ends = {end for each in processes if each["inputs"] for end in each["outputs"]}
+        assert ends == {"ozone_key e", "ozone_key z"}

@@ -73,6 +73,38 @@ def test_the_table_that_a_step_names_counts_for_it(
         assert found[f"hive_table {name}@primary"]["relations"]["outputFromProcesses"], name
 
 
+@pytest.mark.parametrize("order", ["together", "apart", "reversed"])
+@pytest.mark.parametrize(
+    ("outputs", "wanted"),
+    [
+        (
+            [path("/data/p", "raw.t"), path("/data/p", "raw.u"), path("/data/p")],
+            {("x1", "t"), ("x2", "u"), ("x3", "u")},
+        ),
+        (
+            [path("/data/p", "raw.z"), path("/data/p"), path(), path("/data/p", "raw.a")],
+            {("x1", "z"), ("x2", "z"), ("x4", "a")},
+        ),
+        (
+            [path("/data/p", "raw.t"), changed("raw.t", "DROP"), path("/data/p", "raw.u"), path("/data/p")],
+            {("x3", "u"), ("x4", "u")},
+        ),
+    ],
+    ids=["two tables", "before", "used again"],
+)
+def test_who_knows_only_the_path_means_the_table_that_was_told_nearest_in_time(
+    tmp_path: Path, outputs: list[Json], wanted: set[tuple[str, str]], order: str
+) -> None:
+    steps = [step(number, [output]) for number, output in enumerate(outputs, start=1)]
+    for number, each in enumerate(steps, start=1):
+        each["inputs"] = [data(f"x{number}")]
+    portions = [steps] if order == "together" else [[one] for one in steps[:: -1 if order == "reversed" else 1]]
+    processes = [value for key, value in catalogued(tmp_path, portions).items() if key.startswith("mlgov_job_process")]
+    flows = {(start.rpartition(".")[2], end.split()[1]) for each in processes
+             for start in each["relations"]["inputs"] for end in each["relations"]["outputs"] if "hive_table" in end}  # fmt: skip
+    assert flows == wanted
+
+
 def test_the_files_of_a_renamed_table_are_where_they_went(tmp_path: Path) -> None:
     outputs = [path("/wh/t1", "d.t1"), changed("d.t2", "RENAME", "d.t1", at="/wh/t2"), path("/wh/t2", "d.t2")]
     steps = [step(number, [output]) for number, output in enumerate(outputs, start=1)]

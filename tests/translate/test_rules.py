@@ -176,6 +176,8 @@ INSTANCE = "sqlserver://s:1433/inst"
         ("jdbc:sqlserver://h:1433;databaseName=shop;user=x", "shop"),
         ("postgres://h:5432/shop", "shop"),
         ("postgres://h:5432/shop/more", ""),
+        ("jdbc:db2://h:50000/SAMPLE:user=u;password=secret;", "SAMPLE"),
+        ("jdbc:mysql://h:3306/crm;user=a&password=secret", "crm"),
         ("http://[", ""),
     ],
 )
