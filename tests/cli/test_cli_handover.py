@@ -33,14 +33,16 @@ def test_drain_hands_over_on_one_host_and_collects_on_the_other(tmp_path: Path) 
 
 def test_doctor_says_where_every_host_would_write_by_itself(tmp_path: Path) -> None:
     celery = {"AIRFLOW__CORE__EXECUTOR": "CeleryExecutor", "AIRFLOW__MLGOV__ENABLED": "True"}
-    alone = mlgov(tmp_path, "doctor", **celery)
+    alone = mlgov(tmp_path, "doctor", "--no-airflow", **celery)
     assert alone.returncode == 1
     assert "WRONG  many hosts" in alone.stdout
-    handing = mlgov(tmp_path, "doctor", **celery, AIRFLOW__MLGOV__HANDOVER_PATH=str(tmp_path / "between"))
+    handing = mlgov(
+        tmp_path, "doctor", "--no-airflow", **celery, AIRFLOW__MLGOV__HANDOVER_PATH=str(tmp_path / "between")
+    )
     assert handing.returncode == 0, handing.stdout
     assert "many hosts" not in handing.stdout
-    wrong = mlgov(tmp_path, "doctor", **celery, AIRFLOW__MLGOV__HANDOVER_PATH="between")
+    wrong = mlgov(tmp_path, "doctor", "--no-airflow", **celery, AIRFLOW__MLGOV__HANDOVER_PATH="between")
     assert wrong.returncode == 1
     assert "no absolute path" in wrong.stdout
-    shared = mlgov(tmp_path, "doctor", **celery, AIRFLOW__MLGOV__SPOOL_SHARED="True")
+    shared = mlgov(tmp_path, "doctor", "--no-airflow", **celery, AIRFLOW__MLGOV__SPOOL_SHARED="True")
     assert "hosts that share a spool need an Atlas" in shared.stdout

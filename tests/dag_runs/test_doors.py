@@ -87,7 +87,10 @@ def check_tasks(found: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "env",
     [
-        {"AIRFLOW__MLGOV__ENABLED": "False", "AIRFLOW__LINEAGE__BACKEND": BACKEND},
+        pytest.param(
+            {"AIRFLOW__MLGOV__ENABLED": "False", "AIRFLOW__LINEAGE__BACKEND": BACKEND},
+            marks=pytest.mark.long if is_airflow_3() else (),  # test_scheduler.py goes through this door, too
+        ),
         {"AIRFLOW__LINEAGE__BACKEND": BACKEND, **TRANSPORT},
     ],
     ids=["the-backend-line", "both-doors"],

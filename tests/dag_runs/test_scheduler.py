@@ -12,6 +12,7 @@ import pytest
 from airflow_daemons import Airflow, until
 from airflow_env import Log, Recording
 from airflow_provider_mlgov._compat import is_airflow_3
+from airflow_provider_mlgov.settings import BACKEND
 
 pytestmark = [pytest.mark.scheduler, pytest.mark.filterwarnings("default")]
 
@@ -46,13 +47,17 @@ with DAG(dag_id="real", schedule=None, start_date=pendulum.datetime(2026, 1, 1, 
 
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
-    with Airflow(tmp_path_factory.mktemp("scheduler"), {"real.py": DAG}).running() as found:
+    switch = {
+        "AIRFLOW__MLGOV__ENABLED": "False",
+        "AIRFLOW__LINEAGE__BACKEND": BACKEND,
+    }  # the line alone, as the README has it
+    with Airflow(tmp_path_factory.mktemp("scheduler"), {"real.py": DAG}, more=switch).running() as found:
         yield found
 
 
 def test_a_real_scheduler(airflow: Airflow, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in airflow.env.items():
-        if name.startswith("AIRFLOW__MLGOV__") or name == "AIRFLOW_HOME":
+        if name.startswith(("AIRFLOW__MLGOV__", "AIRFLOW__LINEAGE__")) or name == "AIRFLOW_HOME":
             monkeypatch.setenv(name, value)
     recording = Recording(airflow.home, Log(), monkeypatch.setenv)
     airflow.trigger("real", "one")

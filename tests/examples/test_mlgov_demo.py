@@ -248,6 +248,7 @@ def test_three_runs(recording: Recording, demo: ModuleType) -> None:
 
 
 @pytest.mark.atlas
+@pytest.mark.long
 def test_three_runs_in_a_real_atlas(
     recording: Recording, demo: ModuleType, atlas_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

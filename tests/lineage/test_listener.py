@@ -240,13 +240,15 @@ def test_a_daemon_never_sends_nor_opens_a_catalogue(settings: Settings, monkeypa
 def test_a_hook_of_a_daemon_leaves_nothing_for_a_fork(settings: Settings) -> None:
     """No thread, no open file of the spool: the scheduler forks its workers."""
     listener = AtlasListener(settings)
+    assert ASIDE.settle(30)
+    before = set(threading.enumerate())  # other tests leave methods behind that never end
     for hook in (listener.on_dag_run_running, listener.on_dag_run_success, listener.on_dag_run_failed):
         hook(dag_run(), "")
     assert ASIDE.settle(30)
-    for thread in threading.enumerate():
-        if thread.name.startswith("mlgov"):
-            thread.join(30)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("mlgov")]
+    ours = [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith("mlgov")]
+    for thread in ours:
+        thread.join(30)
+    assert not [thread for thread in ours if thread.is_alive()]
     handles = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
     assert not [path for path in handles if path.is_relative_to(settings.spool_folder)]
 
