@@ -14,7 +14,7 @@ from airflow_provider_mlgov.errors import SpoolError
 
 log = logging.getLogger(__name__)
 
-_VERSION = 4
+_VERSION = 5
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (
     key TEXT PRIMARY KEY, state TEXT NOT NULL, ended INTEGER NOT NULL, touched REAL NOT NULL
@@ -93,8 +93,9 @@ class StateFile:
                     f"{self._path} has version {version}, of a later version of the package; this one reads up to {_VERSION}. It "
                     "was left as it is, and events wait: bring all processes that use this spool to one version"
                 )
-            if version != _VERSION:  # earlier versions lack tables, and what they have is the same
-                db.executescript(f"{_SCHEMA}PRAGMA user_version={_VERSION};")
+            if version != _VERSION:
+                # Earlier versions lack tables, and what they have is the same but for aliases: 4 did not say when they were told.
+                db.executescript(f"DROP TABLE IF EXISTS alias;{_SCHEMA}PRAGMA user_version={_VERSION};")
                 self._path.chmod(0o600)
         except BaseException:
             db.close()
