@@ -11,11 +11,15 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from airflow_provider_mlgov.delivery.state import SenderState
-from airflow_provider_mlgov.translate.events import application_of, each, facet, join_aliases, told_aliases
+from airflow_provider_mlgov.translate.events import application_of, each, facet, told_aliases
+from airflow_provider_mlgov.translate.texts import json_text
+from airflow_provider_mlgov.translate.times import microseconds
 
 Json = dict[str, Any]
 Path = tuple[str, str]
 """Namespace and name of data that is called by where it lies."""
+Tellings = list[list[Any]]
+"""When a path was said to be of which tables, in time: ``[µs, {namespace: {name: "TABLE"}}]``."""
 
 
 class Applications:
@@ -23,41 +27,41 @@ class Applications:
 
     def __init__(self, state: SenderState) -> None:
         self._state = state
-        self._told: dict[str, Json] = {}
-        self._known: dict[str, Json] = {}
-        """All aliases of an application: those that were told, and those that are remembered; see `told_aliases`."""
+        self._told: dict[str, set[Path]] = {}
+        """The paths whose tables the events that wait tell, by application."""
+        self._known: dict[str, dict[Path, Tellings]] = {}
+        """All that an application told: in events that wait, and in those that are remembered."""
 
     def learn(self, event: Mapping[str, Any]) -> None:
         """Take in the aliases that an event tells."""
         application, aliases = told_aliases(event)
-        if application is not None and aliases:
-            self._told[application] = join_aliases(self._told.get(application, {}), aliases)
-            self._known[application] = join_aliases(self._aliases(application), aliases)
+        if application is None:
+            return
+        time, known = microseconds(event["eventTime"]) or 0, self._tellings(application)
+        for path, others in _by_path(aliases):
+            if tables := _tables(others):
+                known[path] = united(known.get(path, []), [[time, tables]])
+                self._told.setdefault(application, set()).add(path)
 
     def known_to(self, state: Json) -> Json:
         """The ``state`` of a run, and beside its own aliases those of its paths that any step of its application told."""
         application = application_of(state)
-        aliases = self._aliases(application) if application is not None else {}
-        paths = _paths(state) if aliases else set()
+        known = self._tellings(application) if application is not None else {}
         wanted: Json = {}
-        for namespace, names in aliases.items():
-            for name, others in names.items():
-                if any(_is_within(path, (namespace, name)) for path in paths):
-                    wanted.setdefault(namespace, {})[name] = _nearest(others, state["first"], state["last"])
+        for path in _paths(state) if known else ():
+            for namespace, names in _meant(known, path, state["first"], state["last"]).items():
+                wanted.setdefault(namespace, {}).update(names)
         return {**state, "applicationAliases": wanted} if wanted else state
 
     def steps_to_tell_again(self, besides: Collection[str]) -> Iterator[str]:
-        """The keys of runs that are remembered, and were sent before an alias of one of their paths was known.
-
-        Where a path is of several tables in turn, of all: another may be nearer in time now.
-        """
+        """The keys of runs that were sent while another table of one of their paths was the nearest, or none; remembered ones."""
         found: dict[str, None] = {}
-        for application, aliases in self._told.items():
-            for namespace, names in aliases.items():
-                for name in names:
-                    times = {told[2:] for told in _tables(self._aliases(application)[namespace][name])}
-                    steps = self._state.steps(application, namespace, name.rstrip("/"), aliased=len(times) > 1)
-                    found |= dict.fromkeys(steps)
+        for application, paths in self._told.items():
+            known = self._tellings(application)
+            for namespace, name in paths:
+                for run, path, first, last, meant in self._state.steps(application, namespace, name.rstrip("/")):
+                    if _meant(known, (namespace, path), first, last) != meant:
+                        found[run] = None
         return (key for key in found if key not in besides and self._state.run(key) is not None)
 
     def remember(self, key: str, state: Json) -> None:
@@ -65,19 +69,53 @@ class Applications:
         application = application_of(state)
         if application is None:
             return
-        aliases = self._aliases(application)
-        known = [(namespace, name) for namespace, names in aliases.items() for name in names]
-        for namespace, names in state["aliases"].items():
-            for name in names:
-                if others := aliases.get(namespace, {}).get(name):  # else it was told too long ago
-                    self._state.remember_alias(application, namespace, name, others)
-        steps = {path: any(_is_within(path, other) for other in known) for path in _paths(state)}
-        self._state.remember_step(application, key, steps)
+        known, first, last = self._tellings(application), state["first"], state["last"]
+        for path, _ in _by_path(state["aliases"]):
+            if tellings := known.get(path):
+                self._state.remember_alias(application, *path, tellings)
+        steps = [(*path, first, last, _meant(known, path, first, last)) for path in sorted(_paths(state))]
+        self._state.remember_steps(application, key, steps)
 
-    def _aliases(self, application: str) -> Json:
+    def _tellings(self, application: str) -> dict[Path, Tellings]:
         if application not in self._known:
             self._known[application] = self._state.aliases(application)
         return self._known[application]
+
+
+def united(left: Tellings, right: Tellings) -> Tellings:
+    """Both, in time. Of those in a row that tell the same, the first and the last are enough to find the nearest."""
+    every = {(time, json_text(tables)): [time, tables] for time, tables in (*left, *right)}
+    told = [every[key] for key in sorted(every)]
+    return [
+        each
+        for index, each in enumerate(told)
+        if not 0 < index < len(told) - 1 or not told[index - 1][1] == each[1] == told[index + 1][1]
+    ]
+
+
+def _meant(known: Mapping[Path, Tellings], path: Path, first: int, last: int) -> Json:
+    """Which tables a path, and what it is within, was of between these times: the told nearest, of two as near the later."""
+    found: Json = {}
+    for other, tellings in known.items():
+        if _is_within(path, other):
+            nearest = min(tellings, key=lambda told: (max(told[0] - last, first - told[0], 0), -told[0]))
+            found.setdefault(other[0], {})[other[1]] = nearest[1]
+    return found
+
+
+def _by_path(aliases: Json) -> Iterator[tuple[Path, Json]]:
+    for namespace, names in aliases.items():
+        for name, others in names.items():
+            yield (namespace, name), others
+
+
+def _tables(others: Json) -> Json:
+    """The tables among the other names of a path."""
+    tables = {
+        namespace: {name: kind for name, kind in names.items() if kind == "TABLE"}
+        for namespace, names in others.items()
+    }
+    return {namespace: names for namespace, names in tables.items() if names}
 
 
 def _paths(state: Json) -> set[Path]:
@@ -90,25 +128,6 @@ def _paths(state: Json) -> set[Path]:
             if isinstance(before, dict):
                 found |= {(str(before.get("namespace")), str(before.get("name")))}
     return {(namespace, name.rstrip("/")) for namespace, name in found if "/" in name}
-
-
-def _tables(others: Json) -> list[tuple[str, str, int, int]]:
-    """Namespace and name of each table among the other names of a path, with the first and last time that it was told."""
-    return [
-        (namespace, name, since, until)
-        for namespace, names in others.items()
-        for name, (kind, since, until) in names.items()
-        if kind == "TABLE"
-    ]
-
-
-def _nearest(others: Json, first: int, last: int) -> Json:
-    """The tables that were told nearest to these times, in the form of a run's state; as near before and after: the later."""
-    found: dict[tuple[int, int], Json] = {}
-    for namespace, name, since, until in _tables(others):
-        order = (max(since - last, first - until, 0), -until)
-        found.setdefault(order, {}).setdefault(namespace, {})[name] = "TABLE"
-    return found[min(found)] if found else {}
 
 
 def _is_within(path: Path, other: Path) -> bool:

@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 OWNED = ("columns", "partitionKeys", "sd", "mlgov_fields")
 """Relationships to what is a part of the entity, and goes with it."""
-_INSIDE = ("contained", "children")
+_INSIDE = ("contained", "children", "buckets")
 """Relationships to data that is in the entity."""
 _BY_PEOPLE = ("owner", "description", "userDescription", "displayName")
 _ENDS = {"inputToProcesses": "inputs", "outputFromProcesses": "outputs"}
@@ -42,7 +42,8 @@ class Renaming:
         self._move(entity, to, {"name": name})
         return self._touched
 
-    def _move(self, entity: Json, to: Ref, attributes: Json, parents: tuple[Json, Json] | None = None) -> None:
+    def _move(self, entity: Json, to: Ref, attributes: Json, parents: tuple[Json, Json] | None = None) -> bool:
+        """Whether ``entity`` stays beside the one that has its new name."""
         old = ref_of(entity)
         there = self._get(to)
         self._touched.append((old, to))
@@ -51,18 +52,20 @@ class Renaming:
             named = named_after(entity["attributes"], old.qualified_name, to.qualified_name)
             moved = _to_parent(entity, *parents) if parents else {}
             if not self._update(old, {**attributes, **named, **moved, "qualifiedName": to.qualified_name}):
-                return
+                return True
         else:
             self._take_over(entity, there)
         stays = False
         for child in (*parts, *inside):
             ref = ref_of(child)
             if (new := renamed(ref.qualified_name, old.qualified_name, to.qualified_name)) is not None:
-                self._move(child, Ref(ref.type_name, new), {}, (entity, there) if there else None)
-            elif child in inside:
-                stays = True  # it is not named after this one, as keys of Ozone are not after their bucket
+                child_stays = self._move(child, Ref(ref.type_name, new), {}, (entity, there) if there else None)
+            else:
+                child_stays = True  # it is not named after this one, as keys of Ozone are not after their bucket
+            stays |= child_stays and child in inside
         if there is not None and not stays:
             self._patiently(lambda: self._catalog.delete_by_guid([entity["guid"]]))
+        return there is not None and stays
 
     def _children(self, entity: Json, relations: Iterable[str]) -> list[Json]:
         return [child for item in items(entity, relations) if (child := self._by_guid(item["guid"])) is not None]

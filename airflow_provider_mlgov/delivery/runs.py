@@ -143,14 +143,16 @@ class RunReader:
         taken: list[Run] = []
         entities = 0
         gone: set[Path] = set()
-        again = [Run(key) for key in self.applications.steps_to_tell_again(runs)]
-        for run in [*again, *runs.values()]:  # all that is told again at once: nobody would come back for the rest
-            if run.paths and entities >= size:
+        for run in runs.values():
+            if entities >= size:
                 break
             gone.update(run.paths)
             if self._translate(run):
                 taken.append(run)
                 entities += len(run.entities)
+        # All that is told again at once, beside what waits: nobody would come back for the rest.
+        again = [Run(key) for key in self.applications.steps_to_tell_again(runs)]
+        taken = [*(run for run in again if self._translate(run)), *taken]
         taken += [run for run in self._heirs(taken) if self._translate(run)]
         self.left = [path for path in paths if path in self._read and path not in gone]
         for run in taken:

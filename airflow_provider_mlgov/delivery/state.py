@@ -88,36 +88,30 @@ class SenderState(StateFile):
             self._db.execute(f"DELETE FROM {table} WHERE touched < ?", (now - self._keep,))  # noqa: S608 - constants
 
     # --- applications, whose steps are runs -------------------------------------------------------------------------
-    def aliases(self, application: str) -> Json:
-        """By which names the steps of an application know one dataset, and when they told them."""
-        found: Json = {}
+    def aliases(self, application: str) -> dict[tuple[str, str], list[Any]]:
+        """Of which tables the steps of an application said each path is, as they were remembered."""
         rows = self._rows("SELECT namespace, name, others FROM alias WHERE application = ?", application)
-        for namespace, name, others in rows:
-            found.setdefault(namespace, {})[name] = json.loads(others)
-        return found
+        return {(namespace, name): json.loads(others) for namespace, name, others in rows}
 
-    def remember_alias(self, application: str, namespace: str, name: str, others: Json) -> None:
-        """A step told other names of a dataset; inside a `transaction`."""
+    def remember_alias(self, application: str, namespace: str, name: str, others: list[Any]) -> None:
+        """A step told of which table a path is; inside a `transaction`."""
         row = (application, namespace, name, json.dumps(others), self._clock())
         self._db.execute("INSERT OR REPLACE INTO alias VALUES (?, ?, ?, ?, ?)", row)
 
-    def steps(self, application: str, namespace: str, path: str, *, aliased: bool) -> list[str]:
-        """The keys of runs that named this path, or what is in it.
-
-        Without ``aliased`` only those that were sent while no other name of it was known.
-        """
+    def steps(self, application: str, namespace: str, path: str) -> list[tuple[str, str, int, int, Json]]:
+        """The runs that named this path, or what is in it: key, path, first and last time in µs, and what the path meant."""
         rows = self._rows(
-            "SELECT DISTINCT run FROM step WHERE application = ? AND namespace = ? AND aliased <= ? "
+            "SELECT run, path, first, last, meant FROM step WHERE application = ? AND namespace = ? "
             "AND (path = ? OR substr(path, 1, ?) = ?)",
-            *(application, namespace, aliased, path, len(path) + 1, f"{path}/"),
+            *(application, namespace, path, len(path) + 1, f"{path}/"),
         )
-        return [row[0] for row in rows]
+        return [(run, path, first, last, json.loads(meant)) for run, path, first, last, meant in rows]
 
-    def remember_step(self, application: str, run: str, paths: Mapping[tuple[str, str], bool]) -> None:
-        """A run was sent, with these paths, each with whether another name of it was known; inside a `transaction`."""
+    def remember_steps(self, application: str, run: str, paths: Iterable[tuple[str, str, int, int, Json]]) -> None:
+        """A run was sent, with these paths, each with its time and what it meant; inside a `transaction`."""
         self._db.executemany(
-            "INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, ?)",
-            [(application, *path, run, aliased) for path, aliased in paths.items()],
+            "INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(application, *path, run, first, last, json.dumps(meant)) for *path, first, last, meant in paths],
         )
 
     # --- names known to be in a catalogue ----------------------------------------------------------------------------

@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS alias (
     PRIMARY KEY (application, namespace, name)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS step (
-    application TEXT, namespace TEXT, path TEXT, run TEXT, aliased INTEGER NOT NULL,
+    application TEXT, namespace TEXT, path TEXT, run TEXT, first INTEGER NOT NULL, last INTEGER NOT NULL, meant TEXT NOT NULL,
     PRIMARY KEY (application, namespace, path, run)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS step_run ON step (run);
@@ -95,7 +95,8 @@ class StateFile:
                 )
             if version != _VERSION:
                 # Earlier versions lack tables, and what they have is the same but for aliases: 4 did not say when they were told.
-                db.executescript(f"DROP TABLE IF EXISTS alias;{_SCHEMA}PRAGMA user_version={_VERSION};")
+                old = "DROP TABLE IF EXISTS alias; DROP TABLE IF EXISTS step;"
+                db.executescript(f"{old}{_SCHEMA}PRAGMA user_version={_VERSION};")
                 self._path.chmod(0o600)
         except BaseException:
             db.close()

@@ -134,21 +134,14 @@ def application_of(state: Mapping[str, Any]) -> str | None:
 
 
 def told_aliases(event: Mapping[str, Any]) -> tuple[str | None, Json]:
-    """The aliases that an event tells, and the run of the Spark application that it is of; None where it is of none.
-
-    Other than in a state, each kind stands beside the first and last time that it was told, in µs: ``[type, first, last]``.
-    """
+    """The aliases that an event tells, and the run of the Spark application that it is of; None where it is of none."""
     facets = event.get("job", {}).get("facets", {})
     if facets.get("jobType", {}).get("integration") != "SPARK" or "run" not in event:
         return None, {}
     found: Json = {}
-    time = microseconds(event["eventTime"]) or 0
     for dataset in (*event["inputs"], *event["outputs"]):
         if "symlinks" in dataset.get("facets", {}):
-            aliases = {
-                namespace: {name: [kind, time, time] for name, kind in names.items()}
-                for namespace, names in _aliases(dataset["facets"]["symlinks"]).items()
-            }
+            aliases = _aliases(dataset["facets"]["symlinks"])
             found = join_aliases(found, {dataset["namespace"]: {dataset["name"]: aliases}})
     return _application(event["run"].get("facets", {}).get("parent", {}), event["job"]["namespace"]), found
 
@@ -161,12 +154,8 @@ def _application(parent: Mapping[str, Any], namespace: str) -> str | None:
 
 
 def join_aliases(left: Json, right: Json) -> Json:
-    """The aliases of an application that either has, told when either was."""
-    return _join_names(left, right, lambda one, other: _join_names(one, other, _join_told))
-
-
-def _join_told(left: list[Any], right: list[Any]) -> list[Any]:
-    return [max(left[0], right[0]), min(left[1], right[1]), max(left[2], right[2])]
+    """The aliases that either has."""
+    return _join_names(left, right, _join_aliases)
 
 
 # --- uniting ---------------------------------------------------------------------------------------------------------

@@ -43,6 +43,14 @@ def test_all_steps_are_told_again_however_many(tmp_path: Path) -> None:
     assert ends == [["hive_table t"]]
 
 
+@pytest.mark.timeout(120)
+def test_however_many_steps_are_told_again_what_waits_is_sent(tmp_path: Path) -> None:
+    known = [step(1, [path(table="d.a")]), *(step(number, [path()]) for number in range(2, 32))]
+    found = catalogued(tmp_path, [known, [step(50, [path(table="d.b")]), event(99, 51, [data("x")], [data("y")])]])
+    assert tables(found) == {"hive_table d.a@primary", "hive_table d.b@primary"}
+    assert "rdbms_table db:5432/d.s.y@primary" in found
+
+
 def changed(table: str, kind: str, before: str = "", at: str = "/data/p") -> Json:
     facet: Json = {"lifecycleStateChange": kind}
     if before:
@@ -89,8 +97,12 @@ def test_the_table_that_a_step_names_counts_for_it(
             [path("/data/p", "raw.t"), changed("raw.t", "DROP"), path("/data/p", "raw.u"), path("/data/p")],
             {("x3", "u"), ("x4", "u")},
         ),
+        (
+            [path("/data/p", "raw.t"), path("/data/p", "raw.u"), path("/data/p"), path(), path("/data/p", "raw.t")],
+            {("x1", "t"), ("x2", "u"), ("x3", "u"), ("x5", "t")},
+        ),
     ],
-    ids=["two tables", "before", "used again"],
+    ids=["two tables", "before", "used again", "in turn"],
 )
 def test_who_knows_only_the_path_means_the_table_that_was_told_nearest_in_time(
     tmp_path: Path, outputs: list[Json], wanted: set[tuple[str, str]], order: str
