@@ -16,7 +16,7 @@ from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.history import History
 from airflow_provider_mlgov.delivery.readback import never_shrink
 from airflow_provider_mlgov.delivery.sinks.catalog_retiring import Retiring
-from airflow_provider_mlgov.delivery.sinks.catalog_work import TRIES, UnansweredError, UnknownTypeError, Work
+from airflow_provider_mlgov.delivery.sinks.catalog_work import STRIKES, TRIES, UnansweredError, UnknownTypeError, Work
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel, RunShare
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import (
@@ -43,7 +43,7 @@ _LONGEST_WAIT = 30.0
 _ANY_TYPE = "Referenceable"
 _LEAST_SECONDS = 0.5
 """With less time left no write is begun: one that is cut off blocks the next sender for a minute."""
-_TYPES_FACT, _SIZE_FACT, _SUSPECT_FACT, _APART_FACT = "types", "batch size", "suspect", "apart"
+_TYPES_FACT, _SIZE_FACT, _SUSPECT_FACT, _APART_FACT = "types", "batch size", "suspects", "apart"
 
 
 class CatalogSink:
@@ -243,22 +243,22 @@ class CatalogSink:
     def _apart(self) -> frozenset[Ref]:
         return frozenset(Ref(*ref) for ref in json.loads(self._state.fact(self._name, _APART_FACT) or "[]"))
 
-    def suspect(self, ref: Ref) -> None:
-        """The catalogue took others and did not take this one alone: it is set aside by the next delivery."""
-        suspects = sorted({*self._suspected(), ref})
-        self._state.set_fact(
-            self._name, _SUSPECT_FACT, json.dumps([[each.type_name, each.qualified_name] for each in suspects])
-        )
+    def suspect(self, ref: Ref, *, strikes: int = 1) -> None:
+        """The catalogue took others and did not take this one alone: after so many `STRIKES` deliveries set it aside."""
+        suspected = self._suspected()
+        suspected[ref] = suspected.get(ref, 0) + strikes
+        found = [[each.type_name, each.qualified_name, count] for each, count in sorted(suspected.items())]
+        self._state.set_fact(self._name, _SUSPECT_FACT, json.dumps(found))
 
-    def _suspected(self) -> set[Ref]:
-        """All that were set aside since a delivery ended well: one after the other may be found, with a send for each."""
+    def _suspected(self) -> dict[Ref, int]:
+        """How often each was suspected since a delivery ended well: one after the other may be found, with sends for each."""
         found = json.loads(self._state.fact(self._name, _SUSPECT_FACT) or "[]")
-        return {Ref(*each) for each in found if isinstance(each, list)}
+        return {Ref(type_name, name): count for type_name, name, count in found}
 
     def _suspects(self, entities: Sequence[Entity]) -> dict[Ref, str]:
-        suspects = self._suspected()
+        suspected = self._suspected()
         reason = "the catalogue fails when it is written, alone, and takes others"
-        return {entity.ref: reason for entity in entities if entity.ref in suspects}
+        return {entity.ref: reason for entity in entities if suspected.get(entity.ref, 0) >= STRIKES}
 
     def patiently(self, call: Callable[[], T], deadline: Deadline, *, tries: int = TRIES) -> T:
         """``call``, tried again with full jitter while the catalogue is busy and time is left."""

@@ -20,6 +20,8 @@ Json = dict[str, Any]
 
 TRIES = 3
 """How often a call is made, where that may help."""
+STRIKES = 2
+"""How often a write of one entity is not answered, while others are, until it is the entity's fault: Atlas may have gone away."""
 _STUCK_LIMIT = 3
 _UNKNOWN_TYPES = frozenset({"ATLAS-400-00-014", "ATLAS-404-00-001"})
 _ALREADY_CLASSIFIED = "ATLAS-400-00-01A"
@@ -136,7 +138,7 @@ class Work:
         answer = self._call(batch, tries)
         self._stuck_in_a_row = 0
         if self._stuck:  # what was stuck before is the culprit, should the time be over before all is done
-            self._sink.suspect(next(reversed(self._stuck)))
+            self._sink.suspect(next(reversed(self._stuck)), strikes=STRIKES)
         self.written += batch
         self.delivered.written += len(batch)
         created = (answer.get("mutatedEntities") or {}).get("CREATE") or ()
