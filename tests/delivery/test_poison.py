@@ -14,7 +14,7 @@ from catalog_content import content
 from delivery_events import dataset, task_run
 from fake_atlas import Handler, answer
 from hostile_atlas import HostileAtlas, the_write
-from hostile_hosts import ATLAS_403, ATLAS_404, ATLAS_409, EVENTS, HTML, Host, heals
+from hostile_hosts import ATLAS_403, ATLAS_404, ATLAS_409, EVENTS, HTML, Host, close, heals
 
 
 @pytest.mark.parametrize("body", [ATLAS_404, ATLAS_409])
@@ -124,4 +124,27 @@ def test_an_outage_that_begins_in_the_middle_makes_no_dead_letters(
     atlas.fault, atlas.wanted = answer("503 Service Unavailable", HTML, "text/html"), after_one
     report = host.send(None)
     assert (report.outcome, report.dead) == ("busy", 0), report.reason
+    heals(host, atlas, undisturbed)
+
+
+def test_an_atlas_that_breaks_off_in_the_middle_makes_no_dead_letters(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas], undisturbed: Any
+) -> None:
+    """Entities are written one by one, as after a night of calls that were not answered."""
+    atlas = atlas_at()
+    host = Host(tmp_path, atlas.url)
+    host.knows_types()
+    host.batch_size = 1
+    host.put(EVENTS)
+    writes = 0
+
+    def third(method: str, path: str) -> bool:
+        nonlocal writes
+        writes += the_write(method, path)
+        return the_write(method, path) and writes == 3
+
+    atlas.fault, atlas.wanted = close(""), third
+    report = host.send(None)
+    assert writes == 3
+    assert (report.outcome == "done", report.dead) == (False, 0), report.reason
     heals(host, atlas, undisturbed)
