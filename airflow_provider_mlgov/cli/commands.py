@@ -57,21 +57,22 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _amount(text: str) -> float:
+def _number(text: str) -> float:
     try:
-        seconds = float(text)
+        return float(text)
     except ValueError:
-        seconds = -1
+        return float("nan")  # which is within no bounds
+
+
+def _amount(text: str) -> float:
+    seconds = _number(text)
     if not 0 <= seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no number; wanted 0 or more")
     return seconds
 
 
 def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0
+    rate = _number(text)
     if not 0 < rate < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no rate; wanted more than 0 events a second")
     return rate

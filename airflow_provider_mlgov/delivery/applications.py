@@ -40,7 +40,7 @@ class Applications:
         time, known = microseconds(event["eventTime"]) or 0, self._tellings(application)
         for path, others in _by_path(aliases):
             if tables := _tables(others):
-                known[path] = united(known.get(path, []), [[time, tables]])
+                known[path] = _united(known.get(path, []), [[time, tables]])
                 self._told.setdefault(application, set()).add(path)
 
     def known_to(self, state: Json) -> Json:
@@ -82,7 +82,7 @@ class Applications:
         return self._known[application]
 
 
-def united(left: Tellings, right: Tellings) -> Tellings:
+def _united(left: Tellings, right: Tellings) -> Tellings:
     """Both, in time. Of those in a row that tell the same, the first and the last are enough to find the nearest."""
     every = {(time, json_text(tables)): [time, tables] for time, tables in (*left, *right)}
     told = [every[key] for key in sorted(every)]

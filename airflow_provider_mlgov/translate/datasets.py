@@ -164,10 +164,8 @@ def _previous(end: End, names: Names) -> tuple[Entity, ...] | None:
         named = names.before(str(identifier.get("namespace") or ""), str(identifier.get("name") or ""), end.facets)
     except InvalidNameError:
         return None
-    if (
-        not named.entities or named.is_part
-    ):  # a name that is not in the catalogue, so nothing there is called otherwise now
-        return end.entities
+    if not named.entities or named.is_part:
+        return end.entities  # a name that is not in the catalogue: nothing there is called otherwise now
     return named.entities if named.entities[-1].type_name == end.ref.type_name else _beside(end, named.entities[-1])
 
 

@@ -206,7 +206,7 @@ def datasets_of(state: Mapping[str, Any], direction: str) -> Iterator[tuple[str,
             yield (
                 namespace,
                 name,
-                {**entry, **{role: _told_at(entry[role], entry["at"]) for role in ("facets", "roleFacets")}},
+                {**entry, **{role: _told_at(entry[role], newest) for role in ("facets", "roleFacets")}},
             )
 
 
