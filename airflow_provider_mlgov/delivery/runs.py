@@ -169,7 +169,8 @@ class RunReader:
         for ref in {ref for run in taken for ref in run.given_up if ref.is_process}:
             others = [key for key in self._state.claimants(ref) if key not in keys]
             times = {key: told_at(known.state) for key in others if (known := self._state.run(key)) is not None}
-            heirs |= dict.fromkeys(key for key, time in times.items() if time == max(times.values()))
+            newest = max(times.values(), default=None)
+            heirs |= dict.fromkeys(key for key, time in times.items() if time == newest)
         return [Run(key) for key in sorted(heirs)]
 
     def _with_named(self, runs: dict[str, Run]) -> dict[str, Run]:
