@@ -15,7 +15,8 @@ from airflow_provider_mlgov.delivery.batch import references
 from airflow_provider_mlgov.delivery.quality import QualityResults
 from airflow_provider_mlgov.delivery.renames import homes, renamed, told_times
 from airflow_provider_mlgov.delivery.renaming import Renaming, items, ref_of
-from airflow_provider_mlgov.model.entity import Entity, Ref
+from airflow_provider_mlgov.errors import CatalogRefusedError
+from airflow_provider_mlgov.model.entity import Change, Entity, Ref
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
@@ -45,7 +46,9 @@ class History:
         self._name = name
         self._state = state
         self._patiently = patiently
-        self._results = QualityResults(catalog, name, parcel.at, state, patiently)
+        self.warnings: list[str] = []
+        """What the catalogue did not let go."""
+        self._results = QualityResults(catalog, name, parcel.at, state, patiently, self._let_go)
         self._renamed: dict[Ref, int] = {}
         """Names that were given or given up, and since when."""
         self._left: dict[Ref, int] = {}
@@ -86,19 +89,38 @@ class History:
         for change in self._parcel.changes:
             if change.to is not None:
                 self._gone_too(change.ref.qualified_name, change.to.qualified_name, change.time)
-                entity = self._get(change.ref, relationships=True)
-                now: dict[Ref, tuple[Ref, str | None]] = {}
-                if entity is not None and not self._is_newer(change.ref, entity, change.time):
-                    touched = Renaming(self._catalog, self._patiently).rename(entity, change.to, change.name)
-                    now |= {old: (new, None) for old, new in touched}
-                    names = {name for pair in touched for name in pair}
-                    self._renamed |= dict.fromkeys(names, change.time)
-                    with self._state.transaction():
-                        self._state.forget(self._name, names)
+                touched = self._rename(change, change.to)
+                names = {name for pair in touched for name in pair}
+                self._renamed |= dict.fromkeys(names, change.time)
+                with self._state.transaction():
+                    self._state.forget(self._name, names)
+                now: dict[Ref, tuple[Ref, str | None]] = {old: (new, None) for old, new in touched}
                 now[change.ref] = (change.to, change.name)
+                now = {old: new for old, new in now.items() if self._given.get(old, 0) <= change.time}
                 told_again += self._results.told_again(now, change.time)
                 self._left |= dict.fromkeys(now, change.time)
         return told_again
+
+    def _rename(self, change: Change, to: Ref) -> list[tuple[Ref, Ref]]:
+        """The names that changed, each with the new one; also those that a delivery that was cut off has changed."""
+        renaming = Renaming(self._catalog, self._patiently)
+        entity = self._get(change.ref, relationships=True)
+        if entity is not None:
+            return [] if self._is_newer(change.ref, entity, change.time) else renaming.rename(entity, to, change.name)
+        there = self._get(to, relationships=True)
+        return renaming.go_on(there, change.ref) if there is not None else []
+
+    @cached_property
+    def _given(self) -> dict[Ref, int]:
+        """The names that a dataset got which had another before, and when: what is known by them since is of that."""
+        given: dict[Ref, int] = {}
+        for _, time, chain in self._state.renamed():
+            ref = Ref(chain[-1]["typeName"], chain[-1]["qualifiedName"])
+            given[ref] = max(time, given.get(ref, 0))
+        for change in self._parcel.changes:
+            if change.to is not None:
+                given[change.to] = max(change.time, given.get(change.to, 0))
+        return given
 
     def _gone_too(self, old: str, new: str, time: int) -> None:
         """What was dropped of a dataset before it got another name is gone under that name too."""
@@ -161,7 +183,8 @@ class History:
                 times[change.ref] = max(change.time, times.get(change.ref, 0))
         gone = self._state.gone(self._name, self._renamed).items()
         times |= {ref: max(time, times.get(ref, 0)) for ref, time in gone if time > self._renamed[ref]}
-        self._results.drop({**self._left, **times})
+        results = {**self._left, **times}
+        self._results.drop({ref: time for ref, time in results.items() if self._given.get(ref, -1) < time})
         for ref, time in times.items():
             entity = self._get(ref, relationships=True)
             if entity is not None:
@@ -180,9 +203,14 @@ class History:
             if inside is not None and inside.get("status", "ACTIVE") == "ACTIVE":
                 self._results.drop({ref_of(inside): time})
                 cleared = self._delete(inside, time) and cleared
-        if not cleared or self._is_newer(ref, entity, time):
+        return cleared and not self._is_newer(ref, entity, time) and self._let_go(ref)
+
+    def _let_go(self, ref: Ref) -> bool:
+        try:
+            self._patiently(lambda: self._catalog.delete(ref.type_name, ref.qualified_name))
+        except CatalogRefusedError as error:  # such as a user who may not delete
+            self.warnings.append(f"{ref.qualified_name} stays, though it is gone: {error}")
             return False
-        self._patiently(lambda: self._catalog.delete(ref.type_name, ref.qualified_name))
         with self._state.transaction():
             self._state.forget_deleted(self._name, ref)
         return True

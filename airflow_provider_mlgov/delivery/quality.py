@@ -25,7 +25,10 @@ _PARTS = frozenset(
 
 
 class QualityResults:
-    """The quality results in a catalogue; ``at`` is its namespace. ``patiently`` makes a call, again where that helps."""
+    """The quality results in a catalogue; ``at`` is its namespace.
+
+    ``patiently`` makes a call, again where that helps; ``let_go`` deletes an entity.
+    """
 
     def __init__(
         self,
@@ -34,12 +37,14 @@ class QualityResults:
         at: str,
         state: SenderState,
         patiently: Callable[[Callable[[], Any]], Any],
+        let_go: Callable[[Ref], bool],
     ) -> None:
         self._catalog = catalog
         self._name = name
         self._at = at
         self._state = state
         self._patiently = patiently
+        self._let_go = let_go
 
     def told_again(self, renamed: Mapping[Ref, tuple[Ref, str | None]], time: int) -> Iterator[Entity]:
         """What was found out until ``time`` about datasets that were ``renamed`` then, told of the new names.
@@ -75,9 +80,7 @@ class QualityResults:
             told = self._times(entity)
             early = [facet for facet, time in told.items() if time <= times[dataset]]
             if len(early) == len(told):
-                self._patiently(lambda ref=ref: self._catalog.delete(ref.type_name, ref.qualified_name))  # type: ignore[misc]
-                with self._state.transaction():
-                    self._state.forget_deleted(self._name, ref)
+                self._let_go(ref)
             elif early:
                 over = dict.fromkeys(name for facet in early for name in FACTS[facet])
                 self._patiently(

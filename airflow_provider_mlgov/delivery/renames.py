@@ -147,6 +147,18 @@ class Renames:
             names.append(now)
 
 
+def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Each once, oldest first. Of those that one run told at one time, who gives a name up comes before who gets it."""
+    left = sorted(set(changes), key=lambda change: (change.time, change.ref))
+    found: list[Change] = []
+    while left:
+        now = [change for change in left if change.time == left[0].time]
+        given_up = {change.ref for change in now}
+        found.append(next((change for change in now if change.to not in given_up), now[0]))
+        left.remove(found[-1])
+    return tuple(found)
+
+
 def told_times(entities: Iterable[Entity]) -> dict[Ref, int]:
     """When data was read or written, in epoch milliseconds; of what contains data, when the latest of it was."""
     entities = tuple(entities)

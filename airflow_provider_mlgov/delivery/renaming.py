@@ -42,6 +42,22 @@ class Renaming:
         self._move(entity, to, {"name": name})
         return self._touched
 
+    def go_on(self, there: Json, old: Ref) -> list[tuple[Ref, Ref]]:
+        """What is in ``there``, which was called ``old``, gets its new name where it has not. Returns all that have new names.
+
+        A renaming may have been cut off after ``there`` itself had its name.
+        """
+        new = ref_of(there)
+        for child in (*self._children(there, OWNED), *self._children(there, _INSIDE)):
+            ref = ref_of(child)
+            if (name := _called_after(old, ref, new)) is not None:
+                self._move(child, Ref(ref.type_name, name), {})
+            elif (name := _called_after(new, ref, old)) is not None:
+                before = Ref(ref.type_name, name)
+                self._touched.append((before, ref))
+                self.go_on(child, before)
+        return self._touched
+
     def _move(self, entity: Json, to: Ref, attributes: Json, parents: tuple[Json, Json] | None = None) -> bool:
         """Whether ``entity`` stays beside the one that has its new name."""
         old = ref_of(entity)
@@ -137,6 +153,16 @@ def _to_parent(child: Json, old: Json, new: Json) -> Json:
 
 def _guidref_of(entity: Json) -> Json:
     return {"guid": entity["guid"], "typeName": entity["typeName"]}
+
+
+def _called_after(whole: Ref, part: Ref, other: Ref) -> str | None:
+    """The name of ``part`` if ``whole`` were called like the ``other``; None if it is not called after it.
+
+    The longer name counts: what is called after `orders_old` begins with `orders`, too.
+    """
+    if len(other.qualified_name) > len(whole.qualified_name) and _called_after(other, part, whole) is not None:
+        return None
+    return renamed(part.qualified_name, whole.qualified_name, other.qualified_name)
 
 
 def ref_of(entity: Json) -> Ref:

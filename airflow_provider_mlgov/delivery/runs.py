@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.applications import Applications
-from airflow_provider_mlgov.delivery.renames import Renames, told_times
+from airflow_provider_mlgov.delivery.renames import Renames, in_order, told_times
 from airflow_provider_mlgov.delivery.sinks.sink import Parcel, RunShare
 from airflow_provider_mlgov.delivery.state import RunState, SenderState
 from airflow_provider_mlgov.errors import InvalidEventError, SpoolError
@@ -63,6 +64,13 @@ class Run:
         return self.state is not None and self.state["kind"] != "job" and is_terminal(self.state)
 
     @property
+    def time(self) -> int:
+        """When what it says was so: when it dropped or renamed something, or how it ended was told; epoch milliseconds."""
+        if self.changes:
+            return max(change.time for change in self.changes)
+        return 0 if self.state is None else told_at(self.state) or self.state["last"] // 1000
+
+    @property
     def entity(self) -> Ref | None:
         """The entity of the run itself. A task's run comes with that of its DAG run, which is not meant."""
         found = [entity.ref for entity in self.entities if entity.type_name in _RUN_TYPES]
@@ -114,12 +122,12 @@ class Run:
 
 
 class RunReader:
-    """Reads events and groups them by run. What cannot be read or translated is in ``dead``, with the reason."""
+    """Reads events and groups them by run. What cannot be read or translated is among the `take_dead`."""
 
     def __init__(
         self, spool: Spool, state: SenderState, options: TranslateOptions, *, clock: Callable[[], float] = time.time
     ) -> None:
-        self.dead: list[tuple[Run, str]] = []
+        self._dead: list[tuple[Run, str]] = []
         self.left: list[Path] = []
         self.renames = Renames(state)
         self.applications = Applications(state)
@@ -153,8 +161,29 @@ class RunReader:
         # All that is told again at once, beside what waits: nobody would come back for the rest.
         again = [Run(key) for key in self.applications.steps_to_tell_again(runs)]
         taken = [*(run for run in again if self._translate(run)), *taken]
-        taken += [run for run in self._heirs(taken) if self._translate(run)]
         self.left = [path for path in paths if path in self._read and path not in gone]
+        return taken
+
+    def take_dead(self) -> list[tuple[Run, str]]:
+        """What could not be read or translated since this was asked last, with the reason."""
+        dead, self._dead = self._dead, []
+        return dead
+
+    def in_turn(self, runs: Sequence[Run]) -> Iterator[list[Run]]:
+        """``runs`` as they are to be delivered, one portion after the other was.
+
+        A run that dropped or renamed datasets is a portion of its own, in its time: so it finds them as they were then, and what
+        is renamed next finds the name free.
+        """
+        if runs and not any(run.changes for run in runs):
+            yield self._by_present_names(runs)
+            return
+        in_time = sorted(runs, key=lambda run: (run.time, bool(run.changes)))
+        for _, portion in groupby(in_time, key=lambda run: run.key if run.changes else None):
+            yield self._by_present_names([*portion])
+
+    def _by_present_names(self, runs: Sequence[Run]) -> list[Run]:
+        taken = [*runs, *(run for run in self._heirs(runs) if self._translate(run))]
         for run in taken:
             self.renames.learn(run.changes)
         for run in taken:
@@ -204,9 +233,9 @@ class RunReader:
             self._read[path] = run_key(event), event
             self.applications.learn(event)
         except InvalidEventError as error:
-            self.dead.append((Run("(unreadable)", [path], [document]), str(error)))
+            self._dead.append((Run("(unreadable)", [path], [document]), str(error)))
         except Exception as error:  # noqa: BLE001 - whatever one event brings about must not stop the others
-            self.dead.append((Run("(unreadable)", [path], [document]), _unexpected(error)))
+            self._dead.append((Run("(unreadable)", [path], [document]), _unexpected(error)))
 
     def _check_time(self, event: Json, path: Path) -> None:
         """An event of a far future would for ever be newer than what comes after it.
@@ -233,7 +262,7 @@ class RunReader:
         except SpoolError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever one run brings about must not stop the others
-            self.dead.append((run, _unexpected(error)))
+            self._dead.append((run, _unexpected(error)))
             return False
         return True
 
@@ -241,8 +270,8 @@ class RunReader:
 def parcel_of(runs: Sequence[Run], at: str) -> Parcel:
     """The entities of all ``runs``, each once, and who stands behind them. ``at`` is the catalogue's namespace."""
     entities = merge(entity for run in runs for entity in run.entities)
-    changes = sorted({change for run in runs for change in run.changes}, key=lambda change: (change.time, change.ref))
-    return Parcel(tuple(entities), tuple(run.share() for run in runs), tuple(changes), at)
+    changes = in_order(change for run in runs for change in run.changes)
+    return Parcel(tuple(entities), tuple(run.share() for run in runs), changes, at)
 
 
 def _unexpected(error: Exception) -> str:

@@ -152,11 +152,9 @@ class _Drain:
             return False
         runs = self._reader.read(self._paths[:_EVENTS_PER_PARCEL], self._batch_size)
         self._paths[:_EVENTS_PER_PARCEL] = self._reader.left
-        self._settle_dead(self._reader.dead)
-        self._reader.dead = []
-        if runs:
-            self._takes_some = False
-            self._deliver(runs)
+        self._settle_dead(self._reader.take_dead())
+        self._deliver_in_turn(runs)
+        self._settle_dead(self._reader.take_dead())
         return True
 
     def finish(self) -> None:
@@ -164,6 +162,26 @@ class _Drain:
         with self._state.transaction():
             self._state.expire()
         self._spool.tidy()
+
+    def _deliver_in_turn(self, runs: list[Run]) -> None:
+        """Portion by portion. One that is not taken waits for the next, which shows whether it is the catalogue or itself."""
+        held: tuple[list[Run], CatalogError] | None = None
+        for portion in self._reader.in_turn(runs):
+            self._takes_some = False
+            try:
+                self._deliver(portion)
+            except UnansweredError:
+                raise
+            except (CatalogBusyError, CatalogRefusedError) as error:
+                if held is not None:
+                    raise
+                held = portion, error
+            else:
+                if held is not None and self._takes_some:
+                    self._deliver(held[0])
+                    held = None
+        if held is not None:
+            raise held[1]
 
     def _deliver(self, runs: list[Run]) -> None:
         try:

@@ -237,7 +237,7 @@ class SenderState(StateFile):
         return bool(self._rows("SELECT 1 FROM made WHERE catalog = ? AND guid = ?", catalog, guid))
 
     # --- datasets that got another name ------------------------------------------------------------------------------
-    def renamed(self) -> Iterator[tuple[Ref, int, Json]]:
+    def renamed(self) -> Iterator[tuple[Ref, int, list[Json]]]:
         """The old names, when each was given up (epoch milliseconds), and what was told of the new one."""
         for type_name, name, time_, chain in self._rows("SELECT type, name, time, chain FROM renamed"):
             yield Ref(type_name, name), time_, json.loads(chain)

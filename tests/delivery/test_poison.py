@@ -107,6 +107,27 @@ def test_a_run_that_cannot_even_be_looked_up_blocks_nothing(
     assert len(atlas.catalog.search("mlgov_task_run")) == 3
 
 
+@pytest.mark.parametrize(
+    "fault", [answer("500 Server Error", "oops", "text/plain"), answer("403 Forbidden", ATLAS_403)]
+)
+def test_a_change_that_cannot_even_be_looked_up_blocks_nothing(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas], fault: Handler
+) -> None:
+    """A run that drops a table is a portion of its own; whether it is to blame shows when the next is taken."""
+    atlas = atlas_at()
+    host = Host(tmp_path, atlas.url)
+    host.knows_types()
+    gone = dataset("db.s.poison")
+    gone["facets"]["lifecycleStateChange"] = {"lifecycleStateChange": "DROP"}
+    host.put(task_run(task="poison", dag="poison", seconds=0, outputs=[gone]))
+    atlas.fault, atlas.wanted = fault, lambda method, path: method == "GET" and "poison" in path
+    assert host.send(None).dead == 0, "it waits alone: nothing shows yet that the catalogue takes others"
+    host.put(task_run(task="a", dag="a", seconds=10, outputs=[dataset("db.s.a")]))
+    report = host.send(None, despite_breaker=True)
+    assert (report.outcome, report.events, report.dead) == ("done", 4, 1), report.reason
+    assert len(atlas.catalog.search("mlgov_task_run")) == 1
+
+
 def test_an_outage_that_begins_in_the_middle_makes_no_dead_letters(
     tmp_path: Path, atlas_at: Callable[..., HostileAtlas], undisturbed: Any
 ) -> None:

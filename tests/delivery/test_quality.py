@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.delivery.outbox import Outbox
+from airflow_provider_mlgov.delivery.sender import Sender
+from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.errors import CatalogUnavailableError
 from airflow_provider_mlgov.model.identity import token
-from tests.delivery.test_any_order import catalogued
+from tests.delivery.test_any_order import OPTIONS, catalogued
 from tests.delivery.test_any_portion import DB, TESTED, data, event, orders, quality
 
 Json = dict[str, Any]
@@ -96,3 +101,101 @@ def test_what_is_in_a_directory_that_gets_another_name_is_called_so_too(tmp_path
         }
         wanted = {f"gs://lake/{name}@primary": name for name in ("d2/", "d2/e/", "d2/e/f/")}
         assert names == {key: (name, token(key)) for key, name in wanted.items()}, number
+
+
+def made(run: int, name: str, source: str) -> Json:
+    columns = {"fields": [{"name": f"of_{source}", "type": "int"}]}
+    return event(run, run, [data(source)], [data(name, schema=columns)], job=f"makes{run}")
+
+
+REPLACED = [
+    made(1, "t", "x"),
+    made(2, "t_new", "y"),
+    checked(3, "t_new"),
+    renamed(4, "t", "t_old"),
+    renamed(5, "t_new", "t"),
+]
+DROPPED = [made(1, "t", "x"), made(2, "t_new", "y"), checked(3, "t_new"), dropped(4, "t"), renamed(5, "t_new", "t")]
+SWAPPED = [
+    *(made(1, "a", "x"), made(2, "b", "y"), checked(3, "a")),
+    *(renamed(4, "a", "c"), renamed(5, "b", "a"), renamed(6, "c", "b")),
+]
+
+
+@pytest.mark.parametrize(
+    ("events", "results", "edges"),
+    [
+        (REPLACED, {of("t"): (1, 0)}, {("x", "t_old"), ("y", "t")}),
+        (DROPPED, {of("t"): (1, 0)}, {("y", "t")}),
+        (SWAPPED, {of("b"): (1, 0)}, {("x", "b"), ("y", "a")}),
+    ],
+)
+@pytest.mark.parametrize("cut", [0, 1, 2, 3, 4, 5, None])
+def test_a_name_that_is_used_again_is_that_of_the_new_dataset(
+    events: list[Json], results: Json, edges: set[tuple[str, str]], cut: int | None, tmp_path: Path
+) -> None:
+    """In one portion, in two, or each event by itself."""
+    portions = (
+        [[one] for one in events] if cut is None else [portion for portion in (events[:cut], events[cut:]) if portion]
+    )
+    found = catalogued(tmp_path / "told", portions)
+    assert told(found) == results
+    columns = {key.rpartition("d.s.")[2].partition("@")[0] for key in found if key.startswith("rdbms_column")}
+    assert columns == {f"{table}.of_{source}" for source, table in edges}
+    assert flows(found) == edges
+
+
+def flows(found: Json) -> set[tuple[str, str]]:
+    return {
+        (source.rpartition(".")[2], table.rpartition(".")[2])
+        for key, entity in found.items()
+        if key.startswith("mlgov_job_process")
+        for source in entity["relations"]["inputs"]
+        for table in entity["relations"]["outputs"]
+    }
+
+
+def test_a_result_stays_with_its_table_in_whatever_order_the_names_change(tmp_path: Path) -> None:
+    events = [checked(1, "t_new"), renamed(2, "t", "t_old"), renamed(3, "t_new", "t")]
+    for number, order in enumerate(permutations(events)):
+        for cut in (1, 2, 3):
+            portions = [portion for portion in (order[:cut], order[cut:]) if portion]
+            found = catalogued(tmp_path / f"{number}-{cut}", [list(portion) for portion in portions])
+            assert told(found) == {of("t"): (1, 0)}, portions
+
+
+def test_a_renaming_that_was_cut_off_at_any_call_is_finished_by_the_next_send(tmp_path: Path) -> None:
+    events = [measured(1, "d/in/a", GCS), measured(2, "d/b", GCS)], [renamed(3, "d", "d2", GCS)]
+    wanted = catalogued(tmp_path / "whole", [*events])
+    for number in range(1, 100):
+        catalog = CutOff(tmp_path / str(number) / "catalog.db")
+        spool = Spool(tmp_path / str(number) / "spool")
+        sender = Sender(spool, lambda catalog=catalog: catalog, OPTIONS, breaker_interval=0.0)
+        for portion in events:
+            for one in portion:
+                Outbox(spool).put(one)
+            catalog.left = number if portion is events[1] else 0
+            report = sender.send()
+        catalog.left = 0
+        sender.send()
+        assert catalogued(tmp_path / str(number), []) == wanted, number
+        if report.outcome == "done":
+            assert number > 10
+            return
+    pytest.fail("it never came to an end")
+
+
+class CutOff(EmbeddedCatalog):
+    """A catalogue that goes away at the call of number ``left``, counted from when that is set; 0: never."""
+
+    left = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("get", "get_by_guid", "get_many", "write", "update", "delete", "delete_by_guid") and self.left:
+            self.left -= 1
+            if not self.left:
+                raise CatalogUnavailableError("gone in the middle")
+        return super().__getattribute__(name)
+
+    def close(self) -> None:
+        """It stays open: the next send uses it."""

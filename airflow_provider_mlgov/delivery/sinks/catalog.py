@@ -114,6 +114,7 @@ class CatalogSink:
         self._remember(work, stored, described, parcel)
         history.end(work.created)
         history.drop()
+        work.delivered.warnings += history.warnings
         shares = [share for share in parcel.runs if not share.processes & work.delivered.refused.keys()]
         kept = {entity.ref for entity in parcel.entities}
         retiring = Retiring(self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline))
