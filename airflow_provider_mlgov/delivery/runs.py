@@ -130,7 +130,7 @@ class RunReader:
         self._dead: list[tuple[Run, str]] = []
         self.left: list[Path] = []
         self.renames = Renames(state)
-        self.applications = Applications(state)
+        self.applications = Applications(state, options)
         self._spool = spool
         self._state = state
         self._options = options
@@ -148,8 +148,8 @@ class RunReader:
         for path in paths:
             self._add(path, runs)
         runs = self._with_named(runs)
-        taken: list[Run] = []
-        entities = 0
+        taken = self._told_again(runs, size)
+        entities = sum(len(run.entities) for run in taken)
         gone: set[Path] = set()
         for run in runs.values():
             if entities >= size:
@@ -158,9 +158,6 @@ class RunReader:
             if self._translate(run):
                 taken.append(run)
                 entities += len(run.entities)
-        # All that is told again at once, beside what waits: nobody would come back for the rest.
-        again = [Run(key) for key in self.applications.steps_to_tell_again(runs)]
-        taken = [*(run for run in again if self._translate(run)), *taken]
         self.left = [path for path in paths if path in self._read and path not in gone]
         return taken
 
@@ -173,12 +170,12 @@ class RunReader:
         """``runs`` as they are to be delivered, one portion after the other was.
 
         A run that dropped or renamed datasets is a portion of its own, in its time: so it finds them as they were then, and what
-        is renamed next finds the name free.
+        is renamed next finds the name free. What is only told again comes first, since of it one knows by the events of others.
         """
         if runs and not any(run.changes for run in runs):
             yield self._by_present_names(runs)
             return
-        in_time = sorted(runs, key=lambda run: (run.time, bool(run.changes)))
+        in_time = sorted(runs, key=lambda run: (bool(run.events), run.time, bool(run.changes)))
         for _, portion in groupby(in_time, key=lambda run: run.key if run.changes else None):
             yield self._by_present_names([*portion])
 
@@ -191,12 +188,30 @@ class RunReader:
             run.changes = self.renames.of_changes(run.changes)
         return taken
 
+    def _told_again(self, besides: Collection[str], size: int) -> list[Run]:
+        """Steps of applications that are told again, until their entities are about ``size``.
+
+        Where that is not all, nothing that waits goes with them: of the rest one knows by the event that tells the table.
+        """
+        taken: list[Run] = []
+        entities = 0
+        for key in self.applications.steps_to_tell_again(besides):
+            if self._translate(run := Run(key)):
+                taken.append(run)
+                entities += len(run.entities)
+            if entities >= size:
+                break
+        return taken
+
     def _heirs(self, taken: Sequence[Run]) -> list[Run]:
         """The runs that did last what a run of ``taken`` says now that it did not do: they are told again, so that it says so."""
         keys = {run.key for run in taken}
         heirs: dict[str, None] = {}
         for ref in {ref for run in taken for ref in run.given_up if ref.is_process}:
-            others = [key for key in self._state.claimants(ref) if key not in keys]
+            # Who is to be told again anyway may give it up as well: the heir is found when the last of them is.
+            others = [
+                key for key in self._state.claimants(ref) if key not in keys and key not in self.applications.again
+            ]
             times = {key: told_at(known.state) for key in others if (known := self._state.run(key)) is not None}
             newest = max(times.values(), default=None)
             heirs |= dict.fromkeys(key for key, time in times.items() if time == newest)
@@ -205,10 +220,13 @@ class RunReader:
     def _with_named(self, runs: dict[str, Run]) -> dict[str, Run]:
         """Put the events that do not say Airflow's run id to those of the same OpenLineage run that do."""
         named: dict[str, Run] = {}
+        under: dict[str, str] = {}
+        for key in runs:
+            if "/" in key:
+                under.setdefault(key.partition("/")[0], key)
         for key, run in runs.items():
             if "/" not in key:
-                also = [other for other in runs if other.startswith(f"{key}/")] or self._state.runs_under(key)
-                key = next(iter(also), key)
+                key = under.get(key) or next(iter(self._state.runs_under(key)), key)
             known = named.setdefault(key, Run(key))
             known.paths += run.paths
             known.events += run.events

@@ -265,6 +265,8 @@ class _Drain:
                 not run.events
             ):  # it was only told again, since another run said more of its data: that is lost, no event
                 log.warning("Run %s stays as it was sent before: %s", run.key, shown(reason))
+                with self._state.transaction():
+                    self._reader.applications.pass_over(run.key)
                 continue
             self._spool.bury(run.events, reason, first=run.paths[0])
             self._report.dead += 1

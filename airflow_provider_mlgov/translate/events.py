@@ -140,9 +140,7 @@ def told_aliases(event: Mapping[str, Any]) -> tuple[str | None, Json]:
         return None, {}
     found: Json = {}
     for dataset in (*event["inputs"], *event["outputs"]):
-        if "symlinks" in dataset.get("facets", {}):
-            aliases = _aliases(dataset["facets"]["symlinks"])
-            found = join_aliases(found, {dataset["namespace"]: {dataset["name"]: aliases}})
+        _add_aliases(found, dataset)
     return _application(event["run"].get("facets", {}).get("parent", {}), event["job"]["namespace"]), found
 
 
@@ -151,11 +149,6 @@ def _application(parent: Mapping[str, Any], namespace: str) -> str | None:
     run = parent.get("run")
     found = run.get("runId") if isinstance(run, dict) else None
     return f"{token(namespace)[:8]}~{found}" if isinstance(found, str) and found else None
-
-
-def join_aliases(left: Json, right: Json) -> Json:
-    """The aliases that either has."""
-    return _join_names(left, right, _join_aliases)
 
 
 # --- uniting ---------------------------------------------------------------------------------------------------------
@@ -291,10 +284,15 @@ def _add(state: Json, direction: str, dataset: Json, role: str, time: int, rank:
     }
     names = state[direction].setdefault(namespace, {})
     names[name] = _join_dataset(names[name], entry) if name in names else entry
+    _add_aliases(state["aliases"], dataset)
+
+
+def _add_aliases(known: Json, dataset: Json) -> None:
+    """Put the other names of a dataset to those that are known."""
+    facets = dataset.get("facets", {})
     if "symlinks" in facets:
-        aliases = _aliases(facets["symlinks"])
-        names = state["aliases"].setdefault(namespace, {})
-        names[name] = _join_aliases(names.get(name, {}), aliases)
+        names = known.setdefault(dataset["namespace"], {})
+        names[dataset["name"]] = _join_aliases(names.get(dataset["name"], {}), _aliases(facets["symlinks"]))
 
 
 def _aliases(symlinks: Mapping[str, Any]) -> Json:
