@@ -62,7 +62,7 @@ environment-benchmarks:
 
 bench: environment-3 environment-benchmarks ## measure, into benchmarks/results/; the real Atlas is that of MLGOV_TEST_ATLAS
 	@mkdir -p benchmarks/results
-	for each in import_cost translate dag_run_hooks http_calls replay scale saturation; do
+	for each in import_cost translate dag_run_hooks http_calls dead_atlas replay scale saturation; do
 		echo "==> $$each"
 		$(AIRFLOW_3)/python benchmarks/$$each.py | tee benchmarks/results/$$each.txt
 	done
