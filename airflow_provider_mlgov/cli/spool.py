@@ -12,6 +12,7 @@ from airflow_provider_mlgov.cli.delivery import Drain
 from airflow_provider_mlgov.cli.output import age, remark, say
 from airflow_provider_mlgov.delivery.breaker import Breaker
 from airflow_provider_mlgov.delivery.lease import Lease
+from airflow_provider_mlgov.delivery.refused import Refused
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.errors import InvalidInputError
 from airflow_provider_mlgov.lineage import followup
@@ -42,6 +43,9 @@ def _say_status(context: Context, spool: Spool, option: str) -> int:
     say(f"dead letters  {counts.dead}{f': see `mlgov spool list --dead{option}`' if counts.dead else ''}")
     say(f"set aside     {counts.odd}{': see its folder odd' if counts.odd else ''}")
     say(f"breaker       {breaker_words(spool)}")
+    refused = Refused(spool.root)
+    if refused.names:
+        say(f"refused       {len(refused.names)} of those that wait, by the receiver: {refused.reason}")
     if context.settings.spool_shared:
         say(f"shared        {Lease(spool.root).holder}")
     return counts.dead

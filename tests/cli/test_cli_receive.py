@@ -85,6 +85,13 @@ def test_a_host_that_forwards(home: Path, tmp_path_factory: pytest.TempPathFacto
         sent = mlgov(away, "spool", "drain", **forwarding(receiver, worker))
         assert sent.returncode == 0, sent.stderr
         assert sent.stdout.startswith("sent 3 events")
+        plain = mlgov(home, "token", "add", "plain").stdout.strip()
+        Spool(away / "mlgov" / "spool").append(task_event("COMPLETE", task="t3", dag=name, namespace=AIR))
+        kept = mlgov(away, "spool", "drain", **forwarding(receiver, plain))
+        assert (kept.returncode, "refuses 1 that wait" in kept.stderr) == (3, True)
+        status = mlgov(away, "spool", "status", **forwarding(receiver, plain)).stdout
+        assert "refused       1 of those that wait, by the receiver: token 'plain'" in status
+        assert mlgov(away, "spool", "drain", **forwarding(receiver, worker)).returncode == 0
         told = mlgov(away, "doctor", "--no-airflow", **forwarding(receiver, worker)).stdout
         assert f"events go to the receiver at {receiver.url}: ready" in told
     assert (
