@@ -268,7 +268,7 @@ class Spool:
             except OSError:  # another file system, or one without links
                 self._write(self.root / "tmp" / name, content, target)
             else:
-                _sync(target.parent)
+                sync(target.parent)
 
     def _write(
         self, temporary: Path, content: bytes, target: Path, when_written: Callable[[Path], None] = lambda _: None
@@ -288,7 +288,7 @@ class Spool:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync(target.parent)
+        sync(target.parent)
 
     def _scan(self, folder: str) -> Iterator[os.DirEntry[str]]:
         """One entry after the other: there may be very many, and whoever asks may need the first only."""
@@ -369,7 +369,8 @@ class Spool:
             ) from error
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Let what was named or renamed in a folder outlive a loss of power."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
