@@ -74,6 +74,8 @@ class Spool:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
         self._made = False
+        self.lacks = 0
+        """Events that it did not get as a further spool, since it could be written last."""
 
     def __repr__(self) -> str:
         return f"Spool({str(self.root)!r})"
@@ -82,7 +84,7 @@ class Spool:
     def append(self, event: Mapping[str, Any], also: Sequence[Spool] = ()) -> Path:
         """Put ``event`` on disk, for good when this returns; and into other spools, as a further name of the one file.
 
-        Where one of those cannot be written the others still get the event, and then that is raised.
+        Where one of those cannot be written the others still get the event; the log says what it lacks.
         """
         return self._store("new", {}, [event], also=also)
 
@@ -231,7 +233,7 @@ class Spool:
         )
         self.prepare()
         target = self.root / folder / name
-        failures: list[SpoolError] = []
+        failures: dict[Spool, SpoolError] = {}
 
         def link(written: Path) -> None:
             """The other spools come first: what a killed writer left undone is in none of them, or comes twice."""
@@ -239,14 +241,14 @@ class Spool:
                 try:
                     other.take(written, name, content)
                 except SpoolError as error:
-                    failures.append(error)
+                    failures[other] = error
 
         with self._explained("write an event"):
             if folder == "new":
                 self._check_room()
             self._write(self.root / "tmp" / name, content, target, link)
-        if failures:
-            raise failures[0]
+        for other in also:
+            other.note(failures.get(other))
         return target
 
     def _check_room(self) -> None:
@@ -257,6 +259,19 @@ class Spool:
             raise OSError(
                 errno.ENOSPC, f"No space left but the last {reserve / 1e6:.3g} MB, which are kept for sending"
             )
+
+    def note(self, failure: SpoolError | None) -> None:
+        """Say once what this further spool does not get, and how much it was when that is over.
+
+        Raised, it would make the sender send again what the first spool has: a copy for each try, and nothing for this one.
+        """
+        if failure is not None:
+            self.lacks += 1
+            if self.lacks == 1:
+                log.error("Events are kept, but not for the sink of %s, which lacks them: %s", self.root, failure)
+        elif self.lacks:
+            log.warning("The sink of %s gets events again; it lacks %d", self.root, self.lacks)
+            self.lacks = 0
 
     def take(self, written: Path, name: str, content: bytes) -> None:
         """Let the file ``written``, which holds ``content``, wait here too."""
