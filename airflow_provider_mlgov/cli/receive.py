@@ -14,6 +14,7 @@ from airflow_provider_mlgov.cli.context import Context, conf_get
 from airflow_provider_mlgov.cli.output import remark, say
 from airflow_provider_mlgov.errors import ConfigurationError, MlgovError
 from airflow_provider_mlgov.lineage.tokens import FILE, Tokens
+from airflow_provider_mlgov.masking import trace_of
 from airflow_provider_mlgov.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,7 @@ class _Sending:
         while not self._over.is_set():
             self._wake.wait(self._PAUSE)
             self._wake.clear()
+            failed = False
             try:
                 sender = several or self._context.sender()
                 if isinstance(sender, Abreast):
@@ -115,9 +117,14 @@ class _Sending:
                 complaint = report.reason if report.outcome not in ("done", "nothing") else ""
             except MlgovError as error:
                 complaint = str(error)
+            except Exception as error:  # noqa: BLE001 - events are still received: this thread is there to go on
+                log.debug("Details:\n%s", trace_of(error))
+                complaint, failed = f"unexpected {type(error).__name__}: {error}", True
             if complaint and complaint != self._complaint:
                 remark(f"events wait: {complaint}")
             self._complaint = complaint or ""
+            if failed:
+                self._over.wait(self._PAUSE)  # not again for each event that comes
 
 
 def _tokens() -> Tokens:

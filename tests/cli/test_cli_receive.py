@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.cli.receive import _Sending
+from airflow_provider_mlgov.delivery.draining import SendReport
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.model.identity import TaskRun
 from cli_runs import mlgov, one_line
@@ -107,6 +110,35 @@ def test_a_host_that_forwards(home: Path, tmp_path_factory: pytest.TempPathFacto
     finally:
         catalog.close()
     assert not (away / "mlgov" / "catalog.db").exists()
+
+
+class Failing:
+    """A sender with a bug, which is gone after two sends."""
+
+    def __init__(self) -> None:
+        self.sends = 0
+
+    def sender(self) -> Failing:
+        return self
+
+    def send(self, *_: Any) -> SendReport:
+        self.sends += 1
+        if self.sends <= 2:
+            raise AttributeError("a bug")
+        return SendReport("done")
+
+
+def test_a_bug_in_sending_is_said_and_does_not_end_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_Sending, "_PAUSE", 0.01)
+    context = Failing()
+    with _Sending(context, paused=False):  # type: ignore[arg-type]
+        end = time.monotonic() + 30
+        while context.sends < 4 and time.monotonic() < end:
+            time.sleep(0.01)
+    assert context.sends >= 4
+    assert capsys.readouterr().err.count("events wait: unexpected AttributeError: a bug") == 1
 
 
 def test_tokens(home: Path) -> None:
