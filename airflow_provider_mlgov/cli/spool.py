@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from argparse import Namespace
+from itertools import islice
+from math import inf
 
 from airflow_provider_mlgov.assembly import SINK_FOLDERS, open_spool, open_spools
 from airflow_provider_mlgov.cli.context import Context
@@ -98,11 +100,10 @@ def list_events(arguments: Namespace) -> int:
     """List what waits, or the dead letters."""
     spool = _spool(arguments)
     if arguments.dead:
-        letters = spool.dead_letters()
-        for letter in letters[: arguments.limit]:
+        shown, total = 0, spool.counts().dead
+        for shown, letter in enumerate(islice(spool.letters(), arguments.limit), 1):
             say(f"{letter.name}  {age(time.time() - letter.time)}  {_about(letter.events[0])}")
             say(f"    {' '.join(letter.reason.split())}")
-        shown, total = min(len(letters), arguments.limit), len(letters)
     else:
         paths = spool.waiting()
         for path in paths[: arguments.limit]:
@@ -110,7 +111,7 @@ def list_events(arguments: Namespace) -> int:
             if event is not None:
                 say(f"{path.name}  {age(time.time() - spool.written(path))}  {_about(event)}")
         shown, total = min(len(paths), arguments.limit), len(paths)
-    if shown < total:
+    if shown < total and shown == arguments.limit:
         remark(f"{shown} of {total}: --limit shows more")
     return 0
 
@@ -152,7 +153,7 @@ def drop(arguments: Namespace) -> int:
         raise InvalidInputError(f"{', '.join(unknown)}: no such file; see `mlgov spool list [--dead]`")
     if arguments.older_than is not None:
         before = time.time() - arguments.older_than * 86400
-        names = [letter.name for letter in spool.dead_letters() if letter.time < before]
+        names = spool.letters_before(before)
     if names and not arguments.yes:
         say(f"{len(names)} files would be deleted for good: --yes does it")
         return 1
@@ -183,7 +184,7 @@ def retry(arguments: Namespace) -> int:
     """Let dead letters wait again."""
     spool = _spool(arguments)
     if arguments.names:
-        unknown = sorted(set(arguments.names) - {letter.name for letter in spool.dead_letters()})
+        unknown = sorted(set(arguments.names) - set(spool.letters_before(inf)))
         if unknown:
             raise InvalidInputError(f"{', '.join(unknown)}: no such dead letter; see `mlgov spool list --dead`")
     count = spool.retry(arguments.names or None)

@@ -21,13 +21,14 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_mlgov.delivery.packing import LaterVersionError, packed, unpacked
+from airflow_provider_mlgov.delivery.packing import LaterVersionError, head_of, packed, unpacked
 from airflow_provider_mlgov.errors import SpoolError
 from airflow_provider_mlgov.masking import shown
 
@@ -42,8 +43,6 @@ _STALE_SECONDS = 3600.0
 _RESERVE = 16 * 2**20
 """Bytes: what the sender's state may need before SQLite takes its log back (4 MB), and room for dead letters."""
 _numbers = itertools.count()
-
-
 _FILE_MODE, _FOLDER_MODE = 0o600, 0o700
 
 
@@ -128,17 +127,29 @@ class Spool:
         return found[1][0] if found else None
 
     def dead_letters(self) -> list[DeadLetter]:
-        """All dead letters, oldest first."""
-        letters = []
+        """All dead letters at once, oldest first: for where they are known to be few."""
+        return list(self.letters())
+
+    def letters(self, names: Collection[str] | None = None) -> Iterator[DeadLetter]:
+        """The dead letters (all, or those named), oldest first, each read when it is asked for: they may be many, and large."""
         for path in self._list("dead"):
-            found = self._read(path)
+            found = self._read(path) if names is None or path.name in names else None
             if found:
                 head, events = found
                 parts = tuple(str(part) for part in head.get("parts", ()))
-                letters.append(
-                    DeadLetter(path.name, str(head.get("reason")), float(head.get("time", 0)), tuple(events), parts)
-                )
-        return letters
+                yield DeadLetter(path.name, str(head.get("reason")), float(head.get("time", 0)), tuple(events), parts)
+
+    def letters_before(self, time: float) -> list[str]:
+        """The names of the dead letters that were made before ``time``; only the first line of each is read."""
+        return [path.name for path in self._list("dead") if self._buried(path) < time]
+
+    def _buried(self, path: Path) -> float:
+        """When a dead letter was made; never, if it cannot be read: that is for whoever reads the whole of it."""
+        try:
+            with path.open("rb") as file:
+                return float(head_of(file.readline()).get("time", 0))
+        except (OSError, ValueError, TypeError):
+            return inf
 
     def counts(self) -> Counts:
         """How many wait, are dead, were set aside."""
@@ -158,14 +169,12 @@ class Spool:
     # --- mending -----------------------------------------------------------------------------------------------------
     def retry(self, names: Iterable[str] | None = None) -> int:
         """Let the events of dead letters (all, or those named) wait again; returns how many events that were."""
-        wanted = None if names is None else set(names)
         events = 0
-        for letter in self.dead_letters():
-            if wanted is None or letter.name in wanted:
-                for event in letter.events:
-                    self.append(event)
-                    events += 1
-                self.acknowledge([self.root / "dead" / letter.name])
+        for letter in self.letters(None if names is None else set(names)):
+            for event in letter.events:
+                self.append(event)
+                events += 1
+            self.acknowledge([self.root / "dead" / letter.name])
         return events
 
     def drop(self, names: Iterable[str]) -> int:
@@ -261,10 +270,7 @@ class Spool:
             )
 
     def note(self, failure: SpoolError | None) -> None:
-        """Say once what this further spool does not get, and how much it was when that is over.
-
-        Raised, it would make the sender send again what the first spool has: a copy for each try, and nothing for this one.
-        """
+        """Say once that this further spool gets nothing: raised, it would be sent again, and the first have each copy."""
         if failure is not None:
             self.lacks += 1
             if self.lacks == 1:
