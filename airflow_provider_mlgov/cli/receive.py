@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import ssl
 import threading
 from argparse import Namespace
 from pathlib import Path
@@ -32,6 +33,8 @@ def receive(arguments: Namespace) -> int:
     for file in (arguments.certificate, arguments.key):
         if file and not Path(file).is_file():
             raise ConfigurationError(f"{file} is no file; wanted a certificate and its key in PEM form")
+    if arguments.certificate:
+        _check_pair(arguments.certificate, arguments.key)
     local = is_loopback(arguments.host)
     if not local and not arguments.certificate and not arguments.behind_proxy:
         raise ConfigurationError(
@@ -69,6 +72,16 @@ def receive(arguments: Namespace) -> int:
             timeout_graceful_shutdown=5,
         )
     return 0
+
+
+def _check_pair(certificate: str, key: str) -> None:
+    """Say what is wrong with them before anything is received."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:  # also what ssl raises
+        raise ConfigurationError(
+            f"{certificate} and {key} are no certificate and its key: {error.strerror or error}; wanted both in PEM form"
+        ) from None
 
 
 class _Sending:

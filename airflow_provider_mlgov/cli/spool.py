@@ -100,8 +100,8 @@ def list_events(arguments: Namespace) -> int:
     """List what waits, or the dead letters."""
     spool = _spool(arguments)
     if arguments.dead:
-        shown, total = 0, spool.counts().dead
-        for shown, letter in enumerate(islice(spool.letters(), arguments.limit), 1):
+        total = spool.counts().dead
+        for letter in islice(spool.letters(), arguments.limit):
             say(f"{letter.name}  {age(time.time() - letter.time)}  {_about(letter.events[0])}")
             say(f"    {' '.join(letter.reason.split())}")
     else:
@@ -110,9 +110,9 @@ def list_events(arguments: Namespace) -> int:
             event = spool.read(path)
             if event is not None:
                 say(f"{path.name}  {age(time.time() - spool.written(path))}  {_about(event)}")
-        shown, total = min(len(paths), arguments.limit), len(paths)
-    if shown < total and shown == arguments.limit:
-        remark(f"{shown} of {total}: --limit shows more")
+        total = len(paths)
+    if arguments.limit < total:
+        remark(f"{arguments.limit} of {total}: --limit shows more")
     return 0
 
 
@@ -131,7 +131,7 @@ def show(arguments: Namespace) -> int:
     found = _spool(arguments).find(arguments.name)
     if found is None:
         raise InvalidInputError(
-            f"{arguments.name}: nothing of this name waits or is a dead letter; see `mlgov spool list`"
+            f"no event that waits and no dead letter is called {arguments.name!r}; see `mlgov spool list`"
         )
     head, events = found
     if head.get("reason"):
@@ -150,7 +150,7 @@ def drop(arguments: Namespace) -> int:
         raise InvalidInputError("wanted names, or --older-than DAYS for all dead letters of that age")
     names = arguments.names
     if unknown := [name for name in names if spool.find(name) is None]:
-        raise InvalidInputError(f"{', '.join(unknown)}: no such file; see `mlgov spool list [--dead]`")
+        raise InvalidInputError(f"there is no file {', '.join(map(repr, unknown))}; see `mlgov spool list [--dead]`")
     if arguments.older_than is not None:
         before = time.time() - arguments.older_than * 86400
         names = spool.letters_before(before)
@@ -186,7 +186,9 @@ def retry(arguments: Namespace) -> int:
     if arguments.names:
         unknown = sorted(set(arguments.names) - set(spool.letters_before(inf)))
         if unknown:
-            raise InvalidInputError(f"{', '.join(unknown)}: no such dead letter; see `mlgov spool list --dead`")
+            raise InvalidInputError(
+                f"there is no dead letter {', '.join(map(repr, unknown))}; see `mlgov spool list --dead`"
+            )
     count = spool.retry(arguments.names or None)
     say(f"{count} events wait again: `mlgov spool drain` sends them")
     return 0

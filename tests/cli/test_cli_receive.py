@@ -161,6 +161,7 @@ def test_tokens(home: Path) -> None:
         (("--host", "0.0.0.0"), "without TLS"),  # noqa: S104 - refused
         (("--certificate", "x.pem"), "belong together"),
         (("--certificate", "x.pem", "--key", "y.pem"), "is no file"),
+        (("--certificate", "/etc/passwd", "--key", "/etc/passwd"), "are no certificate and its key"),
     ],
 )
 def test_what_would_show_tokens_is_refused(home: Path, arguments: tuple[str, ...], said: str) -> None:

@@ -77,6 +77,13 @@ def test_events_go_from_spool_to_spool(world: World) -> None:
     assert all(path.stat().st_mode & 0o077 == 0 for path in world.root.rglob("*"))
 
 
+def test_what_is_handed_over_outlives_a_loss_of_power(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("airflow_provider_mlgov.delivery.handover.sync", synced.append)
+    world.objects.put("new/a", b"a")
+    assert synced == [world.root / "new"]
+
+
 def test_nothing_is_there_yet(world: World) -> None:
     assert world.collect().events == 0
     assert counts(world.objects) == (0, 0)
