@@ -44,11 +44,10 @@ def argument(*flags: str, **keywords: Any) -> Argument:
     return Argument(flags, keywords)
 
 
-def _depth(text: str) -> int:
-    depth = int(text) if text.isdigit() else -1
-    if depth < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of hops; wanted 0 (no limit) or more")
-    return depth
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number; wanted 0 or more")
+    return int(text)
 
 
 def _port(text: str) -> int:
@@ -114,7 +113,7 @@ COMMANDS: tuple[Command | Group, ...] = (
                 help="up: what it was made of; down: what was made of it, and where that serves; default: both",
             ),
             argument(
-                "--depth", type=_depth, default=0, metavar="N", help="hops between data sets; default: 0, no limit"
+                "--depth", type=_count, default=0, metavar="N", help="hops between data sets; default: 0, no limit"
             ),
             argument("--format", choices=("tree", "mermaid", "dot", "json"), default="tree", help="default: tree"),
             argument("--wait", action="store_true", help="first send what waits, and wait until the run has ended"),
@@ -272,7 +271,7 @@ COMMANDS: tuple[Command | Group, ...] = (
                 "spool:list_events",
                 (
                     argument("--dead", action="store_true", help="the dead letters, with the reason"),
-                    argument("--limit", type=int, default=50, metavar="N", help="at most so many; default: 50"),
+                    argument("--limit", type=_count, default=50, metavar="N", help="at most so many; default: 50"),
                     _SINK,
                     *_CATALOG,
                 ),

@@ -24,12 +24,12 @@ def purge_runs(arguments: Namespace) -> int:
     """Say how many runs would be deleted, or delete them. Exit code 1 if there are some and ``--yes`` is missing."""
     context = Context.of(arguments)
     settings = context.settings
-    if arguments.older_than * 24 < settings.state_hours:
-        raise InvalidInputError(
-            f"--older-than is within [mlgov] state_hours ({settings.state_hours:g}): such runs may go on yet"
-        )
-    before = int((time.time() - arguments.older_than * 86400) * 1000)
+    before = _before(arguments.older_than, settings.state_hours)
     if arguments.builds:
+        if arguments.namespace or arguments.job_runs:
+            raise InvalidInputError(
+                "--namespace and --job-runs say which runs go, and --builds is instead of runs: give one"
+            )
         return _purge_builds(context, arguments, before)
     if arguments.deployments:
         raise InvalidInputError("--deployments says which builds go: give --builds PROJECT/MODEL too")
@@ -54,6 +54,18 @@ def purge_runs(arguments: Namespace) -> int:
                 f"{count.total} {type_name} deleted{' (Atlas keeps them as deleted)' if arguments.keep_deleted else ''}"
             )
     return 0
+
+
+def _before(days: float, state_hours: float) -> int:
+    """The time, in milliseconds, before which a run must have ended to go."""
+    if days * 24 < state_hours:
+        raise InvalidInputError(
+            f"--older-than is within [mlgov] state_hours ({state_hours:g}): such runs may go on yet"
+        )
+    seconds = time.time() - days * 86400
+    if seconds < 0:
+        raise InvalidInputError(f"--older-than is {days:g} days: that is before 1970, and no run is so old")
+    return int(seconds * 1000)
 
 
 def _purge_builds(context: Context, arguments: Namespace, before: int) -> int:

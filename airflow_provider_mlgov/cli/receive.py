@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import ssl
 import threading
 from argparse import Namespace
 from pathlib import Path
@@ -14,6 +15,7 @@ from airflow_provider_mlgov.cli.context import Context, conf_get
 from airflow_provider_mlgov.cli.output import remark, say
 from airflow_provider_mlgov.errors import ConfigurationError, MlgovError
 from airflow_provider_mlgov.lineage.tokens import FILE, Tokens
+from airflow_provider_mlgov.masking import trace_of
 from airflow_provider_mlgov.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ def receive(arguments: Namespace) -> int:
     for file in (arguments.certificate, arguments.key):
         if file and not Path(file).is_file():
             raise ConfigurationError(f"{file} is no file; wanted a certificate and its key in PEM form")
+    if arguments.certificate:
+        _check_pair(arguments.certificate, arguments.key)
     local = is_loopback(arguments.host)
     if not local and not arguments.certificate and not arguments.behind_proxy:
         raise ConfigurationError(
@@ -70,6 +74,16 @@ def receive(arguments: Namespace) -> int:
     return 0
 
 
+def _check_pair(certificate: str, key: str) -> None:
+    """Say what is wrong with them before anything is received."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:  # also what ssl raises
+        raise ConfigurationError(
+            f"{certificate} and {key} are no certificate and its key: {error.strerror or error}; wanted both in PEM form"
+        ) from None
+
+
 class _Sending:
     """Sends what was received, in a thread; what goes wrong is said once, and tried again."""
 
@@ -105,6 +119,7 @@ class _Sending:
         while not self._over.is_set():
             self._wake.wait(self._PAUSE)
             self._wake.clear()
+            failed = False
             try:
                 sender = several or self._context.sender()
                 if isinstance(sender, Abreast):
@@ -115,9 +130,14 @@ class _Sending:
                 complaint = report.reason if report.outcome not in ("done", "nothing") else ""
             except MlgovError as error:
                 complaint = str(error)
+            except Exception as error:  # noqa: BLE001 - events are still received: this thread is there to go on
+                log.debug("Details:\n%s", trace_of(error))
+                complaint, failed = f"unexpected {type(error).__name__}: {error}", True
             if complaint and complaint != self._complaint:
                 remark(f"events wait: {complaint}")
             self._complaint = complaint or ""
+            if failed:
+                self._over.wait(self._PAUSE)  # not again for each event that comes
 
 
 def _tokens() -> Tokens:

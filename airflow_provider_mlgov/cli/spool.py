@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from argparse import Namespace
+from itertools import islice
+from math import inf
 
 from airflow_provider_mlgov.assembly import SINK_FOLDERS, open_spool, open_spools
 from airflow_provider_mlgov.cli.context import Context
@@ -12,6 +14,7 @@ from airflow_provider_mlgov.cli.delivery import Drain
 from airflow_provider_mlgov.cli.output import age, remark, say
 from airflow_provider_mlgov.delivery.breaker import Breaker
 from airflow_provider_mlgov.delivery.lease import Lease
+from airflow_provider_mlgov.delivery.refused import Refused
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.errors import InvalidInputError
 from airflow_provider_mlgov.lineage import followup
@@ -42,6 +45,9 @@ def _say_status(context: Context, spool: Spool, option: str) -> int:
     say(f"dead letters  {counts.dead}{f': see `mlgov spool list --dead{option}`' if counts.dead else ''}")
     say(f"set aside     {counts.odd}{': see its folder odd' if counts.odd else ''}")
     say(f"breaker       {breaker_words(spool)}")
+    refused = Refused(spool.root)
+    if refused.names:
+        say(f"refused       {len(refused.names)} of those that wait, by the receiver: {refused.reason}")
     if context.settings.spool_shared:
         say(f"shared        {Lease(spool.root).holder}")
     return counts.dead
@@ -94,20 +100,19 @@ def list_events(arguments: Namespace) -> int:
     """List what waits, or the dead letters."""
     spool = _spool(arguments)
     if arguments.dead:
-        letters = spool.dead_letters()
-        for letter in letters[: arguments.limit]:
+        total = spool.counts().dead
+        for letter in islice(spool.letters(), arguments.limit):
             say(f"{letter.name}  {age(time.time() - letter.time)}  {_about(letter.events[0])}")
             say(f"    {' '.join(letter.reason.split())}")
-        shown, total = min(len(letters), arguments.limit), len(letters)
     else:
         paths = spool.waiting()
         for path in paths[: arguments.limit]:
             event = spool.read(path)
             if event is not None:
                 say(f"{path.name}  {age(time.time() - spool.written(path))}  {_about(event)}")
-        shown, total = min(len(paths), arguments.limit), len(paths)
-    if shown < total:
-        remark(f"{shown} of {total}: --limit shows more")
+        total = len(paths)
+    if arguments.limit < total:
+        remark(f"{arguments.limit} of {total}: --limit shows more")
     return 0
 
 
@@ -126,7 +131,7 @@ def show(arguments: Namespace) -> int:
     found = _spool(arguments).find(arguments.name)
     if found is None:
         raise InvalidInputError(
-            f"{arguments.name}: nothing of this name waits or is a dead letter; see `mlgov spool list`"
+            f"no event that waits and no dead letter is called {arguments.name!r}; see `mlgov spool list`"
         )
     head, events = found
     if head.get("reason"):
@@ -145,10 +150,10 @@ def drop(arguments: Namespace) -> int:
         raise InvalidInputError("wanted names, or --older-than DAYS for all dead letters of that age")
     names = arguments.names
     if unknown := [name for name in names if spool.find(name) is None]:
-        raise InvalidInputError(f"{', '.join(unknown)}: no such file; see `mlgov spool list [--dead]`")
+        raise InvalidInputError(f"there is no file {', '.join(map(repr, unknown))}; see `mlgov spool list [--dead]`")
     if arguments.older_than is not None:
         before = time.time() - arguments.older_than * 86400
-        names = [letter.name for letter in spool.dead_letters() if letter.time < before]
+        names = spool.letters_before(before)
     if names and not arguments.yes:
         say(f"{len(names)} files would be deleted for good: --yes does it")
         return 1
@@ -179,9 +184,11 @@ def retry(arguments: Namespace) -> int:
     """Let dead letters wait again."""
     spool = _spool(arguments)
     if arguments.names:
-        unknown = sorted(set(arguments.names) - {letter.name for letter in spool.dead_letters()})
+        unknown = sorted(set(arguments.names) - set(spool.letters_before(inf)))
         if unknown:
-            raise InvalidInputError(f"{', '.join(unknown)}: no such dead letter; see `mlgov spool list --dead`")
+            raise InvalidInputError(
+                f"there is no dead letter {', '.join(map(repr, unknown))}; see `mlgov spool list --dead`"
+            )
     count = spool.retry(arguments.names or None)
     say(f"{count} events wait again: `mlgov spool drain` sends them")
     return 0

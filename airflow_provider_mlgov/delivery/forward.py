@@ -18,6 +18,7 @@ from airflow_provider_mlgov.catalog.atlas_http import Deadline as CallDeadline
 from airflow_provider_mlgov.catalog.atlas_http import adapter_class
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, SendReport
+from airflow_provider_mlgov.delivery.refused import Refused
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogUnavailableError
 from airflow_provider_mlgov.masking import shown
 
@@ -46,6 +47,8 @@ _CALL_SECONDS = 60.0
 """What a call may take in all."""
 _FAIR_SECONDS = 2.0
 """Who does not answer within these is away; with less time nothing is known of him."""
+_REFUSED_IN_A_ROW = 1000
+"""A receiver that took none of so many will not take the next either: that is not one event, that is all of them."""
 
 
 class Forwarder(Draining):
@@ -71,6 +74,10 @@ class Forwarder(Draining):
         self._options: Json = {"verify": verify, "cert": cert, "allow_redirects": False}
         self._timeout = timeout
         self._sleep = sleep
+        self._pauses = (more.get("breaker_interval", 60.0), more.get("breaker_cap", 600.0))
+        self._refused = Refused(spool.root, *self._pauses)
+        self._refused_now = 0
+        self._by_hand = False
 
     def health(self) -> str:
         """``ready``, or what is wrong with the receiver."""
@@ -83,16 +90,66 @@ class Forwarder(Draining):
             return f"it cannot be reached ({type(error).__name__})"
         return "ready" if response.status_code == 200 else f"it answers {response.status_code}"
 
+    def _send(self, report: SendReport, deadline: Deadline, *, despite_breaker: bool) -> None:
+        self._by_hand = despite_breaker
+        super()._send(report, deadline, despite_breaker=despite_breaker)
+
+    def _drain(self, report: SendReport, deadline: Deadline) -> None:
+        """The receiver works where it took all but what it refused, and its breaker stays closed for what comes."""
+        super()._drain(report, deadline)
+        if report.outcome == "done" and self._refused.names:
+            report.outcome, report.reason = "unavailable" if self._refused_now else "open", self._refusal()
+
     def _deliver_all(self, report: SendReport, deadline: Deadline) -> None:
-        with _session() as session:
-            opening = self.breaker.opening()
-            # What did not get through is tried in smaller parts: its disk may be slow, and a batch is acknowledged as a whole.
-            events = max(1, _EVENTS_PER_CALL >> min(opening.failures, 10)) if opening else _EVENTS_PER_CALL
-            while paths := self._spool.waiting():
-                for batch in batches_of(self._spool, paths, events):
-                    self._forward(session, batch, report, deadline)
-                    deadline.check()
+        self._refused = Refused(self._spool.root, *self._pauses)
+        self._refused_now = 0
+        before = set(self._refused.names)
+        try:
+            with _session() as session:
+                self._deliver_past(session, report, deadline)
+        finally:
+            self._refused.save()
+            if not before.issuperset(self._refused.names):
+                log.warning("Other events go past what was refused: %s", self._refusal())
         self._spool.tidy()
+
+    def _deliver_past(self, session: requests.Session, report: SendReport, deadline: Deadline) -> None:
+        """Send what waits; what was refused before is the last, and only now and then."""
+        opening = self.breaker.opening()
+        # What did not get through is tried in smaller parts: its disk may be slow, and a batch is acknowledged as a whole.
+        events = max(1, _EVENTS_PER_CALL >> min(opening.failures, 10)) if opening else _EVENTS_PER_CALL
+        before = dict(self._refused.names)
+        while True:
+            waiting = {path.name: path for path in self._spool.waiting()}
+            self._refused.keep(waiting)
+            paths = [path for name, path in waiting.items() if name not in self._refused.names]
+            if not paths:
+                break
+            if not self._go_through(session, batches_of(self._spool, paths, events), report, deadline):
+                raise CatalogUnavailableError(self._refusal())
+        again = [waiting[name] for name in before if name in self._refused.names]
+        if again and (self._refused.is_due or self._by_hand):
+            taken = report.events
+            self._go_through(session, batches_of(self._spool, again, events), report, deadline)
+            self._refused.tried(taken=report.events > taken)
+
+    def _go_through(
+        self,
+        session: requests.Session,
+        batches: Iterator[list[tuple[Path, str]]],
+        report: SendReport,
+        deadline: Deadline,
+    ) -> bool:
+        """Send batches, past the events that are refused; False where none of very many was taken."""
+        in_a_row = 0
+        for batch in batches:
+            taken = report.events
+            self._forward(session, batch, report, deadline)
+            in_a_row = 0 if report.events > taken else in_a_row + len(batch)
+            if in_a_row >= _REFUSED_IN_A_ROW:
+                return False
+            deadline.check()
+        return True
 
     def _forward(
         self, session: requests.Session, batch: Sequence[tuple[Path, str]], report: SendReport, deadline: Deadline
@@ -110,21 +167,30 @@ class Forwarder(Draining):
             failed = told
         else:
             raise CatalogUnavailableError(self._answered(status, answer))
-        waits = ""
+        full = ""
         for index, (path, text) in enumerate(batch):
             refusal = failed.get(index)
             if refusal is None:
                 report.events += 1
-            elif refusal.get("retriable") or refusal.get("status") not in (*_WRONG, _TOO_LARGE):
-                waits = str(refusal.get("reason"))  # the disk there is full, or the token lacks a right: to be mended
+            elif refusal.get("retriable"):
+                full = str(refusal.get("reason"))  # its disk: nothing else will be taken now
+                continue
+            elif refusal.get("status") not in (*_WRONG, _TOO_LARGE):
+                self._refused.add(path.name, str(refusal.get("reason")))  # the token lacks a right: it may be given one
+                self._refused_now += 1
                 continue
             else:
                 self._spool.bury([json.loads(text)], f"the receiver refused it: {refusal.get('reason')}", first=path)
                 report.events += 1
                 report.dead += 1
             self._spool.acknowledge([path])
-        if waits:
-            raise CatalogUnavailableError(f"the receiver at {self.url} does not take events: {waits}")
+            self._refused.names.pop(path.name, None)
+        if full:
+            raise CatalogUnavailableError(f"the receiver at {self.url} does not take events: {full}")
+
+    def _refusal(self) -> str:
+        count = len(self._refused.names)
+        return f"the receiver at {self.url} refuses {count} that wait, the last since {self._refused.reason}"
 
     def _patiently(
         self, session: requests.Session, batch: Sequence[tuple[Path, str]], deadline: Deadline

@@ -11,13 +11,16 @@ so a crash in between doubles an event, which does no harm.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,7 +28,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, SendReport
 from airflow_provider_mlgov.delivery.forward import batches_of
-from airflow_provider_mlgov.delivery.packing import packed, unpacked
+from airflow_provider_mlgov.delivery.packing import LaterVersionError, packed, unpacked
+from airflow_provider_mlgov.delivery.spool import sync
 from airflow_provider_mlgov.errors import CatalogUnavailableError, InvalidEventError
 
 if TYPE_CHECKING:
@@ -42,8 +46,20 @@ MOST = 500
 """Objects that are collected in one round."""
 _NAME = re.compile(r"\d{20}-[0-9a-f]{16}\.json")
 _BYTES_LIMIT = 64 * 2**20
+_UNREAD = 3
+"""Where so many objects cannot be read, and none could, the place cannot be used."""
+_left: dict[tuple[str, str], bool] = {}
+"""Objects, by place and name, that this process left where they are, and whether it looks at them again: last, and said once."""
 _SHARE = 0.6
 """Of the time of a send, what the receiver has where there is one, before the events are handed over."""
+
+
+class OddObjectError(Exception):
+    """What has the name of an object, and will never be one that can be read."""
+
+
+class _UnreadError(Exception):
+    """One object cannot be read now."""
 
 
 class Objects(Protocol):
@@ -58,7 +74,7 @@ class Objects(Protocol):
         ...
 
     def get(self, name: str) -> bytes | None:
-        """What an object holds; None if it is gone."""
+        """What an object holds; None if it is gone. `OddObjectError` if it is none."""
         ...
 
     def move(self, name: str, to: str) -> None:
@@ -94,6 +110,8 @@ class FolderObjects:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        with suppress(OSError):  # file systems over object storages know no such thing
+            sync(target.parent)
 
     def list(self, folder: str) -> list[tuple[str, int]]:
         """See `Objects`."""
@@ -112,10 +130,19 @@ class FolderObjects:
     def get(self, name: str) -> bytes | None:
         """See `Objects`."""
         try:
-            with os.fdopen(os.open(self._root / name, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-                return file.read()
+            # A pipe would keep whoever opens it until somebody writes to it.
+            handle = os.open(self._root / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+                raise OddObjectError("it is no ordinary file") from None
+            raise
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise OddObjectError("it is no ordinary file")
+        with os.fdopen(handle, "rb") as file:
+            return file.read()
 
     def move(self, name: str, to: str) -> None:
         """See `Objects`."""
@@ -198,22 +225,40 @@ def collect(objects: Objects, outbox: Outbox, *, most: int = MOST, budget: float
     `CatalogUnavailableError` where the place cannot be used, `SpoolError` where the spool cannot: then the objects wait.
     """
     deadline, collected = Deadline(budget), Collected()
-    found = sorted(_tried(lambda: objects.list(NEW)))
-    collected.more = len(found) > most
-    for name, size in found[:most]:
+    found = sorted(item for item in _tried(lambda: objects.list(NEW)) if _left.get((repr(objects), item[0]), True))
+    fresh = [item for item in found if not _is_left(objects, item[0])]
+    collected.more = len(fresh) > most
+    read, unread = False, 0
+    for name, size in [*fresh, *(item for item in found if item not in fresh)][:most]:
         if deadline.left() <= 0:
-            collected.more = True
+            collected.more = collected.more or not _is_left(objects, name)
             break
-        reason = ""
-        if not _NAME.fullmatch(name):
-            reason = "its name is not one that mlgov gives"
-        elif size > _BYTES_LIMIT:
-            reason = f"it has {size} bytes; wanted at most {_BYTES_LIMIT}"
-        reason = reason or _take(objects, f"{NEW}/{name}", outbox, collected)
-        if reason:
-            _set_aside(objects, name, reason)
-            collected.odd += 1
+        try:
+            reason = _unfit(name, size)
+            if not reason:
+                reason = _take(objects, f"{NEW}/{name}", outbox, collected)
+                read = True
+        except LaterVersionError as error:
+            read = True
+            _leave(objects, name, f"{error}: it waits for a host of that version", again=False)
+            continue
+        except _UnreadError as error:
+            unread += 1
+            if not read and unread in (_UNREAD, len(found)):
+                _left[repr(objects), name] = True  # the next round begins with others
+                raise CatalogUnavailableError(f"what was handed over cannot be read: {error}") from error
+            _leave(objects, name, f"it cannot be read: {error}")
+            continue
+        if reason and not _is_left(objects, name):
+            _set_aside(objects, name, reason, collected)
     return collected
+
+
+def _unfit(name: str, size: int) -> str:
+    """Why an object is not even read, where that is so."""
+    if not _NAME.fullmatch(name):
+        return "its name is not one that mlgov gives"
+    return f"it has {size} bytes; wanted at most {_BYTES_LIMIT}" if size > _BYTES_LIMIT else ""
 
 
 def counts(objects: Objects) -> tuple[int, int]:
@@ -224,11 +269,18 @@ def counts(objects: Objects) -> tuple[int, int]:
 
 def _take(objects: Objects, name: str, outbox: Outbox, collected: Collected) -> str:
     """Take the events of one object, then delete it; why it cannot be taken, where that is so."""
-    content = _tried(lambda: objects.get(name))
+    try:
+        content = objects.get(name)
+    except OddObjectError as error:
+        return str(error)
+    except Exception as error:
+        raise _UnreadError(_said(error)) from error
     if content is None:
         return ""  # another host collects too
     try:
         _, events = unpacked(content)
+    except LaterVersionError:
+        raise
     except (ValueError, RecursionError) as error:
         return str(error)
     for event in events:
@@ -242,11 +294,27 @@ def _take(objects: Objects, name: str, outbox: Outbox, collected: Collected) -> 
     return ""
 
 
-def _set_aside(objects: Objects, name: str, reason: str) -> None:
+def _set_aside(objects: Objects, name: str, reason: str, collected: Collected) -> None:
     target = f"{ODD}/{secrets.token_hex(4)}-{name}"
-    log.warning("What was handed over as %s is set aside as %s: %s", name, target, reason)
     _tried(lambda: objects.put(f"{target}.reason", f"{reason}\n".encode()))
-    _tried(lambda: objects.move(f"{NEW}/{name}", target))
+    try:
+        objects.move(f"{NEW}/{name}", target)
+    except Exception as error:  # noqa: BLE001 - whatever it is: it must not keep the others
+        _tried(lambda: objects.remove(f"{target}.reason"))
+        _leave(objects, name, f"{reason}, and it cannot be set aside: {_said(error)}")
+        return
+    log.warning("What was handed over as %s is set aside as %s: %s", name, target, reason)
+    collected.odd += 1
+
+
+def _leave(objects: Objects, name: str, reason: str, *, again: bool = True) -> None:
+    if not _is_left(objects, name):
+        log.warning("What was handed over as %s stays in %s: %s", name, objects, reason)
+    _left[repr(objects), name] = again
+
+
+def _is_left(objects: Objects, name: str) -> bool:
+    return (repr(objects), name) in _left
 
 
 def _tried(call: Callable[[], Any]) -> Any:

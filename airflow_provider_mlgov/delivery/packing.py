@@ -26,6 +26,17 @@ def packed(head: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> byte
 def unpacked(content: bytes) -> tuple[Json, list[Json]]:
     """What describes a file, and its events. `ValueError` says what is wrong with it."""
     first, _, body = content.removesuffix(b"\n").partition(b"\n")
+    head = head_of(first)
+    if hashlib.sha256(body).hexdigest() != head.get("sha256"):
+        raise ValueError("its checksum does not fit: cut off or changed after it was written")
+    try:
+        return head, [json.loads(line) for line in body.split(b"\n")]
+    except RecursionError:
+        raise ValueError("it is nested too deeply: no event") from None
+
+
+def head_of(first: bytes) -> Json:
+    """What describes a file, by its first line. `ValueError` says what is wrong with it."""
     try:
         head = json.loads(first)
     except (ValueError, RecursionError):
@@ -37,9 +48,4 @@ def unpacked(content: bytes) -> tuple[Json, list[Json]]:
         )
     if not isinstance(head, dict) or version != _VERSION:
         raise ValueError(f"its version is {head.get('v') if isinstance(head, dict) else head!r}; wanted {_VERSION}")
-    if hashlib.sha256(body).hexdigest() != head.get("sha256"):
-        raise ValueError("its checksum does not fit: cut off or changed after it was written")
-    try:
-        return head, [json.loads(line) for line in body.split(b"\n")]
-    except RecursionError:
-        raise ValueError("it is nested too deeply: no event") from None
+    return head

@@ -21,13 +21,14 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_mlgov.delivery.packing import LaterVersionError, packed, unpacked
+from airflow_provider_mlgov.delivery.packing import LaterVersionError, head_of, packed, unpacked
 from airflow_provider_mlgov.errors import SpoolError
 from airflow_provider_mlgov.masking import shown
 
@@ -42,8 +43,6 @@ _STALE_SECONDS = 3600.0
 _RESERVE = 16 * 2**20
 """Bytes: what the sender's state may need before SQLite takes its log back (4 MB), and room for dead letters."""
 _numbers = itertools.count()
-
-
 _FILE_MODE, _FOLDER_MODE = 0o600, 0o700
 
 
@@ -74,6 +73,8 @@ class Spool:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
         self._made = False
+        self.lacks = 0
+        """Events that it did not get as a further spool, since it could be written last."""
 
     def __repr__(self) -> str:
         return f"Spool({str(self.root)!r})"
@@ -82,7 +83,7 @@ class Spool:
     def append(self, event: Mapping[str, Any], also: Sequence[Spool] = ()) -> Path:
         """Put ``event`` on disk, for good when this returns; and into other spools, as a further name of the one file.
 
-        Where one of those cannot be written the others still get the event, and then that is raised.
+        Where one of those cannot be written the others still get the event; the log says what it lacks.
         """
         return self._store("new", {}, [event], also=also)
 
@@ -126,17 +127,29 @@ class Spool:
         return found[1][0] if found else None
 
     def dead_letters(self) -> list[DeadLetter]:
-        """All dead letters, oldest first."""
-        letters = []
+        """All dead letters at once, oldest first: for where they are known to be few."""
+        return list(self.letters())
+
+    def letters(self, names: Collection[str] | None = None) -> Iterator[DeadLetter]:
+        """The dead letters (all, or those named), oldest first, each read when it is asked for: they may be many, and large."""
         for path in self._list("dead"):
-            found = self._read(path)
+            found = self._read(path) if names is None or path.name in names else None
             if found:
                 head, events = found
                 parts = tuple(str(part) for part in head.get("parts", ()))
-                letters.append(
-                    DeadLetter(path.name, str(head.get("reason")), float(head.get("time", 0)), tuple(events), parts)
-                )
-        return letters
+                yield DeadLetter(path.name, str(head.get("reason")), float(head.get("time", 0)), tuple(events), parts)
+
+    def letters_before(self, time: float) -> list[str]:
+        """The names of the dead letters that were made before ``time``; only the first line of each is read."""
+        return [path.name for path in self._list("dead") if self._buried(path) < time]
+
+    def _buried(self, path: Path) -> float:
+        """When a dead letter was made; never, if it cannot be read: that is for whoever reads the whole of it."""
+        try:
+            with path.open("rb") as file:
+                return float(head_of(file.readline()).get("time", 0))
+        except (OSError, ValueError, TypeError):
+            return inf
 
     def counts(self) -> Counts:
         """How many wait, are dead, were set aside."""
@@ -156,14 +169,12 @@ class Spool:
     # --- mending -----------------------------------------------------------------------------------------------------
     def retry(self, names: Iterable[str] | None = None) -> int:
         """Let the events of dead letters (all, or those named) wait again; returns how many events that were."""
-        wanted = None if names is None else set(names)
         events = 0
-        for letter in self.dead_letters():
-            if wanted is None or letter.name in wanted:
-                for event in letter.events:
-                    self.append(event)
-                    events += 1
-                self.acknowledge([self.root / "dead" / letter.name])
+        for letter in self.letters(None if names is None else set(names)):
+            for event in letter.events:
+                self.append(event)
+                events += 1
+            self.acknowledge([self.root / "dead" / letter.name])
         return events
 
     def drop(self, names: Iterable[str]) -> int:
@@ -231,7 +242,7 @@ class Spool:
         )
         self.prepare()
         target = self.root / folder / name
-        failures: list[SpoolError] = []
+        failures: dict[Spool, SpoolError] = {}
 
         def link(written: Path) -> None:
             """The other spools come first: what a killed writer left undone is in none of them, or comes twice."""
@@ -239,14 +250,14 @@ class Spool:
                 try:
                     other.take(written, name, content)
                 except SpoolError as error:
-                    failures.append(error)
+                    failures[other] = error
 
         with self._explained("write an event"):
             if folder == "new":
                 self._check_room()
             self._write(self.root / "tmp" / name, content, target, link)
-        if failures:
-            raise failures[0]
+        for other in also:
+            other.note(failures.get(other))
         return target
 
     def _check_room(self) -> None:
@@ -258,6 +269,16 @@ class Spool:
                 errno.ENOSPC, f"No space left but the last {reserve / 1e6:.3g} MB, which are kept for sending"
             )
 
+    def note(self, failure: SpoolError | None) -> None:
+        """Say once that this further spool gets nothing: raised, it would be sent again, and the first have each copy."""
+        if failure is not None:
+            self.lacks += 1
+            if self.lacks == 1:
+                log.error("Events are kept, but not for the sink of %s, which lacks them: %s", self.root, failure)
+        elif self.lacks:
+            log.warning("The sink of %s gets events again; it lacks %d", self.root, self.lacks)
+            self.lacks = 0
+
     def take(self, written: Path, name: str, content: bytes) -> None:
         """Let the file ``written``, which holds ``content``, wait here too."""
         self.prepare()
@@ -268,7 +289,7 @@ class Spool:
             except OSError:  # another file system, or one without links
                 self._write(self.root / "tmp" / name, content, target)
             else:
-                _sync(target.parent)
+                sync(target.parent)
 
     def _write(
         self, temporary: Path, content: bytes, target: Path, when_written: Callable[[Path], None] = lambda _: None
@@ -288,7 +309,7 @@ class Spool:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync(target.parent)
+        sync(target.parent)
 
     def _scan(self, folder: str) -> Iterator[os.DirEntry[str]]:
         """One entry after the other: there may be very many, and whoever asks may need the first only."""
@@ -369,7 +390,8 @@ class Spool:
             ) from error
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Let what was named or renamed in a folder outlive a loss of power."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -216,7 +216,7 @@ def _in_spool(spool: Spool, dag_id: str, run_id: str) -> dict[str, _Spooled]:
     for path in spool.waiting():
         for task_id in _tasks((spool.read(path),), dag_id, run_id):
             found.setdefault(task_id, _Spooled()).waiting += 1
-    for letter in spool.dead_letters():
+    for letter in spool.letters():
         for task_id in _tasks(letter.events, dag_id, run_id):
             reason = " ".join(letter.reason.split())[:300]
             found.setdefault(task_id, _Spooled()).dead.append((letter.name, reason))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from typing import Any
+
+from airflow_provider_mlgov.errors import MlgovError
+
+log = logging.getLogger(__name__)
 
 PREFIX = "/mlgov"
 _WAKE_SECONDS = 1.0
@@ -15,12 +20,25 @@ class MountedReceiver:
 
     def __init__(self) -> None:
         self._app: Any = None
+        self._complaint = ""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one call."""
         if self._app is None:
-            self._app = _create()
-        await self._app(scope, receive, send)
+            try:
+                self._app = _create()
+            except MlgovError as error:
+                if str(error) != self._complaint:
+                    log.error("The mounted receiver lets nobody in: %s", error)
+                self._complaint = str(error)
+        await (self._app or _unusable())(scope, receive, send)
+
+
+def _unusable() -> Any:
+    """What answers until somebody has mended the settings or the tokens: each call looks again."""
+    from starlette.responses import JSONResponse
+
+    return JSONResponse({"error": "the receiver cannot be used; its log says why"}, 503, {"Retry-After": "10"})
 
 
 def _create() -> Any:

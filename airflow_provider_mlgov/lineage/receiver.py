@@ -116,6 +116,7 @@ class _Receiver:
         self._tokens = tokens
         self._outbox = outbox
         self._kept = kept
+        self._complaint = ""
 
     def refusal(self, request: Request, hosts: tuple[str, ...] | None) -> tuple[int, Json]:
         """What is wrong with a call before its body is read; 200 if nothing is."""
@@ -131,8 +132,11 @@ class _Receiver:
         try:
             token = self._tokens.find(header)
         except ConfigurationError as error:
-            log.error("Nobody is let in: %s", error)
+            if str(error) != self._complaint:
+                log.error("Nobody is let in: %s", error)
+            self._complaint = str(error)
             return 503, {"error": "the receiver's tokens cannot be read; its log says why"}, None, 10
+        self._complaint = ""
         wait = self.strangers.wait(address) if token is None else self._events.wait(token.name)
         if wait:
             return 429, {"error": f"too many calls; send again after {wait} s"}, None, wait

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,6 +24,7 @@ from airflow_provider_mlgov.model.ml import SCHEME
 
 FILE = "receiver-tokens.json"
 _VERSION = 1
+_LOCK_SECONDS = 10.0
 _OURS = "mlgov_"
 _OF_AIRFLOW = ("airflow", "airflowDagRun", "mlgov_airflow")
 """Run facets by which a run is taken for one of Airflow's."""
@@ -89,10 +91,12 @@ class Tokens:
 
     def prepare(self) -> Token | None:
         """Make the file with its first token, if there is none; that token. `ConfigurationError` if others may read it."""
-        if self.path.exists():
-            self.all()
-            return None
-        return self.add("default")
+        if not self.path.exists():
+            with self._alone():
+                if not self.path.exists():
+                    return self._add(Token("default", secrets.token_hex(32)))
+        self.all()
+        return None
 
     def all(self) -> tuple[Token, ...]:
         """All tokens. `ConfigurationError` if the file is not usable: nobody is let in then."""
@@ -109,6 +113,10 @@ class Tokens:
             return ()
         except OSError as error:
             raise ConfigurationError(f"{self.path} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ConfigurationError(
+                f"{self.path} is no file of tokens: it is no UTF-8; remove it to begin with a new one"
+            ) from None
         return self._read[1]
 
     def find(self, header: str) -> Token | None:
@@ -131,23 +139,46 @@ class Tokens:
         return text
 
     def add(self, name: str, jobs: Sequence[str] = ("*",), *, airflow: bool = False, own_facets: bool = False) -> Token:
-        """Make a token. `InvalidInputError` if the name is taken."""
-        if any(token.name == name for token in self.all()):
-            raise InvalidInputError(f"there is a token {name!r} already; remove it first, or give another name")
-        token = Token(name, secrets.token_hex(32), tuple(jobs), airflow, own_facets)
-        self._write([*self.all(), token])
-        return token
+        """Make a token. `InvalidInputError` if the name is taken, or if it or a pattern is none."""
+        for what, text in (("the name of a token", name), *(("--job-namespace", job) for job in jobs)):
+            if not text or text != text.strip() or not text.isprintable():
+                raise InvalidInputError(
+                    f"{what} is {text!r}; wanted some text without line breaks, control characters or spaces around it"
+                )
+        with self._alone():
+            return self._add(Token(name, secrets.token_hex(32), tuple(jobs), airflow, own_facets))
 
     def remove(self, name: str) -> None:
         """Remove a token. `InvalidInputError` if there is none of this name."""
-        kept = [token for token in self.all() if token.name != name]
-        if len(kept) == len(self.all()):
-            raise InvalidInputError(f"there is no token {name!r}; `mlgov token list` names them")
-        self._write(kept)
+        with self._alone():
+            kept = [token for token in self.all() if token.name != name]
+            if len(kept) == len(self.all()):
+                raise InvalidInputError(f"there is no token {name!r}; `mlgov token list` names them")
+            self._write(kept)
+
+    def _add(self, token: Token) -> Token:
+        if any(known.name == token.name for known in self.all()):
+            raise InvalidInputError(f"there is a token {token.name!r} already; remove it first, or give another name")
+        self._write([*self.all(), token])
+        return token
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else changes the file within: what two read and wrote at once would be the tokens of one of them."""
+        from filelock import FileLock, Timeout
+
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=_LOCK_SECONDS):
+                self._read = None
+                yield
+        except Timeout:
+            raise ConfigurationError(f"{self.path} is being changed by another process; try again") from None
+        except OSError as error:
+            raise ConfigurationError(f"{self.path} cannot be changed: {error.strerror or error}") from None
 
     def _write(self, tokens: Sequence[Token]) -> None:
         items = [_renamed(asdict(token)) for token in tokens]
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             json.dump({"version": _VERSION, "tokens": items}, file, indent=1)

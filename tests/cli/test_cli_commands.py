@@ -67,7 +67,10 @@ def test_wrong_usage(home: Path, arguments: tuple[str, ...]) -> None:
         ((*RUN, "--catalog", "http://127.0.0.1:1"), 3, "cannot be reached"),
         (("types", "apply", "--check", "--catalog", "http://127.0.0.1:1"), 3, "cannot be reached"),
         (("types", "show", "mlgov_endpont"), 2, "did you mean mlgov_endpoint"),
-        (("spool", "retry", "x"), 2, "no such dead letter"),
+        (("spool", "retry", "x"), 2, "there is no dead letter 'x'"),
+        (("spool", "show", "../../etc/passwd"), 2, "is called '../../etc/passwd'; see"),
+        (("purge", "--older-than", "1e300"), 2, "before 1970"),
+        (("purge", "--older-than", "365", "--builds", "a/b", "--job-runs"), 2, "instead of runs"),
         (("catalog", "serve", "--catalog", "http://127.0.0.1:1"), 2, "only the embedded catalogue"),
     ],
 )

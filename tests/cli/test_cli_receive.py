@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.cli.receive import _Sending
+from airflow_provider_mlgov.delivery.draining import SendReport
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.model.identity import TaskRun
 from cli_runs import mlgov, one_line
@@ -85,6 +88,13 @@ def test_a_host_that_forwards(home: Path, tmp_path_factory: pytest.TempPathFacto
         sent = mlgov(away, "spool", "drain", **forwarding(receiver, worker))
         assert sent.returncode == 0, sent.stderr
         assert sent.stdout.startswith("sent 3 events")
+        plain = mlgov(home, "token", "add", "plain").stdout.strip()
+        Spool(away / "mlgov" / "spool").append(task_event("COMPLETE", task="t3", dag=name, namespace=AIR))
+        kept = mlgov(away, "spool", "drain", **forwarding(receiver, plain))
+        assert (kept.returncode, "refuses 1 that wait" in kept.stderr) == (3, True)
+        status = mlgov(away, "spool", "status", **forwarding(receiver, plain)).stdout
+        assert "refused       1 of those that wait, by the receiver: token 'plain'" in status
+        assert mlgov(away, "spool", "drain", **forwarding(receiver, worker)).returncode == 0
         told = mlgov(away, "doctor", "--no-airflow", **forwarding(receiver, worker)).stdout
         assert f"events go to the receiver at {receiver.url}: ready" in told
     assert (
@@ -100,6 +110,35 @@ def test_a_host_that_forwards(home: Path, tmp_path_factory: pytest.TempPathFacto
     finally:
         catalog.close()
     assert not (away / "mlgov" / "catalog.db").exists()
+
+
+class Failing:
+    """A sender with a bug, which is gone after two sends."""
+
+    def __init__(self) -> None:
+        self.sends = 0
+
+    def sender(self) -> Failing:
+        return self
+
+    def send(self, *_: Any) -> SendReport:
+        self.sends += 1
+        if self.sends <= 2:
+            raise AttributeError("a bug")
+        return SendReport("done")
+
+
+def test_a_bug_in_sending_is_said_and_does_not_end_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_Sending, "_PAUSE", 0.01)
+    context = Failing()
+    with _Sending(context, paused=False):  # type: ignore[arg-type]
+        end = time.monotonic() + 30
+        while context.sends < 4 and time.monotonic() < end:
+            time.sleep(0.01)
+    assert context.sends >= 4
+    assert capsys.readouterr().err.count("events wait: unexpected AttributeError: a bug") == 1
 
 
 def test_tokens(home: Path) -> None:
@@ -122,6 +161,7 @@ def test_tokens(home: Path) -> None:
         (("--host", "0.0.0.0"), "without TLS"),  # noqa: S104 - refused
         (("--certificate", "x.pem"), "belong together"),
         (("--certificate", "x.pem", "--key", "y.pem"), "is no file"),
+        (("--certificate", "/etc/passwd", "--key", "/etc/passwd"), "are no certificate and its key"),
     ],
 )
 def test_what_would_show_tokens_is_refused(home: Path, arguments: tuple[str, ...], said: str) -> None:

@@ -98,7 +98,9 @@ def test_what_is_dropped_is_said_first(home: Path) -> None:
     letter = spool.bury([event("a")], "Atlas refused it")
     one_line(mlgov(home, "spool", "drop"))
     one_line(mlgov(home, "spool", "drop", path.name, "--older-than", "1"))
-    assert one_line(mlgov(home, "spool", "drop", path.name, "nothing", "--yes")).startswith("mlgov: nothing:")
+    assert one_line(mlgov(home, "spool", "drop", path.name, "nothing", "--yes")).startswith(
+        "mlgov: there is no file 'nothing';"
+    )
     asked = mlgov(home, "spool", "drop", path.name, letter.name)
     assert (asked.returncode, asked.stdout) == (1, "2 files would be deleted for good: --yes does it\n")
     assert mlgov(home, "spool", "drop", "--older-than", "1", "--yes").stdout == "0 files deleted\n"
@@ -119,6 +121,9 @@ def test_what_is_no_event_is_listed_too(home: Path, odd: object) -> None:
     assert dead.returncode == 0, dead.stderr
     assert f"no event: {odd!r}" in dead.stdout
     assert "COMPLETE shop.load" in dead.stdout
+    wrong = mlgov(home, "spool", "list", "--limit", "-5")
+    assert (wrong.returncode, "'-5' is no whole number" in wrong.stderr) == (2, True)
+    assert "1 of 2: --limit shows more" in mlgov(home, "spool", "list", "--dead", "--limit", "1").stderr
     waiting = mlgov(home, "spool", "list")
     assert waiting.returncode == 0, waiting.stderr
     assert "COMPLETE shop.load" in waiting.stdout

@@ -21,7 +21,7 @@ from airflow_provider_mlgov.delivery.sinks.file import FileSink
 from airflow_provider_mlgov.delivery.sinks.recording import RecordingSink
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel
 from airflow_provider_mlgov.delivery.spool import Spool
-from airflow_provider_mlgov.errors import CatalogUnavailableError, ConfigurationError, SpoolError
+from airflow_provider_mlgov.errors import CatalogUnavailableError, ConfigurationError
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from delivery_events import dataset, task_event
 
@@ -161,12 +161,18 @@ def test_a_sink_that_cannot_be_made_is_said_and_holds_nothing(tmp_path: Path) ->
     assert world.waiting() == {"works": 0, "wrong": 3, "broken": 3}
 
 
-def test_a_further_spool_that_cannot_be_written_is_said_and_costs_the_others_nothing(tmp_path: Path) -> None:
+def test_a_further_spool_that_cannot_be_written_is_said_and_costs_the_others_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     world = World(tmp_path, "a", "b", "c")
     (tmp_path / "b").write_text("no folder")
-    with pytest.raises(SpoolError, match="b"):
-        put(world, 1)
-    assert world.spools["a"].counts().waiting == world.spools["c"].counts().waiting == 1
+    put(world, 3)
+    assert world.spools["a"].counts().waiting == world.spools["c"].counts().waiting == 3
+    assert caplog.text.count(f"not for the sink of {tmp_path / 'b'}") == 1
+    (tmp_path / "b").unlink()
+    put(world, 1)
+    assert "gets events again; it lacks 3" in caplog.text
+    assert world.waiting() == {"a": 4, "b": 1, "c": 4}
 
 
 def test_a_dead_letter_of_one_sink_is_sent_again_to_that_one_only(tmp_path: Path) -> None:

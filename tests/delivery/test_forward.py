@@ -105,6 +105,69 @@ def test_a_token_without_a_right_costs_nothing_but_time(world: World) -> None:
     assert not world.spool.dead_letters()
 
 
+def test_others_go_past_what_a_right_is_missing_for(world: World) -> None:
+    """Also past more than a batch of them, in one send; each is tried again, and gone when the right is there."""
+    plain = world.tokens.add("plain")
+    refused = {"facets": {"mlgov_airflow": {"dagId": "d"}}}
+    for number in range(250):
+        world.spool.append({**event(number), "run": {"runId": str(number), **(refused if number < 210 else {})}})
+    for _ in range(9):
+        report = world.forwarder(token=plain.token).send(despite_breaker=True)
+        assert report.outcome == "unavailable"
+        assert "210 that wait" in str(report.reason)
+        assert "--airflow" in str(report.reason)
+        assert world.forwarder().breaker.opening() is None
+        assert len(world.spool.waiting()) == 210
+    assert world.there.counts().waiting == 40
+    world.spool.append(event(1000))
+    report = world.forwarder(token=plain.token, breaker_interval=600.0).send(despite_breaker=False)
+    assert (report.events, len(world.spool.waiting())) == (1, 210)
+    assert world.forwarder().send(despite_breaker=True).outcome == "done"
+    assert not world.spool.waiting()
+    assert not (world.spool.root / "refused.json").exists()
+
+
+def test_what_was_refused_rests_for_a_while(
+    tmp_path: Path, answering: Callable[[Answer], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[list[str]] = []
+
+    def answer(events: list[Any]) -> tuple[Any, ...]:
+        seen.append([event["run"]["runId"] for event in events])
+        return (200, refused(events, status=403) if "0" in seen[-1] else whole(events))
+
+    spool = filled(tmp_path)
+    url = answering(answer)
+    assert Forwarder(spool, url, "token").send().outcome == "unavailable"
+    spool.append(event(9))
+    report = Forwarder(spool, url, "token").send()
+    assert (report.outcome, report.events, "1 that wait" in str(report.reason)) == ("open", 1, True)
+    assert Forwarder(spool, url, "token").send().outcome == "open"
+    assert seen == [["0", "1", "2"], ["9"]]
+    assert caplog.text.count("Other events go past") == 1
+    (tmp_path / "refused.json").write_text("damaged")
+    assert Forwarder(spool, url, "token").send().outcome == "unavailable"
+    assert seen[2:] == [["0"]]
+
+
+def test_a_receiver_that_refuses_all_is_left_alone(tmp_path: Path, answering: Callable[[Answer], str]) -> None:
+    calls: list[int] = []
+
+    def answer(events: list[Any]) -> tuple[Any, ...]:
+        calls.append(len(events))
+        items = [{"index": index, "reason": "no", "status": 403} for index in range(len(events))]
+        return (200, {"summary": {"received": len(events), "failed": len(events)}, "failed_events": items})
+
+    spool = Spool(tmp_path)
+    for number in range(1300):
+        spool.append(event(number))
+    forwarder = Forwarder(spool, answering(answer), "token")
+    assert (forwarder.send().outcome, len(calls)) == ("unavailable", 5)
+    assert forwarder.breaker.opening() is not None
+    assert (forwarder.send().outcome, len(calls)) == ("open", 5)
+    assert len(spool.waiting()) == 1300
+
+
 def test_what_the_receiver_cannot_take_becomes_a_dead_letter(world: World) -> None:
     world.spool.append({"eventTime": "never"})
     world.spool.append(event(2))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,13 @@ def test_events_go_from_spool_to_spool(world: World) -> None:
     assert all(path.stat().st_mode & 0o077 == 0 for path in world.root.rglob("*"))
 
 
+def test_what_is_handed_over_outlives_a_loss_of_power(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("airflow_provider_mlgov.delivery.handover.sync", synced.append)
+    world.objects.put("new/a", b"a")
+    assert synced == [world.root / "new"]
+
+
 def test_nothing_is_there_yet(world: World) -> None:
     assert world.collect().events == 0
     assert counts(world.objects) == (0, 0)
@@ -107,7 +116,6 @@ def test_what_cannot_be_handed_over_stays_and_is_said(world: World, caplog: pyte
     [
         ("00000000000000000001-0123456789abcdef.json", b"", "its first line is no JSON"),
         ("00000000000000000001-0123456789abcdef.json", packed({}, [{"a": 1}])[:-4], "its checksum does not fit"),
-        ("00000000000000000001-0123456789abcdef.json", packed({"v": 9}, [{"a": 1}]), "written by a later version"),
         ("notes.txt", b"hello", "its name is not one that mlgov gives"),
     ],
 )
@@ -130,12 +138,64 @@ def test_what_is_too_large_is_not_read(world: World, monkeypatch: pytest.MonkeyP
     assert world.collect(Faulty(world.objects, "get")).odd == 1
 
 
-def test_a_link_is_not_followed(world: World, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("s")
-    (world.root / "new").mkdir(parents=True)
-    (world.root / "new" / "00000000000000000001-0123456789abcdef.json").symlink_to(tmp_path / "secret")
-    with pytest.raises(CatalogUnavailableError, match="cannot be read: OSError"):
-        world.collect()
+ODD = "00000000000000000001-0123456789abcdef.json"
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/passwd"), Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_set_aside_and_holds_nothing(world: World, make: Callable[[Path], None]) -> None:
+    """A link is not followed, and a pipe is not waited for."""
+    world.put(1)
+    world.handover().send()
+    make(world.root / "new" / ODD)
+    rounds: list[Any] = []
+    thread = threading.Thread(target=lambda: rounds.append(world.collect()), daemon=True)
+    thread.start()
+    thread.join(30)
+    (collected,) = rounds
+    assert (collected.events, collected.odd) == (1, 1)
+    (reason,) = (world.root / "odd").glob("*.reason")
+    assert reason.read_text() == "it is no ordinary file\n"
+    assert counts(world.objects) == (0, 1)
+
+
+class OfAnotherUser(Faulty):
+    """One object of them cannot be read, or not moved."""
+
+    def __getattr__(self, name: str) -> Any:
+        def call(path: str, *more: Any) -> Any:
+            if ODD in path and ".reason" not in path:
+                raise PermissionError(13, "Permission denied")
+            return getattr(self._objects, name)(path, *more)
+
+        return call if name == self._fail else getattr(self._objects, name)
+
+
+@pytest.mark.parametrize(("fail", "content"), [("get", packed({}, [{"a": 1}])), ("move", b"odd")])
+def test_what_cannot_be_taken_stays_and_is_said_once(
+    world: World, caplog: pytest.LogCaptureFixture, fail: str, content: bytes
+) -> None:
+    world.objects.put(f"new/{ODD}", content)
+    objects = OfAnotherUser(world.objects, fail)
+    for number in range(3):
+        world.put(1)
+        world.handover().send()
+        assert world.collect(objects, most=2).more is False
+        assert len(tasks(world.host)) == number + 1
+    assert caplog.text.count(f"{ODD} stays in") == 1
+    assert counts(world.objects) == (1, 0)
+    assert not list((world.root / "odd").glob("*"))
+
+
+def test_what_a_later_version_handed_over_waits_for_it(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    content = packed({"v": 9}, [{"a": 1}])
+    world.objects.put(f"new/{ODD}", content)
+    world.put(1)
+    world.handover().send()
+    for _ in range(2):
+        assert world.collect().odd == 0
+    assert len(tasks(world.host)) == 1
+    assert world.objects.get(f"new/{ODD}") == content
+    assert caplog.text.count("written by a later version") == 1
 
 
 def test_what_is_no_event_becomes_a_dead_letter_of_the_host_that_sends(world: World) -> None:

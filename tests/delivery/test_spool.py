@@ -162,3 +162,30 @@ def test_short_writes_are_completed(spool, monkeypatch):
 def test_an_unwritable_place_is_one_clear_error(root):
     with pytest.raises(SpoolError, match="cannot make the spool"):
         Spool(root).append({})
+
+
+def test_dead_letters_are_read_one_at_a_time(spool, monkeypatch):
+    """There may be very many of them, of some hundred events each."""
+    names = [spool.bury([{"n": number}] * 3, "bad").name for number in range(4)]
+    read = []
+    original = Path.read_bytes
+
+    def reading(path):
+        read.append(path.name)
+        return original(path)
+
+    monkeypatch.setattr(Path, "read_bytes", reading)
+    assert next(spool.letters()).name == names[0]
+    assert read == names[:1]
+    assert spool.letters_before(time.time() + 1) == names
+    assert spool.letters_before(time.time() - 60) == []
+    assert read == names[:1]
+    assert spool.retry([names[2]]) == 3
+    assert read == [names[0], names[2]]
+
+
+def test_a_dead_letter_whose_first_line_is_damaged_has_no_age(spool):
+    path = spool.bury([{"n": 1}], "bad")
+    path.write_bytes(b"[]\n{}\n")
+    assert spool.letters_before(time.time() + 1) == []
+    assert path.exists()

@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_mlgov._compat import is_airflow_3
+from airflow_provider_mlgov.lineage.mount import MountedReceiver
+from airflow_provider_mlgov.lineage.receiver import PATH
+from airflow_provider_mlgov.lineage.tokens import FILE, Tokens
+from airflow_provider_mlgov.settings import Settings
+from asgi import Client
 from cli_runs import environment
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -66,6 +71,25 @@ def test_it_answers_to_its_own_names_only(tmp_path: Path) -> None:
     """The first call of the test names the host ``127.0.0.1``."""
     more = {"AIRFLOW__MLGOV__RECEIVER_MOUNT": "True", "AIRFLOW__MLGOV__RECEIVER_HOSTS": "lineage.example.org"}
     assert mounted(tmp_path, **more) == [421]
+
+
+def test_what_cannot_be_used_answers_503_and_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Settings, "load", lambda: Settings(spool_folder=tmp_path, embedded_path=tmp_path / "c.db"))
+    Tokens(tmp_path / FILE).prepare()
+    (tmp_path / FILE).chmod(0o644)
+    client = Client(MountedReceiver())
+    headers = {"content-type": "application/json"}
+    for _ in range(2):
+        assert client("POST", PATH, {}, headers=headers)[0] == 503
+    assert caplog.text.count("chmod 600") == 1
+    (tmp_path / FILE).chmod(0o600)
+    assert client("POST", PATH, {}, headers=headers)[0] == 401
+    (tmp_path / FILE).chmod(0o644)
+    for _ in range(2):
+        assert client("POST", PATH, {}, headers=headers)[0] == 503
+    assert caplog.text.count("chmod 600") == 2
 
 
 def test_it_is_not_there_otherwise(tmp_path: Path) -> None:

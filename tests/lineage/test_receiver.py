@@ -6,6 +6,8 @@ import gzip
 import json
 import logging
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -320,3 +322,37 @@ def test_a_file_that_is_none_lets_nobody_in(endpoint: Endpoint, text: str) -> No
     endpoint.tokens.path.write_text(text)
     os.utime(endpoint.tokens.path, (1, 1))
     assert endpoint.post(EVENT)[0] == 503
+
+
+def test_tokens_that_are_added_at_once_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "tokens.json"
+    names = [f"t{number}" for number in range(8)]
+    barrier = threading.Barrier(len(names))
+
+    def add(name: str) -> str:
+        tokens = Tokens(path)
+        barrier.wait(30)
+        return tokens.add(name).token
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        made = set(pool.map(add, names))
+    assert {token.token for token in Tokens(path).all()} == made
+    assert Tokens(path).prepare() is None
+
+
+@pytest.mark.parametrize("text", ["", " ", "a\nb", "evil\x1b[31m", "a\u2028b", " a"])
+def test_a_token_has_a_name_and_patterns_that_can_be_read(tmp_path: Path, text: str) -> None:
+    tokens = Tokens(tmp_path / "tokens.json")
+    with pytest.raises(InvalidInputError, match="the name of a token is"):
+        tokens.add(text)
+    with pytest.raises(InvalidInputError, match="--job-namespace is"):
+        tokens.add("spark", [text])
+    assert not tokens.all()
+
+
+def test_a_file_of_tokens_that_is_no_text_lets_nobody_in(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.json"
+    path.touch(0o600)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="no UTF-8"):
+        Tokens(path).all()
