@@ -178,7 +178,7 @@ class AtlasHttp:
             self._thread.until = before
 
     def call(self, method: str, path: str, body: bytes | None = None) -> Any:
-        """The JSON of the answer, None for a 204; anything that is not success raises."""
+        """The JSON of the answer, an empty object for a 204; anything that is not success raises."""
         import requests
 
         what = f"{method} {path.partition('?')[0]}"
@@ -208,7 +208,7 @@ class AtlasHttp:
         if not 200 <= response.status_code < 300:
             raise error_for_answer(self.address.base, what, response.status_code, response.headers, content)
         if response.status_code == 204:
-            return None
+            return {}
         try:
             return response.json()
         except ValueError:

@@ -39,7 +39,9 @@ HTML = "<html><head><title>Sign in</title></head><body>…</body></html>"
         (answer("200 OK", HTML, "text/html"), "login page"),
         (answer("200 OK", "hello", "text/plain"), "'hello'"),
         (answer("200 OK", "[1]"), "wanted an object"),
-        (answer("200 OK", '{"foo": 1}'), "without the entity"),
+        (answer("200 OK", "null"), "wanted an object"),
+        (answer("200 OK", '{"foo": 1}'), "an object of 'foo', which is not Atlas's; wanted the entity"),
+        (answer("200 OK", '{"entity": {}}'), "wanted the entity"),
         (answer("302 Found", Location="https://user:pw@sso/login?token=t0k"), "https://sso/login; wanted"),
     ],
 )
@@ -276,7 +278,7 @@ def test_a_first_write_that_is_forbidden(serve: Callable[..., FakeServer]) -> No
         server = serve(forbidden, answer("200 OK", f'{{"atlas.entity.create.allowed": {allowed}}}'))
         with opened(server) as catalog, pytest.raises(kind, match="403"):
             catalog.write([{"typeName": "t"}])
-    server = serve(answer("200 OK", "{}"), forbidden)
+    server = serve(answer("200 OK", '{"guidAssignments": {}}'), forbidden)
     with opened(server) as catalog:
         catalog.write([])
         with pytest.raises(CatalogRefusedError, match="ATLAS-403-00-001"):
@@ -289,6 +291,56 @@ def test_no_json_is_not_sent(serve: Callable[..., FakeServer]) -> None:
     with opened(server) as catalog, pytest.raises(CatalogRefusedError, match="not sent"):
         catalog.write([{"typeName": "t", "attributes": {"ratio": float("nan")}}])
     assert server.requests == []
+
+
+JSON_OF_OTHERS = ["null", "[]", '"ok"', '{"status": "maintenance"}', '{"code": 401, "message": "Unauthorized"}']
+
+
+@pytest.mark.parametrize(
+    ("call", "bodies"),
+    [
+        (lambda c: c.type_definitions(), ["{}", '{"entityDefs": 1}', '{"entityDefs": [{}]}']),
+        (lambda c: c.create_types({}), ["{}"]),
+        (
+            lambda c: c.write([{"typeName": "t", "guid": "-1"}, {"typeName": "t", "guid": "-2"}]),
+            [
+                "{}",
+                '{"guidAssignments": null}',
+                '{"guidAssignments": {"-1": "g"}}',
+                '{"guidAssignments": {"-1": "g", "-2": 5}}',
+                '{"mutatedEntities": {"CREATE": [{"guid": "g"}]}}',
+                '{"mutatedEntities": {"CREATE": [{}]}, "guidAssignments": {"-1": "g", "-2": "h"}}',
+                '{"mutatedEntities": [], "guidAssignments": [{"-1": "g", "-2": "h"}]}',
+            ],
+        ),
+        (lambda c: c.update("t", "n", {}), ['{"mutatedEntities": 1}']),
+        (lambda c: c.delete("t", "n"), ['{"mutatedEntities": {"DELETE": [1]}}']),
+        (lambda c: c.relate("t", {}, {}), ["{}"]),
+        (
+            lambda c: c.get_many("t", ["n"]),
+            [
+                '{"entities": "x"}',
+                '{"entities": [1]}',
+                '{"entities": [{}]}',
+                '{"entities": [{"guid": "g", "typeName": "t", "attributes": {}}]}',
+            ],
+        ),
+    ],
+    ids=["types", "new types", "write", "update", "delete", "relate", "look-up"],
+)
+def test_a_success_that_is_not_atlas_s(
+    serve: Callable[..., FakeServer], call: Callable[[AtlasCatalog], object], bodies: list[str]
+) -> None:
+    """What stands before Atlas may answer in JSON and with 200: nothing was done by that."""
+    for body in [*JSON_OF_OTHERS, *bodies]:
+        with opened(serve(answer("200 OK", body))) as catalog, pytest.raises(CatalogUnavailableError, match="wanted"):
+            call(catalog)
+
+
+@pytest.mark.parametrize("body", ["{}", '{"entities": []}', '{"referredEntities": {}}', '{"entities": null}'])
+def test_none_found(serve: Callable[..., FakeServer], body: str) -> None:
+    with opened(serve(answer("200 OK", body))) as catalog:
+        assert catalog.get_many("t", ["n"]) == {}
 
 
 def test_status_needs_a_status(serve: Callable[..., FakeServer]) -> None:

@@ -40,6 +40,19 @@ FAULTS: list[tuple[str, Handler, str]] = [
     ("500", answer("500 Server Error", "There was an error processing your request.", "text/plain"), BUSY),
     ("503", answer("503 Service Unavailable", HTML, "text/html"), BUSY),
     ("HTML", answer("200 OK", HTML, "text/html"), UNUSABLE),
+    *(
+        (f"200 {body}", answer("200 OK", body), UNUSABLE)
+        for body in (
+            "{}",
+            "null",
+            "[]",
+            '{"status": "maintenance"}',
+            '{"error": "login required"}',
+            '{"code": 401, "message": "Unauthorized"}',
+            '{"entities": [{}]}',
+            '{"mutatedEntities": {}}',
+        )
+    ),
     ("truncated JSON", answer("200 OK", '{"mutatedEntities": {"CREATE": ['), UNSEEN),
     ("closed at once", close(""), UNSEEN),
     ("closed in its headers", close("HTTP/1.1 200 OK\r\nContent-"), UNSEEN),
