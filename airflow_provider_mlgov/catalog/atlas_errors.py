@@ -32,6 +32,8 @@ SUPER_TYPE_LEFT_OUT = "ATLAS-400-00-00E"
 RELATIONSHIP_EXISTS = "ATLAS-409-00-004"
 
 _ABSENT = {GUID_NOT_FOUND, NAME_NOT_FOUND}
+_GATEWAY_GAVE_UP = {408, 502, 504}
+"""What is said by one who stands before Atlas, while Atlas may be at work on the call still."""
 _SHOWN = 300
 """So many characters of a foreign answer are shown."""
 
@@ -43,7 +45,10 @@ def error_for_answer(base: str, what: str, status: int, headers: Mapping[str, st
     if status in (408, 425, 429) or status >= 500:
         detail = f"{code} {message}" if code else _excerpt(content)
         text = f"{where} could not do {what} now: {status} {detail}; try again later"
-        return CatalogBusyError(text, retry_after=retry_after(headers.get("Retry-After")))
+        wait = retry_after(headers.get("Retry-After"))
+        # A 503 that says when to come again was given before Atlas began; else a gateway may have lost patience with it.
+        gave_up = code is None and (status in _GATEWAY_GAVE_UP or (status == 503 and wait is None))
+        return CatalogBusyError(text, retry_after=wait, unanswered=gave_up)
     if status == 401:
         return CatalogUnavailableError(
             f"{where} refused the login (401) for {what}; check user and password of the connection"

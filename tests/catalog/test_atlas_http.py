@@ -76,6 +76,28 @@ def test_busy(serve: Callable[..., FakeServer], handler: Handler, retry_after: f
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("handler", "unanswered"),
+    [
+        (answer("408 Timeout", ""), True),
+        (answer("502 Bad Gateway", HTML, "text/html"), True),
+        (answer("503 Unavailable", HTML, "text/html"), True),
+        (answer("504 Gateway Timeout", HTML, "text/html"), True),
+        (answer("504 Gateway Timeout", HTML, "text/html", Retry_After="5"), True),
+        (answer("503 Unavailable", HTML, "text/html", Retry_After="5"), False),
+        (answer("503 Unavailable", '{"errorCode": "ATLAS-503-00-001", "errorMessage": "x"}'), False),
+        (answer("500 Server Error", "There was an error processing your request.", "text/plain"), False),
+        (answer("429 Too Many", ""), False),
+    ],
+)
+def test_a_gateway_gives_up_while_atlas_works_on(
+    serve: Callable[..., FakeServer], handler: Handler, unanswered: bool
+) -> None:
+    error = failure(serve(handler))
+    assert isinstance(error, CatalogBusyError)
+    assert error.unanswered == unanswered
+
+
 def test_retry_after_a_date(serve: Callable[..., FakeServer]) -> None:
     from email.utils import formatdate
 
