@@ -7,6 +7,7 @@ the catalogue or put among the dead letters; whatever happens before, the next s
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _EVENTS_PER_PARCEL = 500
+_PROBES, _PROBES_WHILE_OVERLOADED = 8, 2
+"""So many runs are sent alone to see whether the catalogue takes any; it is to be spared where it asks for a pause."""
 _PATHS_AT_ONCE = 10_000
 """So many are kept in memory, however many wait."""
 
@@ -221,21 +224,31 @@ class _Drain:
             self._settle_dead([(runs[0], f"the catalogue takes others but not this run: {error}")])
             return
         rest = list(runs)
-        for probe in (runs[0], runs[-1]):
-            if not (named or self._takes_some):
-                try:
-                    self._deliver([probe])
-                    rest.remove(probe)
-                except (CatalogBusyError, CatalogRefusedError):
-                    continue
-                except BudgetSpentError:
-                    raise error from None
         if not (named or self._takes_some):
-            raise error
+            rest.remove(self._taken_of(runs, error))
         middle = len(rest) // 2
         for half in (rest[:middle], rest[middle:]):
             if half:
                 self._deliver(half)
+
+    def _taken_of(self, runs: list[Run], error: CatalogBusyError | CatalogRefusedError) -> Run:
+        """One of ``runs`` that the catalogue takes, which shows that it takes some; ``error`` where none is found.
+
+        Chosen by lot: what many of them have in common may be the trouble, and each send is to have a new chance.
+        """
+        retry_after = error.retry_after if isinstance(error, CatalogBusyError) else None
+        most = _PROBES if retry_after is None else _PROBES_WHILE_OVERLOADED
+        for probe in random.sample(runs, min(most, len(runs))):
+            try:
+                self._deliver([probe])
+            except UnansweredError:
+                raise
+            except (CatalogBusyError, CatalogRefusedError):
+                continue
+            except BudgetSpentError:
+                raise error from None
+            return probe
+        raise error
 
     def _close(self, run: Run, delivered: Delivered) -> None:
         """Keep the run's state, bury what was refused, then let its events go."""
