@@ -5,111 +5,28 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import socket
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_mlgov import __version__
 from airflow_provider_mlgov.catalog.atlas_auth import Auth
 from airflow_provider_mlgov.catalog.atlas_errors import error_for_answer, error_for_failure, unreadable_answer
+from airflow_provider_mlgov.catalog.bounded import Deadline, adapter_class
 from airflow_provider_mlgov.errors import CatalogBusyError, ConfigurationError
 
 if TYPE_CHECKING:
     import requests
-    from typing_extensions import Self
 
 _HEADERS = {
     "Accept": "application/json",
     "User-Agent": f"airflow-provider-mlgov/{__version__}",  # a browser's would ask for a CSRF token
     "X-XSRF-HEADER": "valid",
 }
-_local = threading.local()  # .deadline: of the call that this thread is making
-
-
-class Deadline:
-    """Cuts a call off when its time is over: a server that drips bytes outlives every read time-out."""
-
-    def __init__(self, seconds: float) -> None:
-        self.expired = False
-        self._socket: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._expire)
-        self._timer.daemon = True
-
-    def watch(self, connected: socket.socket | None) -> None:
-        """Take the socket of the call; called by the connection that makes it."""
-        self._socket = connected
-        if self.expired:
-            self._cut()
-
-    def __enter__(self) -> Self:
-        _local.deadline = self
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        self._socket = None
-        _local.deadline = None
-
-    def _expire(self) -> None:
-        self.expired = True
-        self._cut()
-
-    def _cut(self) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(OSError):  # closed in the same moment
-                # Not the method of an SSLSocket, which would touch TLS state that the other thread is using.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-
-@cache
-def adapter_class() -> type[requests.adapters.HTTPAdapter]:
-    """An adapter whose connections show their socket to the deadline of the call."""
-    from requests.adapters import HTTPAdapter
-    from urllib3.connection import HTTPConnection, HTTPSConnection
-    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-
-    def watched(base: Any) -> Any:
-        class Watched(base):  # type: ignore[misc]
-            def connect(self) -> None:
-                super().connect()
-                self._show()
-
-            def request(self, *args: Any, **kwargs: Any) -> None:
-                self._show()  # a connection that is used again
-                super().request(*args, **kwargs)
-
-            def _show(self) -> None:
-                deadline = getattr(_local, "deadline", None)
-                if deadline is not None:
-                    deadline.watch(self.sock)
-
-        return Watched
-
-    class HttpPool(HTTPConnectionPool):
-        ConnectionCls = watched(HTTPConnection)
-
-    class HttpsPool(HTTPSConnectionPool):
-        ConnectionCls = watched(HTTPSConnection)
-
-    class Adapter(HTTPAdapter):
-        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, **kwargs)
-            self.poolmanager.pool_classes_by_scheme = {"http": HttpPool, "https": HttpsPool}
-
-        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-            manager = super().proxy_manager_for(proxy, **kwargs)
-            if not proxy.lower().startswith("socks"):  # those have connections of their own
-                manager.pool_classes_by_scheme = {"http": HttpPool, "https": HttpsPool}
-            return manager
-
-    return Adapter
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.catalog.atlas_errors import retry_after
-from airflow_provider_mlgov.catalog.atlas_http import Deadline as CallDeadline
-from airflow_provider_mlgov.catalog.atlas_http import adapter_class
+from airflow_provider_mlgov.catalog.bounded import Deadline as CallDeadline
+from airflow_provider_mlgov.catalog.bounded import adapter_class
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, SendReport
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogUnavailableError

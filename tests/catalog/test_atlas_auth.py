@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from airflow_provider_mlgov.catalog.atlas_auth import Bearer, ClientCredentials
 from airflow_provider_mlgov.errors import CatalogUnavailableError, ConfigurationError
 from certificates import certificate_for
-from fake_atlas import ENTITY, SECRET, FakeServer, answer, failure, opened
+from fake_atlas import ENTITY, SECRET, FakeServer, answer, drip, failure, opened
 
 Serve = Callable[..., FakeServer]
 
@@ -100,6 +102,33 @@ def test_no_token_is_to_be_had(serve: Serve, handler: object, said: str) -> None
     assert said in str(caught.value)
     assert SECRET not in str(caught.value)
     assert not atlas.requests
+
+
+def test_a_token_server_that_drips_costs_no_more_than_the_budget(serve: Serve) -> None:
+    def drip_for_ever(client: socket.socket, _: str) -> None:
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        for _ in range(300):
+            client.sendall(b" ")
+            time.sleep(0.1)
+
+    atlas = serve(ENTITY)
+    begun = time.monotonic()
+    with (
+        opened(atlas.url, auth=client(serve(drip_for_ever))) as catalog,
+        pytest.raises(CatalogUnavailableError, match="no whole answer in time"),
+        catalog.within(0.5),
+    ):
+        catalog.get("hive_table", "a")
+    assert time.monotonic() - begun < 10
+    assert not atlas.requests
+
+
+def test_a_token_alone_is_bounded_too(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_mlgov.catalog.atlas_auth._TOKEN_SECONDS", 0.3)
+    begun = time.monotonic()
+    with pytest.raises(CatalogUnavailableError, match="no whole answer in time"):
+        client(serve(drip)).token()
+    assert time.monotonic() - begun < 4
 
 
 @pytest.mark.parametrize(
