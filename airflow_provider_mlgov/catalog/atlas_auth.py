@@ -108,7 +108,7 @@ class ClientCredentials:
                     self.token_url, data, auth=login, timeout=_TIMEOUT, verify=self.verify, allow_redirects=False
                 )
                 answer = response.json() if response.status_code == 200 else None
-            except (requests.RequestException, OSError, ValueError) as error:
+            except (requests.RequestException, OSError, ValueError, RecursionError) as error:
                 # ValueError: what urllib3 says when a deadline takes the socket away at a bad moment.
                 raise self._failed("no whole answer in time" if deadline.over else type(error).__name__) from None
         if not isinstance(answer, dict):

@@ -1,6 +1,6 @@
 """What an answer that is not success means for the caller: wait, try again, or give this call up.
 
-Atlas's own errors are JSON with an ``errorCode``. All else comes from something else (a proxy, another server, a
+Atlas's own errors are JSON with an ``errorCode`` ``ATLAS-…``. All else comes from something else (a proxy, another server, a
 wrong path, the servlet container), except the plain-text 500 that Atlas gives for deadlocks. So a 404 alone does not
 mean "absent".
 """
@@ -121,14 +121,24 @@ def unreadable_answer(base: str, what: str, headers: Mapping[str, str], content:
     )
 
 
+def unusable_answer(base: str, what: str, found: str) -> CatalogUnavailableError:
+    """The error for a success that cannot be Atlas's."""
+    return CatalogUnavailableError(
+        f"Atlas at {base} answered {what} with {found}, which is not Atlas's; wanted JSON: check the URL, and what stands"
+        " before Atlas"
+    )
+
+
 def _atlas_error(content: bytes) -> tuple[str | None, str]:
+    """The code and the message of Atlas; no code where these are another's words, which may be JSON with a code too."""
     try:
         document = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, ""
-    if not isinstance(document, dict) or not isinstance(document.get("errorCode"), str):
+    code = document.get("errorCode") if isinstance(document, dict) else None
+    if not isinstance(code, str) or not code.startswith("ATLAS-"):
         return None, ""
-    return document["errorCode"], shown(" ".join(str(document.get("errorMessage", "")).split()))
+    return code, shown(" ".join(str(document.get("errorMessage", "")).split()))
 
 
 def _excerpt(content: bytes) -> str:

@@ -15,7 +15,12 @@ from urllib.parse import unquote, urlsplit
 
 from airflow_provider_mlgov import __version__
 from airflow_provider_mlgov.catalog.atlas_auth import Auth
-from airflow_provider_mlgov.catalog.atlas_errors import error_for_answer, error_for_failure, unreadable_answer
+from airflow_provider_mlgov.catalog.atlas_errors import (
+    error_for_answer,
+    error_for_failure,
+    unreadable_answer,
+    unusable_answer,
+)
 from airflow_provider_mlgov.catalog.bounded import Deadline, adapter_class
 from airflow_provider_mlgov.errors import CatalogBusyError, ConfigurationError
 
@@ -130,6 +135,8 @@ class AtlasHttp:
             return response.json()
         except ValueError:
             raise unreadable_answer(self.address.base, what, response.headers, content) from None
+        except RecursionError:
+            raise unusable_answer(self.address.base, what, "JSON that is nested too deep") from None
 
     def close(self) -> None:
         """Close all connections; a later call opens new ones."""

@@ -91,6 +91,7 @@ def test_a_token_that_is_refused_is_fetched_again_for_the_next_call(serve: Serve
         (answer("302 Found", "", Location="http://elsewhere/"), "status 302"),
         (answer("200 OK", "<html>"), "JSONDecodeError"),
         (answer("200 OK", "[]"), "status 200"),
+        (answer("200 OK", "[" * 100_000), "RecursionError"),
         (answer("200 OK", '{"access_token": 5}'), "without a bearer token"),
         (answer("200 OK", '{"access_token": "t", "token_type": "mac"}'), "of kind 'mac'"),
     ],

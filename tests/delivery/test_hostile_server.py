@@ -57,6 +57,9 @@ FAULTS: list[tuple[str, Handler, str]] = [
             '{"mutatedEntities": {}}',
         )
     ),
+    ("200, nested deep", answer("200 OK", "[" * 100_000), UNUSABLE),
+    ("404 with a code of another's", answer("404 Not Found", '{"errorCode": "NOT_FOUND"}'), UNUSABLE),
+    ("400 with a code of another's", answer("400 Bad Request", '{"errorCode": "INVALID_SESSION"}'), UNUSABLE),
     ("truncated JSON", answer("200 OK", '{"mutatedEntities": {"CREATE": ['), UNSEEN),
     ("closed at once", close(""), UNSEEN),
     ("closed in its headers", close("HTTP/1.1 200 OK\r\nContent-"), UNSEEN),

@@ -231,6 +231,8 @@ class CatalogSink:
                 raise UnansweredError(str(error), retry_after=error.retry_after) from error
             self._state.end_call(self._name)
             raise
+        except MemoryError:  # nobody saw it end
+            raise
         except Exception:
             self._state.end_call(self._name)
             raise
