@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import threading
@@ -21,7 +22,7 @@ from airflow_provider_mlgov.catalog.atlas_errors import (
     unreadable_answer,
     unusable_answer,
 )
-from airflow_provider_mlgov.catalog.bounded import Deadline, adapter_class
+from airflow_provider_mlgov.catalog.bounded import CODINGS, Deadline, OversizeError, adapter_class, body_of
 from airflow_provider_mlgov.errors import CatalogBusyError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
 
 _HEADERS = {
     "Accept": "application/json",
+    "Accept-Encoding": CODINGS,
     "User-Agent": f"airflow-provider-mlgov/{__version__}",  # a browser's would ask for a CSRF token
     "X-XSRF-HEADER": "valid",
 }
+MOST_BYTES = 64 * 2**20
+"""An answer of Atlas is smaller by far; what a server sends must not fill the memory of a task."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +121,11 @@ class AtlasHttp:
                     verify=self._verify,
                     cert=self._cert,
                     allow_redirects=False,
+                    stream=True,
                 )
-                content = response.content
+                content = body_of(response, MOST_BYTES)
+            except OversizeError as error:
+                raise unusable_answer(self.address.base, what, str(error)) from None
             except (requests.RequestException, OSError, ValueError) as error:
                 # ValueError: what urllib3 says when the deadline takes the socket away at a bad moment.
                 if not deadline.expired:
@@ -132,7 +139,7 @@ class AtlasHttp:
         if response.status_code == 204:
             return {}
         try:
-            return response.json()
+            return json.loads(content)
         except ValueError:
             raise unreadable_answer(self.address.base, what, response.headers, content) from None
         except RecursionError:

@@ -1,4 +1,4 @@
-"""HTTP calls that end: no later than their deadline."""
+"""HTTP calls that end: no later than their deadline, and with an answer that fits into memory."""
 
 from __future__ import annotations
 
@@ -61,6 +61,29 @@ class Deadline:
             with contextlib.suppress(OSError):  # closed in the same moment
                 # Not the method of an SSLSocket, which would touch TLS state that the other thread is using.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+CODINGS = "gzip, deflate"
+"""The compressions that we ask for: those of which a piece becomes a thousand times as large at most."""
+_PIECE = 16 * 1024
+
+
+class OversizeError(Exception):
+    """The body of an answer is larger than any that is expected, or nobody can say how large it will be."""
+
+
+def body_of(response: requests.Response, most: int) -> bytes:
+    """The body of an answer that was asked for with ``stream=True``, unpacked; `OversizeError` beyond ``most`` bytes."""
+    coding = response.headers.get("Content-Encoding", "").strip().lower()
+    body = bytearray()
+    with response:
+        if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):  # several, one in the other, or not asked for
+            raise OversizeError(f"an answer in the coding {coding[:50]!r}")
+        for piece in response.iter_content(_PIECE):
+            body += piece
+            if len(body) > most:
+                raise OversizeError(f"more than {most // 2**20} MB")
+    return bytes(body)
 
 
 @cache

@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_mlgov.catalog.atlas_auth import Bearer, ClientCredentials
 from airflow_provider_mlgov.errors import CatalogUnavailableError, ConfigurationError
 from certificates import certificate_for
-from fake_atlas import ENTITY, SECRET, FakeServer, answer, drip, failure, opened
+from fake_atlas import ENTITY, SECRET, FakeServer, answer, bomb, drip, failure, opened, packed
 
 Serve = Callable[..., FakeServer]
 
@@ -130,6 +130,11 @@ def test_a_token_alone_is_bounded_too(serve: Serve, monkeypatch: pytest.MonkeyPa
     with pytest.raises(CatalogUnavailableError, match="no whole answer in time"):
         client(serve(drip)).token()
     assert time.monotonic() - begun < 4
+
+
+def test_a_token_is_not_megabytes_long(serve: Serve) -> None:
+    with pytest.raises(CatalogUnavailableError, match="more than 1 MB"):
+        client(serve(packed("200 OK", bomb(30)))).token()
 
 
 @pytest.mark.parametrize(

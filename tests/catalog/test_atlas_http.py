@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import multiprocessing
 import socket
 import threading
@@ -18,7 +19,7 @@ from airflow_provider_mlgov.errors import (
     ConfigurationError,
     EntityNotFoundError,
 )
-from fake_atlas import ENTITY, SECRET, FakeServer, Handler, answer, drip, failure, opened
+from fake_atlas import ENTITY, SECRET, FakeServer, Handler, answer, bomb, drip, failure, opened, packed
 
 HTML = "<html><head><title>Sign in</title></head><body>…</body></html>"
 
@@ -318,6 +319,29 @@ def test_no_json_is_not_sent(serve: Callable[..., FakeServer]) -> None:
     with opened(server) as catalog, pytest.raises(CatalogRefusedError, match="not sent"):
         catalog.write([{"typeName": "t", "attributes": {"ratio": float("nan")}}])
     assert server.requests == []
+
+
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
+def test_an_answer_without_an_end_is_not_read_to_it(serve: Callable[..., FakeServer], status: str) -> None:
+    error = failure(serve(packed(status, bomb(200))))
+    assert isinstance(error, CatalogUnavailableError)
+    assert "more than 64 MB" in str(error)
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip"])
+def test_an_answer_packed_as_nobody_asked_is_not_unpacked(serve: Callable[..., FakeServer], coding: str) -> None:
+    error = failure(serve(packed("200 OK", gzip.compress(b"{}"), coding)))
+    assert isinstance(error, CatalogUnavailableError)
+    assert coding in str(error)
+
+
+def test_a_packed_answer(serve: Callable[..., FakeServer]) -> None:
+    server = serve(packed("200 OK", gzip.compress(b'{"entity": {"guid": "1", "typeName": "t", "attributes": {}}}')))
+    with opened(server) as catalog:
+        for _ in range(2):
+            assert (catalog.get("t", "n") or {})["guid"] == "1"
+    assert server.connections == 1
+    assert "\naccept-encoding: gzip, deflate\r" in server.requests[0].lower()
 
 
 JSON_OF_OTHERS = ["null", "[]", '"ok"', '{"status": "maintenance"}', '{"code": 401, "message": "Unauthorized"}']
