@@ -255,6 +255,13 @@ class _Drain:
             raise failure
         try:  # what was taken before is sent again, to see
             self._sink.deliver(parcel_of([self._taken], self._at), self._deadline)
+        except UnansweredError:
+            raise
+        except (
+            CatalogBusyError,
+            CatalogRefusedError,
+        ) as again:  # as such it would be sent again, with what is acknowledged
+            raise CatalogUnavailableError(f"{failure}; what was taken before is not taken now: {again}") from again
         except _EXPECTED:
             raise
         except Exception as again:

@@ -246,6 +246,23 @@ def test_what_no_run_is_to_blame_for_keeps_everything(spool, sink, monkeypatch, 
     assert sender(spool, sink).send(despite_breaker=True).outcome == "done"
 
 
+def test_a_catalogue_that_is_busy_when_a_bug_is_looked_into_keeps_what_was_not_taken(spool, sink, monkeypatch):
+    deliver, answers = sink.deliver, [KeyError("all"), None, KeyError("second"), CatalogBusyError("overloaded")]
+
+    def breaks(parcel, deadline):
+        if error := answers.pop(0):
+            raise error
+        return deliver(parcel, deadline)
+
+    monkeypatch.setattr(sink, "deliver", breaks)
+    for number in range(3):
+        put(spool, task_run(task=f"t{number}"))
+    report = sender(spool, sink).send()
+    assert (report.outcome, report.events, report.dead) == ("unavailable", 2, 0)
+    assert "overloaded" in report.reason
+    assert (spool.counts().waiting, answers) == (4, [])
+
+
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
 def test_a_machine_without_memory_or_threads_costs_no_run_though_others_are_taken(spool, sink, monkeypatch, error):
     deliver = sink.deliver
