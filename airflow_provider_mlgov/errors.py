@@ -60,7 +60,7 @@ class CatalogBusyError(CatalogError):
         self.retry_after = retry_after
         """Seconds the server asked to wait, if it did."""
         self.unanswered = unanswered
-        """The call was sent and no whole answer was seen: the server may still be at work on it."""
+        """The call was sent and no answer of the server itself was seen: it may still be at work on it."""
 
 
 class CatalogDroppedError(CatalogBusyError):

@@ -15,6 +15,16 @@ from airflow_provider_mlgov.catalog.atlas_errors import (
     RELATIONSHIP_EXISTS,
     TYPE_NOT_FOUND,
 )
+from airflow_provider_mlgov.catalog.atlas_forms import (
+    ENTITY,
+    FOUND,
+    MUTATION,
+    RELATIONSHIP,
+    TYPES,
+    Form,
+    described,
+    written,
+)
 from airflow_provider_mlgov.catalog.atlas_http import Address, AtlasHttp
 from airflow_provider_mlgov.catalog.catalog import Direction, Json
 from airflow_provider_mlgov.errors import CatalogRefusedError, CatalogUnavailableError
@@ -74,7 +84,7 @@ class AtlasCatalog:
     # --- types -------------------------------------------------------------------------------------------------------
     def type_definitions(self) -> Json:
         """All definitions, by category."""
-        return self._object("GET", "v2/types/typedefs")
+        return self._object("GET", "v2/types/typedefs", form=TYPES)
 
     def type_definition(self, name: str) -> Json | None:
         """The definition of one type, or None."""
@@ -82,11 +92,11 @@ class AtlasCatalog:
 
     def create_types(self, definitions: Json) -> Json:
         """POST typedefs: all are made or none."""
-        return self._object("POST", "v2/types/typedefs", definitions)
+        return self._object("POST", "v2/types/typedefs", definitions, form=TYPES)
 
     def update_types(self, definitions: Json) -> Json:
         """PUT typedefs."""
-        return self._object("PUT", "v2/types/typedefs", definitions)
+        return self._object("PUT", "v2/types/typedefs", definitions, form=TYPES)
 
     # --- entities ----------------------------------------------------------------------------------------------------
     def write(self, entities: Sequence[Json], *, referred: Mapping[str, Json] | None = None) -> Json:
@@ -94,8 +104,9 @@ class AtlasCatalog:
         body: Json = {"entities": list(entities)}
         if referred:
             body["referredEntities"] = dict(referred)
+        sent = [guid for each in entities if str(guid := each.get("guid", "")).startswith("-")]
         try:
-            answer = self._object("POST", "v2/entity/bulk", body)
+            answer = self._object("POST", "v2/entity/bulk", body, form=written(sent))
         except CatalogRefusedError as error:
             if error.error_code == _FORBIDDEN and not self._wrote:
                 self._check_rights()
@@ -106,30 +117,28 @@ class AtlasCatalog:
     def update(self, type_name: str, qualified_name: str, attributes: Mapping[str, Any]) -> Json:
         """PUT entity/uniqueAttribute: change these attributes and leave the rest."""
         body = {"entity": {"typeName": type_name, "attributes": dict(attributes)}}
-        return self._object("PUT", _by_name("v2/entity", type_name, qualified_name), body)
+        return self._object("PUT", _by_name("v2/entity", type_name, qualified_name), body, form=MUTATION)
 
     def update_attribute(self, guid: str, name: str, value: Any) -> Json:
         """PUT entity/guid: change one attribute."""
-        return self._object("PUT", f"v2/entity/guid/{_part(guid)}?{urlencode({'name': name})}", value)
+        path = f"v2/entity/guid/{_part(guid)}?{urlencode({'name': name})}"
+        return self._object("PUT", path, value, form=MUTATION)
 
     def get(self, type_name: str, qualified_name: str, *, relationships: bool = False) -> Json | None:
         """The active entity with this name, or None."""
-        answer = self._or_none(
-            NAME_NOT_FOUND, _by_name("v2/entity", type_name, qualified_name, **_narrow(relationships))
-        )
-        return None if answer is None else self._entity(answer)
+        return self._entity(NAME_NOT_FOUND, _by_name("v2/entity", type_name, qualified_name, **_narrow(relationships)))
 
     def get_by_guid(self, guid: str, *, relationships: bool = False) -> Json | None:
         """The entity with this guid, active or deleted, or None."""
         path = f"v2/entity/guid/{_part(guid)}?{urlencode(_narrow(relationships))}"
-        answer = self._or_none(GUID_NOT_FOUND, path)
-        return None if answer is None else self._entity(answer)
+        return self._entity(GUID_NOT_FOUND, path)
 
     def get_many(self, type_name: str, qualified_names: Iterable[str]) -> dict[str, Json]:
         """The active entities among these names, by qualifiedName; one call for as many names as a URL holds."""
         found: dict[str, Json] = {}
         for query in _queries(dict.fromkeys(qualified_names)):
-            answer = self._object("GET", f"v2/entity/bulk/uniqueAttribute/type/{_part(type_name)}?{query}")
+            path = f"v2/entity/bulk/uniqueAttribute/type/{_part(type_name)}?{query}"
+            answer = self._object("GET", path, form=FOUND)
             found |= {each["attributes"]["qualifiedName"]: each for each in answer.get("entities") or ()}
         return found
 
@@ -178,7 +187,7 @@ class AtlasCatalog:
         if attributes:
             body["attributes"] = dict(attributes)
         try:
-            return self._object("POST", "v2/relationship", body)
+            return self._object("POST", "v2/relationship", body, form=RELATIONSHIP)
         except CatalogRefusedError as error:
             if error.error_code == RELATIONSHIP_EXISTS:
                 return None
@@ -214,50 +223,50 @@ class AtlasCatalog:
     # --- deleting ----------------------------------------------------------------------------------------------------
     def delete(self, type_name: str, qualified_name: str) -> Json:
         """Soft-delete, with what it owns."""
-        return self._object("DELETE", _by_name("v2/entity", type_name, qualified_name))
+        return self._object("DELETE", _by_name("v2/entity", type_name, qualified_name), form=MUTATION)
 
     def delete_by_guid(self, guids: Sequence[str]) -> Json:
         """Soft-delete several, with what they own."""
         deleted = [
-            self._object("DELETE", f"v2/entity/bulk?{urlencode([('guid', g) for g in some])}")
+            self._object("DELETE", f"v2/entity/bulk?{urlencode([('guid', g) for g in some])}", form=MUTATION)
             for some in _chunks(guids)
         ]
         return _merged(deleted)
 
     def purge(self, guids: Sequence[str]) -> Json:
         """Remove deleted entities for good."""
-        return _merged([self._object("PUT", "admin/purge", list(some)) for some in _chunks(guids)])
+        return _merged([self._object("PUT", "admin/purge", list(some), form=MUTATION) for some in _chunks(guids)])
 
     def close(self) -> None:
         """Close all connections."""
         self._http.close()
 
     # --- calls -------------------------------------------------------------------------------------------------------
-    def _object(self, method: str, path: str, body: Any = None) -> Json:
+    def _object(self, method: str, path: str, body: Any = None, *, form: Form | None = None) -> Json:
         answer = self._http.call(method, path, None if body is None else _json(body))
-        if answer is None:
-            return {}
+        what = f"{method} {path.partition('?')[0]}"
         if not isinstance(answer, dict):
             raise CatalogUnavailableError(
-                f"{self.identity} answered {path.partition('?')[0]} with a {type(answer).__name__}; wanted an object"
+                f"{self.identity} answered {what} with a {type(answer).__name__}; wanted an object"
+            )
+        if form is not None and not form.fits(answer):
+            raise CatalogUnavailableError(
+                f"{self.identity} answered {what} with {described(answer)}, which is not Atlas's; wanted {form.wanted}:"
+                " check the URL, and what stands before Atlas (a login, a page for maintenance)"
             )
         return answer
 
-    def _or_none(self, absent: str, path: str) -> Json | None:
+    def _or_none(self, absent: str, path: str, form: Form | None = None) -> Json | None:
         try:
-            return self._object("GET", path)
+            return self._object("GET", path, form=form)
         except CatalogRefusedError as error:
             if error.error_code == absent:
                 return None
             raise
 
-    def _entity(self, answer: Json) -> Json:
-        entity = answer.get("entity")
-        if not isinstance(entity, dict):
-            raise CatalogUnavailableError(
-                f"{self.identity} answered without the entity that was asked for; check the URL"
-            )
-        return entity
+    def _entity(self, absent: str, path: str) -> Json | None:
+        answer = self._or_none(absent, path, ENTITY)
+        return None if answer is None else answer["entity"]
 
     def _check_rights(self) -> None:
         """After a 403 on the first write: is it this batch, or may the user write nothing at all?"""

@@ -5,6 +5,7 @@ Each is a callable that requests calls for every call it sends. A secret is in n
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from airflow_provider_mlgov.catalog.bounded import CODINGS, Deadline, OversizeError, adapter_class, body_of
 from airflow_provider_mlgov.catalog.kerberos import Negotiate
 from airflow_provider_mlgov.catalog.web import is_loopback
 from airflow_provider_mlgov.errors import CatalogUnavailableError, ConfigurationError
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 _EARLY_SECONDS = 30.0
 """A token is not used so shortly before its end."""
 _TIMEOUT = (3.0, 10.0)
+_MOST_BYTES = 2**20
+_TOKEN_SECONDS = 15.0
+"""What a call for a token may take in all: other threads wait for it."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +103,26 @@ class ClientCredentials:
 
         data = {"grant_type": "client_credentials"} | ({"scope": self.scope} if self.scope else {})
         login = HTTPBasicAuth(self.client_id.encode(), self.client_secret.encode())
-        try:
-            response = requests.post(
-                self.token_url, data, auth=login, timeout=_TIMEOUT, verify=self.verify, allow_redirects=False
-            )
-            answer = response.json() if response.status_code == 200 else None
-        except requests.RequestException as error:
-            raise self._failed(type(error).__name__) from None
+        with Deadline(_TOKEN_SECONDS) as deadline, requests.Session() as session:
+            session.mount(self.token_url, adapter_class()())
+            try:
+                response = session.post(
+                    self.token_url,
+                    data,
+                    headers={"Accept-Encoding": CODINGS},
+                    auth=login,
+                    timeout=_TIMEOUT,
+                    verify=self.verify,
+                    allow_redirects=False,
+                    stream=True,
+                )
+                body = body_of(response, _MOST_BYTES)
+                answer = json.loads(body) if response.status_code == 200 else None
+            except OversizeError as error:
+                raise self._failed(str(error)) from None
+            except (requests.RequestException, OSError, ValueError, RecursionError) as error:
+                # ValueError: what urllib3 says when a deadline takes the socket away at a bad moment.
+                raise self._failed("no whole answer in time" if deadline.over else type(error).__name__) from None
         if not isinstance(answer, dict):
             raise self._failed(f"status {response.status_code}")
         token, kind = answer.get("access_token"), str(answer.get("token_type", "Bearer"))

@@ -1,6 +1,6 @@
 """What an answer that is not success means for the caller: wait, try again, or give this call up.
 
-Atlas's own errors are JSON with an ``errorCode``. All else comes from something else (a proxy, another server, a
+Atlas's own errors are JSON with an ``errorCode`` ``ATLAS-…``. All else comes from something else (a proxy, another server, a
 wrong path, the servlet container), except the plain-text 500 that Atlas gives for deadlocks. So a 404 alone does not
 mean "absent".
 """
@@ -32,6 +32,8 @@ SUPER_TYPE_LEFT_OUT = "ATLAS-400-00-00E"
 RELATIONSHIP_EXISTS = "ATLAS-409-00-004"
 
 _ABSENT = {GUID_NOT_FOUND, NAME_NOT_FOUND}
+_GATEWAY_GAVE_UP = {408, 502, 504}
+"""What is said by one who stands before Atlas, while Atlas may be at work on the call still."""
 _SHOWN = 300
 """So many characters of a foreign answer are shown."""
 
@@ -43,7 +45,10 @@ def error_for_answer(base: str, what: str, status: int, headers: Mapping[str, st
     if status in (408, 425, 429) or status >= 500:
         detail = f"{code} {message}" if code else _excerpt(content)
         text = f"{where} could not do {what} now: {status} {detail}; try again later"
-        return CatalogBusyError(text, retry_after=retry_after(headers.get("Retry-After")))
+        wait = retry_after(headers.get("Retry-After"))
+        # A 503 that says when to come again was given before Atlas began; else a gateway may have lost patience with it.
+        gave_up = code is None and (status in _GATEWAY_GAVE_UP or (status == 503 and wait is None))
+        return CatalogBusyError(text, retry_after=wait, unanswered=gave_up)
     if status == 401:
         return CatalogUnavailableError(
             f"{where} refused the login (401) for {what}; check user and password of the connection"
@@ -116,14 +121,24 @@ def unreadable_answer(base: str, what: str, headers: Mapping[str, str], content:
     )
 
 
+def unusable_answer(base: str, what: str, found: str) -> CatalogUnavailableError:
+    """The error for a success that cannot be Atlas's."""
+    return CatalogUnavailableError(
+        f"Atlas at {base} answered {what} with {found}, which is not Atlas's; wanted JSON: check the URL, and what stands"
+        " before Atlas"
+    )
+
+
 def _atlas_error(content: bytes) -> tuple[str | None, str]:
+    """The code and the message of Atlas; no code where these are another's words, which may be JSON with a code too."""
     try:
         document = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, ""
-    if not isinstance(document, dict) or not isinstance(document.get("errorCode"), str):
+    code = document.get("errorCode") if isinstance(document, dict) else None
+    if not isinstance(code, str) or not code.startswith("ATLAS-"):
         return None, ""
-    return document["errorCode"], shown(" ".join(str(document.get("errorMessage", "")).split()))
+    return code, shown(" ".join(str(document.get("errorMessage", "")).split()))
 
 
 def _excerpt(content: bytes) -> str:

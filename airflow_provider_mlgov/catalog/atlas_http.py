@@ -3,113 +3,39 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
-import socket
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_mlgov import __version__
 from airflow_provider_mlgov.catalog.atlas_auth import Auth
-from airflow_provider_mlgov.catalog.atlas_errors import error_for_answer, error_for_failure, unreadable_answer
+from airflow_provider_mlgov.catalog.atlas_errors import (
+    error_for_answer,
+    error_for_failure,
+    unreadable_answer,
+    unusable_answer,
+)
+from airflow_provider_mlgov.catalog.bounded import CODINGS, Deadline, OversizeError, adapter_class, body_of
 from airflow_provider_mlgov.errors import CatalogBusyError, ConfigurationError
 
 if TYPE_CHECKING:
     import requests
-    from typing_extensions import Self
 
 _HEADERS = {
     "Accept": "application/json",
+    "Accept-Encoding": CODINGS,
     "User-Agent": f"airflow-provider-mlgov/{__version__}",  # a browser's would ask for a CSRF token
     "X-XSRF-HEADER": "valid",
 }
-_local = threading.local()  # .deadline: of the call that this thread is making
-
-
-class Deadline:
-    """Cuts a call off when its time is over: a server that drips bytes outlives every read time-out."""
-
-    def __init__(self, seconds: float) -> None:
-        self.expired = False
-        self._socket: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._expire)
-        self._timer.daemon = True
-
-    def watch(self, connected: socket.socket | None) -> None:
-        """Take the socket of the call; called by the connection that makes it."""
-        self._socket = connected
-        if self.expired:
-            self._cut()
-
-    def __enter__(self) -> Self:
-        _local.deadline = self
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        self._socket = None
-        _local.deadline = None
-
-    def _expire(self) -> None:
-        self.expired = True
-        self._cut()
-
-    def _cut(self) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(OSError):  # closed in the same moment
-                # Not the method of an SSLSocket, which would touch TLS state that the other thread is using.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-
-@cache
-def adapter_class() -> type[requests.adapters.HTTPAdapter]:
-    """An adapter whose connections show their socket to the deadline of the call."""
-    from requests.adapters import HTTPAdapter
-    from urllib3.connection import HTTPConnection, HTTPSConnection
-    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-
-    def watched(base: Any) -> Any:
-        class Watched(base):  # type: ignore[misc]
-            def connect(self) -> None:
-                super().connect()
-                self._show()
-
-            def request(self, *args: Any, **kwargs: Any) -> None:
-                self._show()  # a connection that is used again
-                super().request(*args, **kwargs)
-
-            def _show(self) -> None:
-                deadline = getattr(_local, "deadline", None)
-                if deadline is not None:
-                    deadline.watch(self.sock)
-
-        return Watched
-
-    class HttpPool(HTTPConnectionPool):
-        ConnectionCls = watched(HTTPConnection)
-
-    class HttpsPool(HTTPSConnectionPool):
-        ConnectionCls = watched(HTTPSConnection)
-
-    class Adapter(HTTPAdapter):
-        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, **kwargs)
-            self.poolmanager.pool_classes_by_scheme = {"http": HttpPool, "https": HttpsPool}
-
-        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-            manager = super().proxy_manager_for(proxy, **kwargs)
-            if not proxy.lower().startswith("socks"):  # those have connections of their own
-                manager.pool_classes_by_scheme = {"http": HttpPool, "https": HttpsPool}
-            return manager
-
-    return Adapter
+MOST_BYTES = 64 * 2**20
+"""An answer of Atlas is smaller by far; what a server sends must not fill the memory of a task."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +104,7 @@ class AtlasHttp:
             self._thread.until = before
 
     def call(self, method: str, path: str, body: bytes | None = None) -> Any:
-        """The JSON of the answer, None for a 204; anything that is not success raises."""
+        """The JSON of the answer, an empty object for a 204; anything that is not success raises."""
         import requests
 
         what = f"{method} {path.partition('?')[0]}"
@@ -195,8 +121,11 @@ class AtlasHttp:
                     verify=self._verify,
                     cert=self._cert,
                     allow_redirects=False,
+                    stream=True,
                 )
-                content = response.content
+                content = body_of(response, MOST_BYTES)
+            except OversizeError as error:
+                raise unusable_answer(self.address.base, what, str(error)) from None
             except (requests.RequestException, OSError, ValueError) as error:
                 # ValueError: what urllib3 says when the deadline takes the socket away at a bad moment.
                 if not deadline.expired:
@@ -208,11 +137,13 @@ class AtlasHttp:
         if not 200 <= response.status_code < 300:
             raise error_for_answer(self.address.base, what, response.status_code, response.headers, content)
         if response.status_code == 204:
-            return None
+            return {}
         try:
-            return response.json()
+            return json.loads(content)
         except ValueError:
             raise unreadable_answer(self.address.base, what, response.headers, content) from None
+        except RecursionError:
+            raise unusable_answer(self.address.base, what, "JSON that is nested too deep") from None
 
     def close(self) -> None:
         """Close all connections; a later call opens new ones."""

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.catalog.atlas_errors import retry_after
-from airflow_provider_mlgov.catalog.atlas_http import Deadline as CallDeadline
-from airflow_provider_mlgov.catalog.atlas_http import adapter_class
+from airflow_provider_mlgov.catalog.bounded import CODINGS, OversizeError, adapter_class, body_of
+from airflow_provider_mlgov.catalog.bounded import Deadline as CallDeadline
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, SendReport
 from airflow_provider_mlgov.delivery.refused import Refused
@@ -43,6 +43,8 @@ _TRIES = 5
 _LONGEST_WAIT, _LEAST_SECONDS = 30.0, 0.5
 _EVENT_SECONDS = 0.1
 """What the receiver may take for each event, beside the time-out of the connection: it writes each to its disk."""
+_MOST_BYTES = 2**20
+"""Of an answer, which is a few words for each event that is refused."""
 _CALL_SECONDS = 60.0
 """What a call may take in all."""
 _FAIR_SECONDS = 2.0
@@ -218,15 +220,16 @@ class Forwarder(Draining):
             "Authorization": f"Bearer {self._token}",
             "Content-Type": "application/json",
             "Content-Encoding": "gzip",
+            "Accept-Encoding": CODINGS,
         }
         seconds = min(deadline.left(), _CALL_SECONDS)
         timeout = (min(self._timeout[0], seconds), min(self._timeout[1] + len(batch) * _EVENT_SECONDS, seconds))
         with CallDeadline(seconds) as call:
             try:
-                response = session.post(f"{self.url}{PATH}", body, headers=headers, timeout=timeout, **self._options)
-                answer = response.json()
-            except requests.exceptions.JSONDecodeError:
-                answer = {"error": "an answer that is no JSON: is that a receiver?"}
+                response = session.post(
+                    f"{self.url}{PATH}", body, headers=headers, timeout=timeout, stream=True, **self._options
+                )
+                answer = _json_of(response)
             except (requests.RequestException, OSError, ValueError) as error:
                 # ValueError: what urllib3 says when the deadline takes the socket away at a bad moment.
                 if deadline.left() <= 0 and seconds < _FAIR_SECONDS:
@@ -272,6 +275,15 @@ def _session() -> requests.Session:
     for scheme in ("http://", "https://"):
         session.mount(scheme, adapter_class()(pool_connections=1, pool_maxsize=1))
     return session
+
+
+def _json_of(response: requests.Response) -> Any:
+    try:
+        return json.loads(body_of(response, _MOST_BYTES))
+    except OversizeError as error:
+        return {"error": f"{error}: is that a receiver?"}
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        return {"error": "an answer that is no JSON: is that a receiver?"}
 
 
 def _failed(answer: Json, sent: int) -> dict[int, Json] | None:

@@ -7,6 +7,7 @@ the catalogue or put among the dead letters; whatever happens before, the next s
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from airflow_provider_mlgov.errors import (
     CatalogBusyError,
     CatalogError,
     CatalogRefusedError,
+    CatalogUnavailableError,
     ConfigurationError,
     SpoolError,
     TypesConflictError,
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _EVENTS_PER_PARCEL = 500
+_EXPECTED = (CatalogError, BudgetSpentError, SpoolError, ConfigurationError, TypesConflictError)
+_PROBES, _PROBES_WHILE_OVERLOADED = 8, 2
+"""So many runs are sent alone to see whether the catalogue takes any; it is to be spared where it asks for a pause."""
 _PATHS_AT_ONCE = 10_000
 """So many are kept in memory, however many wait."""
 
@@ -119,6 +124,21 @@ class Sender(Draining):
             sink.close()
 
 
+class UnexpectedFailureError(CatalogUnavailableError):
+    """A bug, or a machine in trouble: whether one run brings it about shows when another is taken."""
+
+    def __init__(self, error: Exception) -> None:
+        self.reason = f"unexpected {type(error).__name__}: {error}"
+        super().__init__(
+            f"{self.reason}; no run was taken after that, so everything waits (the trace is in the debug log)"
+        )
+
+
+def _is_of_this_machine(error: Exception) -> bool:
+    """Whether memory or threads ran out, which is no run's fault."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "start new thread" in str(error))
+
+
 class _Drain:
     """One holding of the lock: parcel by parcel, oldest events first."""
 
@@ -140,10 +160,14 @@ class _Drain:
         self._batch_size = batch_size
         self._report = report
         self._deadline = deadline
-        self._takes_some = False
-        """Whether the catalogue took any of the runs that are being sent."""
+        self._taken: Run | None = None
+        """The last of the runs being sent that the catalogue took."""
         self._paths: list[Path] = []
         """What waited when it was last looked, oldest first."""
+
+    @property
+    def _takes_some(self) -> bool:
+        return self._taken is not None
 
     def step(self) -> bool:
         """Deliver the oldest events that make about one batch; False if nothing waits."""
@@ -167,12 +191,12 @@ class _Drain:
         """Portion by portion. One that is not taken waits for the next, which shows whether it is the catalogue or itself."""
         held: tuple[list[Run], CatalogError] | None = None
         for portion in self._reader.in_turn(runs):
-            self._takes_some = False
+            self._taken = None
             try:
                 self._deliver(portion)
             except UnansweredError:
                 raise
-            except (CatalogBusyError, CatalogRefusedError) as error:
+            except (CatalogBusyError, CatalogRefusedError, UnexpectedFailureError) as error:
                 if held is not None:
                     raise
                 held = portion, error
@@ -191,23 +215,58 @@ class _Drain:
         except (CatalogBusyError, CatalogRefusedError) as error:
             self._find_culprit(runs, error)
             return
-        except (CatalogError, BudgetSpentError, SpoolError, ConfigurationError, TypesConflictError):
+        except _EXPECTED:
             raise
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             # A bug, in the sink or brought about by one event: it must not block the others for ever.
-            if len(runs) > 1:
-                for run in runs:
-                    self._deliver([run])
-                return
-            # The warning has the reason; no trace in task logs.
-            log.debug("Where run %s failed:\n%s", runs[0].key, trace_of(error))
-            self._settle_dead([(runs[0], f"unexpected {type(error).__name__}: {error}")])
+            if _is_of_this_machine(error):
+                raise CatalogUnavailableError(
+                    f"this machine lacks what sending needs ({type(error).__name__}: {error}), so everything waits: give"
+                    " the process more memory or threads"
+                ) from error
+            self._one_by_one(runs, error)
             return
-        self._takes_some = True
+        self._taken = runs[-1]
         for run in runs:
             self._close(run, delivered)
         self._report.entities += delivered.written
         self._report.warnings += delivered.warnings
+
+    def _one_by_one(self, runs: list[Run], error: Exception) -> None:
+        """Something unexpected came up: it is the fault of those runs after which the catalogue took another."""
+        if len(runs) == 1:
+            self._blame(runs[0], error)
+            return
+        failed: list[tuple[Run, UnexpectedFailureError]] = []
+        for run in runs:
+            try:
+                self._deliver([run])
+            except UnexpectedFailureError as failure:
+                failed.append((run, failure))
+        if failed and not self._takes_some:
+            raise failed[-1][1]
+        self._settle_dead([(run, failure.reason) for run, failure in failed])
+
+    def _blame(self, run: Run, error: Exception) -> None:
+        # The warning has the reason; no trace in task logs.
+        log.debug("Where run %s failed:\n%s", run.key, trace_of(error))
+        failure = UnexpectedFailureError(error)
+        if self._taken is None:
+            raise failure
+        try:  # what was taken before is sent again, to see
+            self._sink.deliver(parcel_of([self._taken], self._at), self._deadline)
+        except UnansweredError:
+            raise
+        except (
+            CatalogBusyError,
+            CatalogRefusedError,
+        ) as again:  # as such it would be sent again, with what is acknowledged
+            raise CatalogUnavailableError(f"{failure}; what was taken before is not taken now: {again}") from again
+        except _EXPECTED:
+            raise
+        except Exception as again:
+            raise CatalogUnavailableError(str(failure)) from again
+        self._settle_dead([(run, failure.reason)])
 
     def _find_culprit(self, runs: list[Run], error: CatalogBusyError | CatalogRefusedError) -> None:
         """The catalogue fails at something else than the writing of an entity: set the run aside that brings it about.
@@ -221,21 +280,31 @@ class _Drain:
             self._settle_dead([(runs[0], f"the catalogue takes others but not this run: {error}")])
             return
         rest = list(runs)
-        for probe in (runs[0], runs[-1]):
-            if not (named or self._takes_some):
-                try:
-                    self._deliver([probe])
-                    rest.remove(probe)
-                except (CatalogBusyError, CatalogRefusedError):
-                    continue
-                except BudgetSpentError:
-                    raise error from None
         if not (named or self._takes_some):
-            raise error
+            rest.remove(self._taken_of(runs, error))
         middle = len(rest) // 2
         for half in (rest[:middle], rest[middle:]):
             if half:
                 self._deliver(half)
+
+    def _taken_of(self, runs: list[Run], error: CatalogBusyError | CatalogRefusedError) -> Run:
+        """One of ``runs`` that the catalogue takes, which shows that it takes some; ``error`` where none is found.
+
+        Chosen by lot: what many of them have in common may be the trouble, and each send is to have a new chance.
+        """
+        retry_after = error.retry_after if isinstance(error, CatalogBusyError) else None
+        most = _PROBES if retry_after is None else _PROBES_WHILE_OVERLOADED
+        for probe in random.sample(runs, min(most, len(runs))):
+            try:
+                self._deliver([probe])
+            except UnansweredError:
+                raise
+            except (CatalogBusyError, CatalogRefusedError, UnexpectedFailureError):
+                continue
+            except BudgetSpentError:
+                raise error from None
+            return probe
+        raise error
 
     def _close(self, run: Run, delivered: Delivered) -> None:
         """Keep the run's state, bury what was refused, then let its events go."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from airflow_provider_mlgov.catalog.atlas_auth import Bearer, ClientCredentials
 from airflow_provider_mlgov.errors import CatalogUnavailableError, ConfigurationError
 from certificates import certificate_for
-from fake_atlas import ENTITY, SECRET, FakeServer, answer, failure, opened
+from fake_atlas import ENTITY, SECRET, FakeServer, answer, bomb, drip, failure, opened, packed
 
 Serve = Callable[..., FakeServer]
 
@@ -89,6 +91,7 @@ def test_a_token_that_is_refused_is_fetched_again_for_the_next_call(serve: Serve
         (answer("302 Found", "", Location="http://elsewhere/"), "status 302"),
         (answer("200 OK", "<html>"), "JSONDecodeError"),
         (answer("200 OK", "[]"), "status 200"),
+        (answer("200 OK", "[" * 100_000), "RecursionError"),
         (answer("200 OK", '{"access_token": 5}'), "without a bearer token"),
         (answer("200 OK", '{"access_token": "t", "token_type": "mac"}'), "of kind 'mac'"),
     ],
@@ -100,6 +103,38 @@ def test_no_token_is_to_be_had(serve: Serve, handler: object, said: str) -> None
     assert said in str(caught.value)
     assert SECRET not in str(caught.value)
     assert not atlas.requests
+
+
+def test_a_token_server_that_drips_costs_no_more_than_the_budget(serve: Serve) -> None:
+    def drip_for_ever(client: socket.socket, _: str) -> None:
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        for _ in range(300):
+            client.sendall(b" ")
+            time.sleep(0.1)
+
+    atlas = serve(ENTITY)
+    begun = time.monotonic()
+    with (
+        opened(atlas.url, auth=client(serve(drip_for_ever))) as catalog,
+        pytest.raises(CatalogUnavailableError, match="no whole answer in time"),
+        catalog.within(0.5),
+    ):
+        catalog.get("hive_table", "a")
+    assert time.monotonic() - begun < 10
+    assert not atlas.requests
+
+
+def test_a_token_alone_is_bounded_too(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_mlgov.catalog.atlas_auth._TOKEN_SECONDS", 0.3)
+    begun = time.monotonic()
+    with pytest.raises(CatalogUnavailableError, match="no whole answer in time"):
+        client(serve(drip)).token()
+    assert time.monotonic() - begun < 4
+
+
+def test_a_token_is_not_megabytes_long(serve: Serve) -> None:
+    with pytest.raises(CatalogUnavailableError, match="more than 1 MB"):
+        client(serve(packed("200 OK", bomb(30)))).token()
 
 
 @pytest.mark.parametrize(

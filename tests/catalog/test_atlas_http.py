@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import multiprocessing
 import socket
 import threading
@@ -18,7 +19,7 @@ from airflow_provider_mlgov.errors import (
     ConfigurationError,
     EntityNotFoundError,
 )
-from fake_atlas import ENTITY, SECRET, FakeServer, Handler, answer, drip, failure, opened
+from fake_atlas import ENTITY, SECRET, FakeServer, Handler, answer, bomb, drip, failure, opened, packed
 
 HTML = "<html><head><title>Sign in</title></head><body>…</body></html>"
 
@@ -35,11 +36,18 @@ HTML = "<html><head><title>Sign in</title></head><body>…</body></html>"
         (answer("404 Not Found", HTML, "text/html"), "base path"),
         (answer("404 Not Found", "{}"), "base path"),
         (answer("400 Bad Request", '{"msgDesc": "Missing header"}'), "base path"),
+        (answer("404 Not Found", '{"errorCode": "NOT_FOUND", "errorMessage": "no such path"}'), "base path"),
+        (answer("400 Bad Request", '{"errorCode": "INVALID_SESSION"}'), "base path"),
+        (answer("403 Forbidden", '{"errorCode": "NO_RIGHT"}'), "check the rights"),
+        (answer("404 Not Found", "[" * 100_000), "base path"),
+        (answer("200 OK", "[" * 100_000), "nested too deep"),
         (answer("405 Method Not Allowed", ""), "an empty answer"),
         (answer("200 OK", HTML, "text/html"), "login page"),
         (answer("200 OK", "hello", "text/plain"), "'hello'"),
         (answer("200 OK", "[1]"), "wanted an object"),
-        (answer("200 OK", '{"foo": 1}'), "without the entity"),
+        (answer("200 OK", "null"), "wanted an object"),
+        (answer("200 OK", '{"foo": 1}'), "an object of 'foo', which is not Atlas's; wanted the entity"),
+        (answer("200 OK", '{"entity": {}}'), "wanted the entity"),
         (answer("302 Found", Location="https://user:pw@sso/login?token=t0k"), "https://sso/login; wanted"),
     ],
 )
@@ -72,6 +80,28 @@ def test_busy(serve: Callable[..., FakeServer], handler: Handler, retry_after: f
     assert error.retry_after == retry_after
     assert "try again later" in str(error)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("handler", "unanswered"),
+    [
+        (answer("408 Timeout", ""), True),
+        (answer("502 Bad Gateway", HTML, "text/html"), True),
+        (answer("503 Unavailable", HTML, "text/html"), True),
+        (answer("504 Gateway Timeout", HTML, "text/html"), True),
+        (answer("504 Gateway Timeout", HTML, "text/html", Retry_After="5"), True),
+        (answer("503 Unavailable", HTML, "text/html", Retry_After="5"), False),
+        (answer("503 Unavailable", '{"errorCode": "ATLAS-503-00-001", "errorMessage": "x"}'), False),
+        (answer("500 Server Error", "There was an error processing your request.", "text/plain"), False),
+        (answer("429 Too Many", ""), False),
+    ],
+)
+def test_a_gateway_gives_up_while_atlas_works_on(
+    serve: Callable[..., FakeServer], handler: Handler, unanswered: bool
+) -> None:
+    error = failure(serve(handler))
+    assert isinstance(error, CatalogBusyError)
+    assert error.unanswered == unanswered
 
 
 def test_retry_after_a_date(serve: Callable[..., FakeServer]) -> None:
@@ -276,7 +306,7 @@ def test_a_first_write_that_is_forbidden(serve: Callable[..., FakeServer]) -> No
         server = serve(forbidden, answer("200 OK", f'{{"atlas.entity.create.allowed": {allowed}}}'))
         with opened(server) as catalog, pytest.raises(kind, match="403"):
             catalog.write([{"typeName": "t"}])
-    server = serve(answer("200 OK", "{}"), forbidden)
+    server = serve(answer("200 OK", '{"guidAssignments": {}}'), forbidden)
     with opened(server) as catalog:
         catalog.write([])
         with pytest.raises(CatalogRefusedError, match="ATLAS-403-00-001"):
@@ -289,6 +319,79 @@ def test_no_json_is_not_sent(serve: Callable[..., FakeServer]) -> None:
     with opened(server) as catalog, pytest.raises(CatalogRefusedError, match="not sent"):
         catalog.write([{"typeName": "t", "attributes": {"ratio": float("nan")}}])
     assert server.requests == []
+
+
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
+def test_an_answer_without_an_end_is_not_read_to_it(serve: Callable[..., FakeServer], status: str) -> None:
+    error = failure(serve(packed(status, bomb(200))))
+    assert isinstance(error, CatalogUnavailableError)
+    assert "more than 64 MB" in str(error)
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip"])
+def test_an_answer_packed_as_nobody_asked_is_not_unpacked(serve: Callable[..., FakeServer], coding: str) -> None:
+    error = failure(serve(packed("200 OK", gzip.compress(b"{}"), coding)))
+    assert isinstance(error, CatalogUnavailableError)
+    assert coding in str(error)
+
+
+def test_a_packed_answer(serve: Callable[..., FakeServer]) -> None:
+    server = serve(packed("200 OK", gzip.compress(b'{"entity": {"guid": "1", "typeName": "t", "attributes": {}}}')))
+    with opened(server) as catalog:
+        for _ in range(2):
+            assert (catalog.get("t", "n") or {})["guid"] == "1"
+    assert server.connections == 1
+    assert "\naccept-encoding: gzip, deflate\r" in server.requests[0].lower()
+
+
+JSON_OF_OTHERS = ["null", "[]", '"ok"', '{"status": "maintenance"}', '{"code": 401, "message": "Unauthorized"}']
+
+
+@pytest.mark.parametrize(
+    ("call", "bodies"),
+    [
+        (lambda c: c.type_definitions(), ["{}", '{"entityDefs": 1}', '{"entityDefs": [{}]}']),
+        (lambda c: c.create_types({}), ["{}"]),
+        (
+            lambda c: c.write([{"typeName": "t", "guid": "-1"}, {"typeName": "t", "guid": "-2"}]),
+            [
+                "{}",
+                '{"guidAssignments": null}',
+                '{"guidAssignments": {"-1": "g"}}',
+                '{"guidAssignments": {"-1": "g", "-2": 5}}',
+                '{"mutatedEntities": {"CREATE": [{"guid": "g"}]}}',
+                '{"mutatedEntities": {"CREATE": [{}]}, "guidAssignments": {"-1": "g", "-2": "h"}}',
+                '{"mutatedEntities": [], "guidAssignments": [{"-1": "g", "-2": "h"}]}',
+            ],
+        ),
+        (lambda c: c.update("t", "n", {}), ['{"mutatedEntities": 1}']),
+        (lambda c: c.delete("t", "n"), ['{"mutatedEntities": {"DELETE": [1]}}']),
+        (lambda c: c.relate("t", {}, {}), ["{}"]),
+        (
+            lambda c: c.get_many("t", ["n"]),
+            [
+                '{"entities": "x"}',
+                '{"entities": [1]}',
+                '{"entities": [{}]}',
+                '{"entities": [{"guid": "g", "typeName": "t", "attributes": {}}]}',
+            ],
+        ),
+    ],
+    ids=["types", "new types", "write", "update", "delete", "relate", "look-up"],
+)
+def test_a_success_that_is_not_atlas_s(
+    serve: Callable[..., FakeServer], call: Callable[[AtlasCatalog], object], bodies: list[str]
+) -> None:
+    """What stands before Atlas may answer in JSON and with 200: nothing was done by that."""
+    for body in [*JSON_OF_OTHERS, *bodies]:
+        with opened(serve(answer("200 OK", body))) as catalog, pytest.raises(CatalogUnavailableError, match="wanted"):
+            call(catalog)
+
+
+@pytest.mark.parametrize("body", ["{}", '{"entities": []}', '{"referredEntities": {}}', '{"entities": null}'])
+def test_none_found(serve: Callable[..., FakeServer], body: str) -> None:
+    with opened(serve(answer("200 OK", body))) as catalog:
+        assert catalog.get_many("t", ["n"]) == {}
 
 
 def test_status_needs_a_status(serve: Callable[..., FakeServer]) -> None:

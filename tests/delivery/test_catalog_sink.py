@@ -256,6 +256,17 @@ def test_after_an_unanswered_write_nothing_is_written_for_a_minute(spool, catalo
     assert len(catalog.writes[1]) == max(1, len(catalog.writes[0]) // 2)
 
 
+def test_a_write_in_which_memory_ran_out_was_not_seen_to_end(spool, catalog):
+    catalog.linger = 60.0
+    put(spool, table_run())
+    catalog.fault = lambda names: MemoryError()
+    assert send(spool, catalog).outcome == "unavailable"
+    catalog.fault = lambda names: None
+    slept = []
+    assert send(spool, catalog, sleep=slept.append).outcome == "done"
+    assert 55 < sum(slept) <= 60
+
+
 def test_what_the_catalogue_never_answers_is_found_and_set_aside(spool, catalog):
     catalog.linger = 60.0
     put(spool, table_run())

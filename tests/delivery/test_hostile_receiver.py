@@ -11,7 +11,7 @@ from airflow_provider_mlgov.delivery.draining import SendReport
 from airflow_provider_mlgov.delivery.forward import Forwarder
 from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.spool import Spool
-from fake_atlas import FakeServer, Handler, answer
+from fake_atlas import FakeServer, Handler, answer, bomb, packed
 from hostile_hosts import BUDGET, EVENTS, SLACK, drip, drip_headers, hang
 
 
@@ -39,6 +39,21 @@ def test_a_slow_receiver_costs_one_budget(tmp_path: Path, fault: Handler) -> Non
     receiver.server.close()
     assert report.outcome in ("busy", "unavailable")
     assert forwarder.breaker.opening() is not None
+    assert spool.counts().waiting == len(EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"), [(packed("200 OK", bomb(30)), "more than 1 MB"), (answer("200 OK", "[" * 100_000), "no JSON")]
+)
+def test_an_answer_that_does_not_fit_into_memory(tmp_path: Path, fault: Handler, says: str) -> None:
+    spool = Spool(tmp_path / "spool")
+    for event in EVENTS:
+        Outbox(spool).put(event)
+    receiver = Receiver(fault)
+    report, _ = receiver.forward(spool, 60.0)
+    receiver.server.close()
+    assert report.outcome == "unavailable"
+    assert says in str(report.reason)
     assert spool.counts().waiting == len(EVENTS)
 
 

@@ -38,8 +38,28 @@ FAULTS: list[tuple[str, Handler, str]] = [
     ("429, seconds", answer("429 Too Many Requests", "", Retry_After="3600"), BUSY),
     ("429, a date", answer("429 Too Many Requests", "", Retry_After=in_an_hour()), BUSY),
     ("500", answer("500 Server Error", "There was an error processing your request.", "text/plain"), BUSY),
-    ("503", answer("503 Service Unavailable", HTML, "text/html"), BUSY),
+    # From what stands before Atlas, which may be at work on the call still.
+    ("502", answer("502 Bad Gateway", HTML, "text/html"), UNSEEN),
+    ("503", answer("503 Service Unavailable", HTML, "text/html"), UNSEEN),
+    ("503, seconds", answer("503 Service Unavailable", HTML, "text/html", Retry_After="1"), BUSY),
+    ("504", answer("504 Gateway Timeout", HTML, "text/html"), UNSEEN),
     ("HTML", answer("200 OK", HTML, "text/html"), UNUSABLE),
+    *(
+        (f"200 {body}", answer("200 OK", body), UNUSABLE)
+        for body in (
+            "{}",
+            "null",
+            "[]",
+            '{"status": "maintenance"}',
+            '{"error": "login required"}',
+            '{"code": 401, "message": "Unauthorized"}',
+            '{"entities": [{}]}',
+            '{"mutatedEntities": {}}',
+        )
+    ),
+    ("200, nested deep", answer("200 OK", "[" * 100_000), UNUSABLE),
+    ("404 with a code of another's", answer("404 Not Found", '{"errorCode": "NOT_FOUND"}'), UNUSABLE),
+    ("400 with a code of another's", answer("400 Bad Request", '{"errorCode": "INVALID_SESSION"}'), UNUSABLE),
     ("truncated JSON", answer("200 OK", '{"mutatedEntities": {"CREATE": ['), UNSEEN),
     ("closed at once", close(""), UNSEEN),
     ("closed in its headers", close("HTTP/1.1 200 OK\r\nContent-"), UNSEEN),
@@ -87,6 +107,37 @@ def test_it_costs_one_budget_and_no_event(
     host.slept.clear()
     heals(host, atlas, undisturbed)
     assert any(pause > 30 for pause in host.slept) == writes_unseen
+
+
+def test_a_write_that_a_gateway_gave_up_on_is_not_made_again_at_once(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas], undisturbed: Any
+) -> None:
+    """Atlas may be at work on it: two that create one name at once make twins."""
+    atlas = atlas_at()
+    host = Host(tmp_path, atlas.url)
+    host.knows_types()
+    host.put(EVENTS)
+    atlas.fault, atlas.wanted = answer("504 Gateway Timeout", HTML, "text/html"), the_write
+    assert host.send(None).outcome == "busy"
+    assert (atlas.met, host.slept) == (1, [])
+    heals(host, atlas, undisturbed)
+    assert max(host.slept) > 30
+
+
+def test_a_look_up_that_a_gateway_gave_up_on_is_made_again_at_once(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas]
+) -> None:
+    atlas = atlas_at()
+    host = Host(tmp_path, atlas.url)
+    host.knows_types()
+    host.put(EVENTS)
+
+    def once(method: str, path: str) -> bool:
+        return method == "GET" and not atlas.met
+
+    atlas.fault, atlas.wanted = answer("504 Gateway Timeout", HTML, "text/html"), once
+    assert host.send(None).outcome == "done"
+    assert (atlas.met, max(host.slept) < 30) == (1, True)
 
 
 def test_refused(tmp_path: Path, atlas_at: Callable[..., HostileAtlas], undisturbed: Any) -> None:

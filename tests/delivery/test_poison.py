@@ -107,6 +107,45 @@ def test_a_run_that_cannot_even_be_looked_up_blocks_nothing(
     assert len(atlas.catalog.search("mlgov_task_run")) == 3
 
 
+@pytest.mark.parametrize("status", ["500", "403"])
+@pytest.mark.parametrize("poison", [(0, 7), (0, 3, 4, 7), (0, 1, 2, 3, 5, 6, 7)])
+def test_runs_that_cannot_be_looked_up_block_nothing_wherever_they_stand(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas], status: str, poison: tuple[int, ...]
+) -> None:
+    """Such as a table that Atlas cannot read, and that the first and the last of the runs use."""
+    atlas = atlas_at()
+    host = Host(tmp_path, atlas.url)
+    host.knows_types()
+    host.batch_size = 100
+    for number in range(8):
+        name = f"poison{number}" if number in poison else f"good{number}"
+        host.put(task_run(task=name, dag=name, seconds=number))
+    fault = answer("403 Forbidden", ATLAS_403) if status == "403" else answer("500 Server Error", "oops", "text/plain")
+    atlas.fault, atlas.wanted = fault, lambda method, path: method == "GET" and "poison" in path
+    report = host.send(None)
+    assert (report.outcome, report.events, report.dead) == ("done", 16, len(poison)), report.reason
+    assert len(atlas.catalog.search("mlgov_task_run")) == 8 - len(poison)
+
+
+def test_an_atlas_that_can_look_up_nothing_is_asked_a_few_times_only(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas], undisturbed: Any
+) -> None:
+    atlas = atlas_at()
+    host = Host(tmp_path, atlas.url)
+    host.knows_types()
+    host.batch_size = 1000
+    for number in range(30):
+        host.put(task_run(task=f"t{number}", dag=f"d{number}", seconds=number))
+    atlas.fault = answer("500 Server Error", "oops", "text/plain")
+    report = host.send(None)
+    assert (report.outcome, report.events, report.dead) == ("busy", 0, 0)
+    assert atlas.met <= 27, "three tries for all of them and for eight alone"
+    atlas.fault = answer("429 Slow Down", Retry_After="1")
+    atlas.met = 0
+    assert host.send(None, despite_breaker=True).outcome == "busy"
+    assert atlas.met <= 9, "three tries for all of them and for two alone"
+
+
 @pytest.mark.parametrize(
     "fault", [answer("500 Server Error", "oops", "text/plain"), answer("403 Forbidden", ATLAS_403)]
 )

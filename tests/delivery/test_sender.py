@@ -203,6 +203,99 @@ def test_a_bug_in_the_sink_costs_one_run_only(spool, sink, monkeypatch):
     assert "KeyError" in spool.dead_letters()[0].reason
 
 
+def test_a_bug_that_shows_last_costs_that_run_only(spool, sink, monkeypatch):
+    deliver = sink.deliver
+
+    def broken(parcel, deadline):
+        if any("poison" in entity.qualified_name for entity in parcel.entities):
+            raise KeyError("bug")
+        return deliver(parcel, deadline)
+
+    monkeypatch.setattr(sink, "deliver", broken)
+    put(spool, task_run(task="good") + task_run(task="poison"))
+    report = sender(spool, sink).send()
+    assert (report.outcome, report.events, report.dead) == ("done", 4, 1)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [KeyError("guid"), RecursionError("too deep"), MemoryError(), RuntimeError("can't start new thread")],
+    ids=["bug", "recursion", "memory", "threads"],
+)
+@pytest.mark.parametrize("taken", [0, 2])
+def test_what_no_run_is_to_blame_for_keeps_everything(spool, sink, monkeypatch, error, taken):
+    """At once, or after some were taken: nothing shows that it is the fault of those that were not."""
+    deliver, calls = sink.deliver, []
+
+    def breaks(parcel, deadline):
+        if len(parcel.runs) > 1:
+            raise KeyError("so they are sent one by one")
+        calls.append(parcel)
+        if len(calls) > taken:
+            raise error
+        return deliver(parcel, deadline)
+
+    monkeypatch.setattr(sink, "deliver", breaks)
+    for number in range(6):
+        put(spool, task_run(task=f"t{number}"))
+    report = sender(spool, sink).send()
+    assert (report.outcome, report.dead) == ("unavailable", 0)
+    assert type(error).__name__ in report.reason
+    assert (spool.counts().waiting, spool.counts().dead) == (12 - 2 * taken, 0)
+    monkeypatch.setattr(sink, "deliver", deliver)
+    assert sender(spool, sink).send(despite_breaker=True).outcome == "done"
+
+
+def test_a_catalogue_that_is_busy_when_a_bug_is_looked_into_keeps_what_was_not_taken(spool, sink, monkeypatch):
+    deliver, answers = sink.deliver, [KeyError("all"), None, KeyError("second"), CatalogBusyError("overloaded")]
+
+    def breaks(parcel, deadline):
+        if error := answers.pop(0):
+            raise error
+        return deliver(parcel, deadline)
+
+    monkeypatch.setattr(sink, "deliver", breaks)
+    for number in range(3):
+        put(spool, task_run(task=f"t{number}"))
+    report = sender(spool, sink).send()
+    assert (report.outcome, report.events, report.dead) == ("unavailable", 2, 0)
+    assert "overloaded" in report.reason
+    assert (spool.counts().waiting, answers) == (4, [])
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_a_machine_without_memory_or_threads_costs_no_run_though_others_are_taken(spool, sink, monkeypatch, error):
+    deliver = sink.deliver
+
+    def broken(parcel, deadline):
+        if any("t1" in entity.qualified_name for entity in parcel.entities):
+            raise error
+        return deliver(parcel, deadline)
+
+    monkeypatch.setattr(sink, "deliver", broken)
+    for number in range(3):
+        put(spool, task_run(task=f"t{number}"))
+    report = sender(spool, sink).send()
+    assert (report.outcome, report.dead, spool.counts().dead) == ("unavailable", 0, 0)
+    assert "more memory or threads" in report.reason
+
+
+def test_a_run_that_fails_unexpectedly_alone_waits_for_another(spool, sink, monkeypatch):
+    deliver = sink.deliver
+
+    def broken(parcel, deadline):
+        if any("poison" in entity.qualified_name for entity in parcel.entities):
+            raise KeyError("bug")
+        return deliver(parcel, deadline)
+
+    monkeypatch.setattr(sink, "deliver", broken)
+    put(spool, task_run(task="poison"))
+    assert sender(spool, sink).send().outcome == "unavailable"
+    put(spool, task_run(task="good"))
+    report = sender(spool, sink).send(despite_breaker=True)
+    assert (report.outcome, report.events, report.dead) == ("done", 4, 1)
+
+
 def test_a_corrupt_file_does_not_block_the_rest(spool, sink):
     put(spool, task_run())
     spool.waiting()[0].write_bytes(b"\0\0")

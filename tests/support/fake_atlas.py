@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -99,6 +100,22 @@ def drip(client: socket.socket, _: str) -> None:
     for _ in range(50):
         client.sendall(b" ")
         time.sleep(0.1)
+
+
+def packed(status: str, body: bytes, coding: str = "gzip") -> Handler:
+    """An answer whose body is packed already, or said to be."""
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Encoding: {coding}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return lambda client, _: client.sendall(head.encode() + body)
+
+
+def bomb(megabytes: int) -> bytes:
+    """So many megabytes of spaces, a thousandth as large."""
+    packer = zlib.compressobj(9, wbits=31)
+    pieces = [packer.compress(b" " * 2**20) for _ in range(megabytes)]
+    return b"".join([*pieces, packer.flush()])
 
 
 @contextmanager

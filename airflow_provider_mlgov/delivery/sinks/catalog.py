@@ -228,8 +228,10 @@ class CatalogSink:
         except CatalogBusyError as error:
             if error.unanswered:  # the note stays, and the next attempt is smaller
                 self._state.set_fact(self._name, _SIZE_FACT, str(max(1, len(refs) // 2)))
-                raise UnansweredError(str(error)) from error
+                raise UnansweredError(str(error), retry_after=error.retry_after) from error
             self._state.end_call(self._name)
+            raise
+        except MemoryError:  # nobody saw it end
             raise
         except Exception:
             self._state.end_call(self._name)
