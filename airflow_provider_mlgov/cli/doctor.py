@@ -342,7 +342,7 @@ def _last_results(context: Context) -> Iterator[Finding]:
 def _waiting(settings: Settings, spool: Spool) -> Finding:
     """What waits, and whether anything will take it."""
     events = [spool.written(path) for path in spool.waiting()]
-    runs = [path.stat().st_mtime for path, _ in followup.notes(settings)]
+    runs = followup.written(settings)
     said = f"{len(events)} events wait in {spool.root}"
     if runs:
         said += f", and {len(runs)} notes about runs that ended"

@@ -80,7 +80,7 @@ def _place(spool: Spool) -> Check:
 def _events(settings: Settings, spool: Spool, max_age: float, figures: dict[str, Any]) -> Iterator[Check]:
     counts = spool.counts()
     waiting = spool.waiting()
-    notes = [path.stat().st_mtime for path, _ in followup.notes(settings)]
+    notes = followup.written(settings)
     written = [spool.written(path) for path in waiting[:1]] + notes[:1]
     oldest = max(0.0, time.time() - min(written)) if written else 0.0
     figures["spool"] = {
