@@ -106,6 +106,15 @@ def converters() -> dict[str, Any]:
     return dict(found or getattr(manager, "dataset_to_openlineage_converters", None) or {})
 
 
+def has_metrics() -> bool:
+    """Whether Airflow's metrics go anywhere: to StatsD, Datadog or OpenTelemetry."""
+    from airflow_provider_mlgov._compat import conf
+
+    return any(
+        conf.getboolean("metrics", name, fallback=False) for name in ("statsd_on", "statsd_datadog_enabled", "otel_on")
+    )
+
+
 def plugins() -> tuple[set[str], dict[str, str]]:
     """The names of the plugins that Airflow loads, and what failed to: its source and the error. Loads them."""
     from airflow import plugins_manager

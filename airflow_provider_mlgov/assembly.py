@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import math
 import sys
-import time
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -240,14 +239,17 @@ def spool_bounds(settings: Settings) -> Bounds:
 
 
 def metrics(spool: Spool, prefix: str = "mlgov") -> Measure:
-    """Counters, timings and gauges in Airflow's own metrics (StatsD or OpenTelemetry), where Airflow is loaded anyway."""
+    """Counters, timings and gauges in Airflow's own metrics (StatsD or OpenTelemetry), where they are on and Airflow is loaded."""
 
     def measure(report: SendReport, seconds: float) -> None:
         if "airflow" not in sys.modules:
             return
         try:
-            from airflow_provider_mlgov._compat import Stats
+            from airflow_provider_mlgov._compat import Stats, has_metrics
+            from airflow_provider_mlgov.delivery.figures import figures
 
+            if not has_metrics():
+                return
             for name, count in (
                 ("events", report.events),
                 ("entities", report.entities),
@@ -258,12 +260,12 @@ def metrics(spool: Spool, prefix: str = "mlgov") -> Measure:
                     Stats.incr(f"{prefix}.{name}", count)
             Stats.incr(f"{prefix}.sends.{report.outcome}")
             Stats.timing(f"{prefix}.send", timedelta(seconds=seconds))
-            waiting = spool.waiting()
-            age = time.time() - spool.written(waiting[0]) if waiting else 0.0
-            Stats.gauge(f"{prefix}.spool.waiting", len(waiting))
-            Stats.gauge(f"{prefix}.spool.age", round(max(age, 0.0)))
-            Stats.gauge(f"{prefix}.spool.dead_letters", spool.counts().dead)
             Stats.gauge(f"{prefix}.breaker.open", int(report.outcome in ("open", "unavailable")))
+            found = figures(spool)
+            if found is not None:
+                Stats.gauge(f"{prefix}.spool.waiting", found.waiting)
+                Stats.gauge(f"{prefix}.spool.age", round(found.age))
+                Stats.gauge(f"{prefix}.spool.dead_letters", found.dead)
         except Exception as error:  # noqa: BLE001 - metrics are the least of all, and their backends may raise anything
             log.debug("No metrics of mlgov: %s: %s", type(error).__name__, error)
 

@@ -17,7 +17,8 @@ _NAMES = frozenset(
     access_key access_key_id access_token account_key api_key api_secret api_token apikey auth_token authorization
     aws_access_key_id aws_key_id aws_secret_access_key aws_session_token bearer_token client_secret connection_string cookie
     credential credentials id_token keyfile_dict passphrase passwd password private_key proxy_authorization pwd refresh_token
-    sas_token secret secret_access_key secret_key secrets session_token set_cookie shared_access_key token x_api_key
+    sas_token secret secret_access_key secret_key secrets session_token set_cookie shared_access_key shared_access_signature
+    token x_api_key
     """.replace("_", "").split()
 )
 _QUERY_NAMES = _NAMES | frozenset(
@@ -47,6 +48,9 @@ _JDBC_PARAMETER = re.compile(r"[:,](?P<name>[A-Za-z][\w.\-]*)=[^&;#,\s\"']*")
 _SECRET_ENDING = re.compile(
     r"(?i:passwords?|passwd|passphrase|[_\-.](?:secret|token|pwd|api[_\-.]?key|(?:secret|access|private|account)[_\-.]key))$"
     r"|[a-z](?:Secret|Token|Pwd|ApiKey|SecretKey|AccessKey|PrivateKey|AccountKey)$"
+    r"|(?i:(?:^|[_\-.])(?:(?:fernet|encryption|signing|hmac)[_\-.]key|secret[_\-.]id))$"
+    r"|(?i:(?:^|[_\-.])(?:admin|auth|database|db|ftp|http|keystore|ldap|mail|mysql|pg|postgres|proxy|redis|root|service|sftp|smtp|ssh"
+    r"|truststore|user)[_\-.]pass)$"  # and not first_pass
     r"|(?i:\.account\.key\.)"  # of Azure, with the account behind it
 )
 _SHAPES = re.compile(
@@ -66,10 +70,30 @@ _OPTION = re.compile(r"(?<![\w\-])--(?P<name>[A-Za-z][\w\-.]{0,60})(?![\w\-])(?:
 _VALUE = re.compile(
     r"(?P<scheme>(?:Bearer|Basic|Token|Digest|ApiKey|Negotiate)[ \t]+)?"
     r"(?:\*{3}(?=[\s,;&\"')\]}]|$)|\\+\"[^\"\\]*\\*\"?"
-    r"|[bfnru]{0,2}(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|\"[^\"\n]+|'[^'\n]+)"
+    r"|[bfnru]{0,2}(?:\"{3}.*?(?:\"{3}|\Z)|'{3}.*?(?:'{3}|\Z)"
+    r"|''(?=\w)[^'\n]*'*"  # inside a string of SQL
+    r"|\"(?:[^\"\\]|\\.|\"\")*\"|'(?:[^'\\]|\\.|'')*'|\"[^\"\n]+|'[^'\n]+)"
     r"|\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|[^\s,;&\"']+)",
     re.I | re.S,
 )
+_YAML_KEY = re.compile(
+    r"^(?P<head>[ \t]*(?:-[ \t]+)?[\"']?(?P<name>[A-Za-z_][\w\-.]{0,60})[\"']?[ \t]*:)"
+    r"[ \t]{0,9}(?:[|>][+\-\d]{0,2}[ \t]{0,9})?\n",
+    re.M,
+)
+"""A name whose value begins in the next line, further to the right."""
+_PAIR = re.compile(
+    r"(?<![\w)\]])(?<!\b[iI][nN] )(?P<start>\([\"'](?P<name>[A-Za-z_][\w\-.]{0,60})[\"'],\s{0,9})"
+    r"[bfru]{0,2}(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?=\s{0,9}\))",
+    re.S,
+)
+"""A pair of Python's; more than two are the names of columns, say, or arguments."""
+_PROPERTY = re.compile(
+    r"(?P<start><name>\s{0,99}(?P<name>[\w.\-]{1,200})\s{0,99}</name>\s{0,99}<value>)(?:<!\[CDATA\[[^\]]*\]\]>|[^<]+)"
+)
+"""Hadoop's properties."""
+_SIGNATURE = re.compile(r"(?P<start>SharedAccessSignature=)[^\s;\"']+|(?P<query>[?&]sig=)[^\s;&#\"']+", re.I)
+"""Of Azure's storage, also where there is no URL around it."""
 _SQL_QUOTED = re.compile(
     r"(?P<start>\b(?:identified\s+(?:with\s+\S{1,64}\s+)?(?:by|as)(?:\s+(?:values|password))?|password"
     r"|secret|key_id|session_token)(?:\s*\(\s*|\s+))"
@@ -176,6 +200,13 @@ def hide_in_text(text: str) -> str:
     if "PRIVATE KEY" in text:
         text = _PEM.sub(HIDDEN, text)
     text = strip_url(text)
+    if ":" in text and "\n" in text:
+        text = _hide_yaml(text)
+    if "('" in text or '("' in text:
+        text = _PAIR.sub(_hide_named, text)
+    if "<name>" in text:
+        text = _PROPERTY.sub(_hide_named, text)
+    text = _SIGNATURE.sub(lambda match: f"{match['start'] or match['query']}{HIDDEN}", text)
     if "=" in text or ":" in text or "<>" in text:
         text = _hide_values(text, _NAMED)
     if "--" in text:
@@ -195,6 +226,33 @@ def shown(thing: object) -> str:
 def trace_of(error: BaseException) -> str:
     """Where ``error`` came from, as a log may show it."""
     return hide_in_text("".join(traceback.format_exception(error)))
+
+
+def _hide_named(match: re.Match[str]) -> str:
+    return f"{match['start']}{HIDDEN}" if is_secret_by_end(match["name"]) else match[0]
+
+
+def _hide_yaml(text: str) -> str:
+    """``text`` without the lines that belong to secret names of YAML: those further to the right, and the items of a list."""
+    kept: list[str] = []
+    end = 0
+    for match in _YAML_KEY.finditer(text):
+        if match.start() < end or not is_secret_by_end(match["name"]):
+            continue
+        column, last = match.start("name") - match.start(), match.end()
+        while last < len(text) and _belongs(line := text[last : (text.find("\n", last) + 1) or len(text)], column):
+            last += len(line)
+        if text[match.end() : last].strip():
+            kept += (text[end : match.end("head")], f" {HIDDEN}\n")
+            end = last
+    return "".join(kept) + text[end:] if kept else text
+
+
+def _belongs(line: str, column: int) -> bool:
+    """Whether ``line`` is part of the value of a name of YAML that stands in this column."""
+    told = line.lstrip(" \t")
+    depth = len(line) - len(told)
+    return depth > column or not told.strip() or (depth == column and told.startswith("- "))
 
 
 def _hide_values(text: str, names: re.Pattern[str]) -> str:

@@ -133,7 +133,13 @@ OPTIONS: tuple[Option, ...] = (
         "5.0",
         "Seconds that the end of a task may spend on sending; what is left stays in the spool.",
     ),
-    Option("collect_timeout", "float", "3.0", "Seconds that an operator's own OpenLineage methods may take."),
+    Option(
+        "collect_timeout",
+        "float",
+        "3.0",
+        "Seconds that an operator's own OpenLineage methods, and the templates of its inlets and outlets, may take together; "
+        "never more than 0.7 of the time that the end of a task has (`send_budget`, or half of `[core] task_success_overtime`).",
+    ),
     Option(
         "delivery_process",
         "boolean",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import os
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,6 +45,7 @@ class Stats:
 def stats(monkeypatch: pytest.MonkeyPatch, airflow_home: object) -> Stats:
     made = Stats()
     monkeypatch.setattr(_compat, "Stats", made, raising=False)
+    monkeypatch.setenv("AIRFLOW__METRICS__STATSD_ON", "True")
     return made
 
 
@@ -94,13 +97,51 @@ def test_what_waits_is_measured(stats: Stats, tmp_path: Path) -> None:
     assert stats.told["mlgov.breaker.open"] == 1
 
 
+def test_it_is_counted_once_a_minute_per_host(stats: Stats, tmp_path: Path) -> None:
+    """Tasks end every second while very many events wait."""
+    spool = Spool(tmp_path / "spool")
+    for expected in (1, 1, 3):
+        spool.append(task_event("COMPLETE"))
+        metrics(Spool(spool.root))(SendReport("open"), 1.0)
+        assert stats.told["mlgov.spool.waiting"] == expected
+        if stats.told["mlgov.sends.open"] == 2:
+            earlier = time.time() - 61
+            os.utime(spool.root / "counted", (earlier, earlier))
+
+
+def test_the_oldest_is_told_of(stats: Stats, tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    for seconds in (30, 3600, 60):
+        path = spool.append(task_event("COMPLETE"))
+        path.rename(path.with_name(f"{time.time_ns() - seconds * 10**9:020d}{path.name[20:]}"))
+    (spool.root / "new" / "0-not-ours").touch()
+    metrics(spool)(SendReport("open"), 1.0)
+    assert stats.told["mlgov.spool.waiting"] == 3
+    assert 3600 <= stats.told["mlgov.spool.age"] < 4000
+
+
+def test_nothing_is_counted_where_metrics_are_off(
+    stats: Stats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIRFLOW__METRICS__STATSD_ON")
+    spool = Spool(tmp_path / "spool")
+    spool.append(task_event("COMPLETE"))
+    metrics(spool)(SendReport("open"), 1.0)
+    assert stats.told == {}
+    assert not (spool.root / "counted").exists()
+
+
 def test_metrics_that_fail_harm_nothing(stats: Stats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any) -> None:
+    asked: list[Any] = []
+
+    def broken(*gauge: Any) -> None:
+        asked.append(gauge)
         raise OSError("no StatsD")
 
     monkeypatch.setattr(stats, "gauge", broken)
     Spool(tmp_path / "spool").append(task_event("COMPLETE"))
     assert open_sender(settings(tmp_path)).send().outcome == "done"
+    assert asked
 
 
 def test_airflows_own_take_them(airflow_home: object, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def doctor(arguments: Namespace) -> int:
             [*_rules(context), *scheme_findings(), *([] if arguments.no_airflow else asset_findings())],
         ),
         ("Catalogue", [*_many_hosts(context), *_forwarding(context), *_handover(context), *_catalog(context)]),
-        ("Delivery", [*_spool(context), *_last_results(context)]),
+        ("Delivery", list(_spool(context))),
     ]
     if arguments.dag_id:
         sections.append((f"Tasks of {arguments.dag_id}, {arguments.run_id}", list(_tasks(context, arguments))))
@@ -281,7 +281,8 @@ def _spool(context: Context) -> Iterator[Finding]:
         spools = {"": open_spool(context.settings)}
     for name, spool in spools.items():
         said = f" of {name}" if len(spools) > 1 else ""
-        for finding in _spool_of(context, spool):
+        option = "" if spool.root == context.settings.spool_folder else f" --sink {name}"
+        for finding in [*_spool_of(context, spool, option), *_last_results(spool)]:
             yield replace(finding, subject=f"{finding.subject}{said}")
     if "kafka" in spools:
         yield _kafka(context, spools["kafka"])
@@ -304,7 +305,7 @@ def _kafka(context: Context, spool: Spool) -> Finding:
         return Finding("WRONG", "kafka", str(error))
 
 
-def _spool_of(context: Context, spool: Spool) -> Iterator[Finding]:
+def _spool_of(context: Context, spool: Spool, option: str) -> Iterator[Finding]:
     try:
         counts = spool.counts()
         place = spool.root if spool.root.exists() else next(folder for folder in spool.root.parents if folder.exists())
@@ -315,7 +316,7 @@ def _spool_of(context: Context, spool: Spool) -> Iterator[Finding]:
         yield Finding("WRONG", "spool", str(error))
         return
     if counts.dead:
-        yield Finding("WRONG", "dead letters", f"{counts.dead}: see `mlgov spool list --dead`")
+        yield Finding("WRONG", "dead letters", f"{counts.dead}: see `mlgov spool list --dead{option}`")
     for path in spool.waiting()[:_LOOKED_AT]:
         spool.read(path)
     if later := spool.of_later_versions():
@@ -329,9 +330,9 @@ def _spool_of(context: Context, spool: Spool) -> Iterator[Finding]:
     yield Finding("ok" if breaker == "closed" else "WRONG", "breaker", breaker)
 
 
-def _last_results(context: Context) -> Iterator[Finding]:
+def _last_results(spool: Spool) -> Iterator[Finding]:
     """When something was delivered last, and when that failed last."""
-    last = Results(open_spool(context.settings).root).last()
+    last = Results(spool.root).last()
     if not last:
         yield Finding("ok", "last send", "nothing was sent from here yet")
     for destination, found in last.items():
@@ -342,7 +343,7 @@ def _last_results(context: Context) -> Iterator[Finding]:
 def _waiting(settings: Settings, spool: Spool) -> Finding:
     """What waits, and whether anything will take it."""
     events = [spool.written(path) for path in spool.waiting()]
-    runs = [path.stat().st_mtime for path, _ in followup.notes(settings)]
+    runs = followup.written(settings)
     said = f"{len(events)} events wait in {spool.root}"
     if runs:
         said += f", and {len(runs)} notes about runs that ended"

@@ -7,10 +7,10 @@ import os
 import time
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from airflow_provider_mlgov.assembly import open_spool
+from airflow_provider_mlgov.assembly import open_spools
 from airflow_provider_mlgov.cli.context import conf_get
 from airflow_provider_mlgov.cli.output import age, say
 from airflow_provider_mlgov.delivery.breaker import Breaker
@@ -55,9 +55,19 @@ def health(arguments: Namespace) -> int:
 
 
 def _checks(settings: Settings, max_age: float, figures: dict[str, Any]) -> Iterator[Check]:
-    spool = open_spool(settings)
+    """Those of each sink. The figures of the first are at the top of the document, those of each further one under its name."""
+    spools = open_spools(settings)
+    for number, (name, spool) in enumerate(spools.items()):
+        told = figures.setdefault("sinks", {}).setdefault(name, {}) if number else figures
+        for check in _checks_of(settings, spool, max_age, told, f" --sink {name}" if number else ""):
+            yield replace(check, name=f"{check.name} of {name}") if len(spools) > 1 else check
+
+
+def _checks_of(
+    settings: Settings, spool: Spool, max_age: float, figures: dict[str, Any], option: str
+) -> Iterator[Check]:
     yield _place(spool)
-    yield from _events(settings, spool, max_age, figures)
+    yield from _events(settings, spool, max_age, figures, option)
     yield _breaker(spool, figures)
     yield from _results(spool, figures)
 
@@ -77,10 +87,10 @@ def _place(spool: Spool) -> Check:
     return Check("spool", "fine", f"{spool.root} can be written")
 
 
-def _events(settings: Settings, spool: Spool, max_age: float, figures: dict[str, Any]) -> Iterator[Check]:
+def _events(settings: Settings, spool: Spool, max_age: float, figures: dict[str, Any], option: str) -> Iterator[Check]:
     counts = spool.counts()
     waiting = spool.waiting()
-    notes = [path.stat().st_mtime for path, _ in followup.notes(settings)]
+    notes = [] if option else followup.written(settings)  # those are beside the first sink's spool
     written = [spool.written(path) for path in waiting[:1]] + notes[:1]
     oldest = max(0.0, time.time() - min(written)) if written else 0.0
     figures["spool"] = {
@@ -95,7 +105,7 @@ def _events(settings: Settings, spool: Spool, max_age: float, figures: dict[str,
         yield Check("waiting", "degraded", f"{said}, the oldest for {age(oldest).removesuffix(' ago')}")
     else:
         yield Check("waiting", "fine", said)
-    dead = f"{counts.dead} dead letters" + (": see `mlgov spool list --dead`" if counts.dead else "")
+    dead = f"{counts.dead} dead letters" + (f": see `mlgov spool list --dead{option}`" if counts.dead else "")
     yield Check("dead letters", "degraded" if counts.dead else "fine", dead)
 
 

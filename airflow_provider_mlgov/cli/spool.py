@@ -144,20 +144,22 @@ def show(arguments: Namespace) -> int:
 
 
 def drop(arguments: Namespace) -> int:
-    """Delete dead letters, and what waits if it is named. Exit code 1 if nothing was deleted because ``--yes`` is missing."""
-    spool = _spool(arguments)
+    """Delete dead letters, and what waits if it is named. Exit code 1 if nothing was deleted because ``--yes`` is missing.
+
+    By age they are those of all sinks, unless one is named.
+    """
     if bool(arguments.names) == (arguments.older_than is not None):
         raise InvalidInputError("wanted names, or --older-than DAYS for all dead letters of that age")
-    names = arguments.names
-    if unknown := [name for name in names if spool.find(name) is None]:
+    by_age = arguments.older_than is not None and not arguments.sink
+    spools = list(open_spools(Context.of(arguments).settings).values()) if by_age else [_spool(arguments)]
+    if unknown := [name for name in arguments.names if spools[0].find(name) is None]:
         raise InvalidInputError(f"there is no file {', '.join(map(repr, unknown))}; see `mlgov spool list [--dead]`")
-    if arguments.older_than is not None:
-        before = time.time() - arguments.older_than * 86400
-        names = spool.letters_before(before)
-    if names and not arguments.yes:
-        say(f"{len(names)} files would be deleted for good: --yes does it")
+    before = time.time() - (arguments.older_than or 0) * 86400
+    found = [(spool, arguments.names or spool.letters_before(before)) for spool in spools]
+    if (count := sum(len(names) for _, names in found)) and not arguments.yes:
+        say(f"{count} files would be deleted for good: --yes does it")
         return 1
-    say(f"{spool.drop(names)} files deleted")
+    say(f"{sum(spool.drop(names) for spool, names in found)} files deleted")
     return 0
 
 

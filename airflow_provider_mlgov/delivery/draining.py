@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_TRIM_SECONDS = 1.0
+"""What the bounds of a spool are given of the time of a send, or a quarter of that."""
+
 Outcome = Literal["done", "nothing", "locked", "open", "unavailable", "busy", "budget", "spool"]
 
 
@@ -116,7 +119,7 @@ class Draining(ABC):
         try:
             while self._spool.has_waiting():
                 if not (despite_breaker or self.breaker.allows()):
-                    self._trim()
+                    self._trim(deadline)
                     opening = self.breaker.opening()
                     report.outcome, report.reason = "open", opening.reason if opening else None
                     return
@@ -125,9 +128,10 @@ class Draining(ABC):
                     report.outcome, report.reason = ("done", None) if report.events else ("locked", turn.holder)
                     return
                 with released(turn):
-                    deadline.guard = turn.check
-                    self._drain(report, deadline)
-                self._trim()
+                    delivery = self._for_delivery(deadline)
+                    delivery.guard = turn.check
+                    self._drain(report, delivery)
+                self._trim(deadline)
                 if report.outcome != "done":
                     return
         except SpoolError as error:
@@ -138,13 +142,19 @@ class Draining(ABC):
     def _deliver_all(self, report: SendReport, deadline: Deadline) -> None:
         """Deliver until nothing waits, under the lock; what it acknowledged stands in ``report``, also where it raises."""
 
-    def _trim(self) -> None:
-        """Keep what could not be sent within its bounds."""
-        if is_due(self._spool, self._bounds):
+    def _for_delivery(self, deadline: Deadline) -> Deadline:
+        """The time of delivering: where the bounds are to be looked at it leaves a tenth for that."""
+        return Deadline(deadline.left() * 0.9 if is_due(self._spool, self._bounds) else deadline.left())
+
+    def _trim(self, deadline: Deadline) -> None:
+        """Keep what could not be sent within its bounds, in a part of the time that is left: a task's end waits for this."""
+        left = deadline.left()
+        if left and is_due(self._spool, self._bounds):
             turn = self._turn()
             if turn.acquire(0.0):
                 with released(turn):
-                    trim(self._spool, self._bounds)
+                    part = Deadline(min(left, max(_TRIM_SECONDS, left / 4)))
+                    trim(self._spool, self._bounds, deadline=part)
 
     def _turn(self) -> Turn:
         """What elects the one sender of this spool."""

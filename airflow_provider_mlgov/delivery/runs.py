@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -135,6 +135,7 @@ class RunReader:
         self._state = state
         self._options = options
         self._clock = clock
+        self._passed_by: set[str] = set()
         self._read: dict[Path, tuple[str, Json]] = {}
         """What was read for an earlier call and not taken then, since one call takes less than it looks at."""
 
@@ -148,7 +149,7 @@ class RunReader:
         for path in paths:
             self._add(path, runs)
         runs = self._with_named(runs)
-        taken = self._told_again(runs, size)
+        taken = self._told_again(runs.keys() | self._passed_by, size)
         entities = sum(len(run.entities) for run in taken)
         gone: set[Path] = set()
         for run in runs.values():
@@ -160,6 +161,10 @@ class RunReader:
                 entities += len(run.entities)
         self.left = [path for path in paths if path in self._read and path not in gone]
         return taken
+
+    def pass_by(self, keys: Iterable[str]) -> None:
+        """These runs are not told again as long as this reader reads: they were tried."""
+        self._passed_by.update(keys)
 
     def take_dead(self) -> list[tuple[Run, str]]:
         """What could not be read or translated since this was asked last, with the reason."""
@@ -178,6 +183,10 @@ class RunReader:
         in_time = sorted(runs, key=lambda run: (bool(run.events), run.time, bool(run.changes)))
         for _, portion in groupby(in_time, key=lambda run: run.key if run.changes else None):
             yield self._by_present_names([*portion])
+
+    def anew(self, runs: Sequence[Run]) -> list[Run]:
+        """The same runs, by what is known of them now: others were sent since."""
+        return self._by_present_names([run for run in runs if self._translate(run)])
 
     def _by_present_names(self, runs: Sequence[Run]) -> list[Run]:
         taken = [*runs, *(run for run in self._heirs(runs) if self._translate(run))]

@@ -46,6 +46,7 @@ _EVENTS_PER_PARCEL = 500
 _EXPECTED = (CatalogError, BudgetSpentError, SpoolError, ConfigurationError, TypesConflictError)
 _PROBES, _PROBES_WHILE_OVERLOADED = 8, 2
 """So many runs are sent alone to see whether the catalogue takes any; it is to be spared where it asks for a pause."""
+_MOST_HELD = 3
 _PATHS_AT_ONCE = 10_000
 """So many are kept in memory, however many wait."""
 
@@ -85,6 +86,9 @@ class Sender(Draining):
                 while drain.step():
                     deadline.check()
                 drain.finish()
+            except BudgetSpentError:
+                drain.complain()
+                raise
             finally:
                 report.retries += getattr(sink, "retries", 0)
 
@@ -162,6 +166,9 @@ class _Drain:
         self._deadline = deadline
         self._taken: Run | None = None
         """The last of the runs being sent that the catalogue took."""
+        self._held: list[tuple[list[Run], CatalogError]] = []
+        """What was not taken, while nothing showed that the catalogue takes others."""
+        self._held_paths: set[Path] = set()
         self._paths: list[Path] = []
         """What waited when it was last looked, oldest first."""
 
@@ -171,7 +178,9 @@ class _Drain:
 
     def step(self) -> bool:
         """Deliver the oldest events that make about one batch; False if nothing waits."""
-        self._paths = self._paths or self._spool.waiting(_PATHS_AT_ONCE)
+        self._paths = self._paths or [
+            path for path in self._spool.waiting(_PATHS_AT_ONCE) if path not in self._held_paths
+        ]
         if not self._paths:
             return False
         runs = self._reader.read(self._paths[:_EVENTS_PER_PARCEL], self._batch_size)
@@ -183,13 +192,18 @@ class _Drain:
 
     def finish(self) -> None:
         """Nothing waits any more: tidy up."""
+        self.complain()
         with self._state.transaction():
             self._state.expire()
         self._spool.tidy()
 
+    def complain(self) -> None:
+        """Nothing showed that the catalogue takes anything: raise why it does not."""
+        for _, error in self._held:
+            raise error
+
     def _deliver_in_turn(self, runs: list[Run]) -> None:
-        """Portion by portion. One that is not taken waits for the next, which shows whether it is the catalogue or itself."""
-        held: tuple[list[Run], CatalogError] | None = None
+        """Portion by portion. One that is not taken waits until another is, which shows that it is not the catalogue's fault."""
         for portion in self._reader.in_turn(runs):
             self._taken = None
             try:
@@ -197,15 +211,18 @@ class _Drain:
             except UnansweredError:
                 raise
             except (CatalogBusyError, CatalogRefusedError, UnexpectedFailureError) as error:
-                if held is not None:
+                if len(self._held) == _MOST_HELD:
                     raise
-                held = portion, error
+                self._hold(portion, error)
             else:
-                if held is not None and self._takes_some:
-                    self._deliver(held[0])
-                    held = None
-        if held is not None:
-            raise held[1]
+                held, self._held = self._held, []
+                for portion_before, _ in held:
+                    self._deliver(self._reader.anew(portion_before))
+
+    def _hold(self, portion: list[Run], error: CatalogError) -> None:
+        self._held.append((portion, error))
+        self._held_paths.update(path for run in portion for path in run.paths)
+        self._reader.pass_by(run.key for run in portion if not run.events)
 
     def _deliver(self, runs: list[Run]) -> None:
         try:
@@ -251,22 +268,23 @@ class _Drain:
         # The warning has the reason; no trace in task logs.
         log.debug("Where run %s failed:\n%s", run.key, trace_of(error))
         failure = UnexpectedFailureError(error)
+        self._check_that_it_takes(failure)
+        self._settle_dead([(run, failure.reason)])
+
+    def _check_that_it_takes(self, failure: Exception) -> None:
+        """Send what was taken before again, to see: the catalogue may have gone away since, and then it is no run's fault."""
         if self._taken is None:
             raise failure
-        try:  # what was taken before is sent again, to see
+        try:
             self._sink.deliver(parcel_of([self._taken], self._at), self._deadline)
         except UnansweredError:
             raise
-        except (
-            CatalogBusyError,
-            CatalogRefusedError,
-        ) as again:  # as such it would be sent again, with what is acknowledged
+        except (CatalogBusyError, CatalogRefusedError) as again:
             raise CatalogUnavailableError(f"{failure}; what was taken before is not taken now: {again}") from again
         except _EXPECTED:
             raise
         except Exception as again:
             raise CatalogUnavailableError(str(failure)) from again
-        self._settle_dead([(run, failure.reason)])
 
     def _find_culprit(self, runs: list[Run], error: CatalogBusyError | CatalogRefusedError) -> None:
         """The catalogue fails at something else than the writing of an entity: set the run aside that brings it about.
@@ -275,8 +293,8 @@ class _Drain:
         """
         named = isinstance(error, CatalogRefusedError) and error.status != 403
         if len(runs) == 1:
-            if not (named or self._takes_some):
-                raise error
+            if not named:
+                self._check_that_it_takes(error)
             self._settle_dead([(runs[0], f"the catalogue takes others but not this run: {error}")])
             return
         rest = list(runs)

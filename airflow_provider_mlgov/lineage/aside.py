@@ -14,6 +14,8 @@ from collections.abc import Callable
 from airflow_provider_mlgov.lineage.limited import one_line
 
 log = logging.getLogger(__name__)
+_MOST = 10_000
+"""Writes that wait, each with its event in memory: some hundred MB at most while a disk hangs."""
 
 
 class Write:
@@ -59,13 +61,28 @@ class Aside:
         self._lock = threading.Lock()
         self._waiting: deque[Write] = deque()
         self._works = False
+        self._left_out = 0
 
     def do(self, what: str, call: Callable[[], object], seconds: float) -> bool:
-        """Whether ``call`` ended within ``seconds``; it goes on if not. Raises what it raised."""
+        """Whether ``call`` ended within ``seconds``; it goes on if not. Raises what it raised.
+
+        Where too many wait already it is left out: the first time that is said, and how many it were when there is room again.
+        """
         write = Write(what, call)
         with self._lock:
-            self._waiting.append(write)
-            starts, self._works = not self._works, True
+            if full := len(self._waiting) >= _MOST:
+                self._left_out += 1
+                first = self._left_out == 1
+            else:
+                self._waiting.append(write)
+                left_out, self._left_out = self._left_out, 0
+                starts, self._works = not self._works, True
+        if full:
+            if first:
+                log.warning("%s and what follows is lost: %d writes wait for the disk already", what, _MOST)
+            return False
+        if left_out:
+            log.warning("%d writes are lost: the disk did not take those before them in time", left_out)
         if starts:
             threading.Thread(target=self._work, name="mlgov writing", daemon=True).start()
         return write.wait(seconds)

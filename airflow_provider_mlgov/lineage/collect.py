@@ -15,7 +15,7 @@ from typing import Any, Literal
 from airflow_provider_mlgov.lineage import declared
 from airflow_provider_mlgov.lineage.datasets import from_asset
 from airflow_provider_mlgov.lineage.facts import Attempt, Facts
-from airflow_provider_mlgov.lineage.limited import limited, one_line
+from airflow_provider_mlgov.lineage.limited import Allowance, one_line
 from airflow_provider_mlgov.lineage.ml_assets import is_ours
 from airflow_provider_mlgov.lineage.plain import plain
 from airflow_provider_mlgov.masking import shown, trace_of
@@ -33,6 +33,8 @@ _METHODS: Mapping[Phase, tuple[str, ...]] = {
         "get_openlineage_facets_on_start",
     ),
 }
+_SHARE_BESIDE_TEMPLATES = 0.75
+"""What an operator's method may take of the time where templates come after it: data would have the wrong names without them."""
 _GROUPS = ("facets", "inputFacets", "outputFacets")
 
 
@@ -81,8 +83,8 @@ _too_slow: set[tuple[str, str, str]] = set()
 """Methods that this process did not wait for: (DAG, task, method). They are not asked a second time."""
 
 
-def from_operator(task: Any, task_instance: Any, phase: Phase, seconds: float) -> Any:
-    """What the operator's own OpenLineage method returns, or None; foreign code, so within ``seconds``."""
+def from_operator(task: Any, task_instance: Any, phase: Phase, allowance: Allowance, share: float = 1.0) -> Any:
+    """What the operator's own OpenLineage method returns, or None; foreign code, so within a ``share`` of the time."""
     for name in _METHODS[phase]:
         method = getattr(task, name, None)
         if callable(method):
@@ -90,9 +92,9 @@ def from_operator(task: Any, task_instance: Any, phase: Phase, seconds: float) -
             if asked in _too_slow:
                 return None
             arguments = () if name.endswith("on_start") else (task_instance,)
-            begun = time.monotonic()
-            found = limited(f"{name} of task {task.task_id}", lambda: method(*arguments), seconds)  # noqa: B023 - called here
-            if found is None and time.monotonic() - begun >= seconds:
+            begun, seconds = time.monotonic(), allowance.left() * share
+            found = allowance.limited(f"{name} of task {task.task_id}", lambda: method(*arguments), share)  # noqa: B023 - called here
+            if found is None and 0 < seconds <= time.monotonic() - begun:
                 _too_slow.add(asked)
             return found
     return None
@@ -159,11 +161,15 @@ def collect(
     hooks_before: Seen = frozenset(),
     runtime: declared.Runtime | None = None,
     render: Callable[[Any], Any] | None = None,
-    seconds: float = 3.0,
+    allowance: Allowance | None = None,
 ) -> Collected:
-    """All that is known of one attempt. At the start only the operator is asked: the rest is not final before the end."""
+    """All that is known of one attempt. At the start only the operator is asked: the rest is not final before the end.
+
+    ``allowance`` is what foreign code may take, that of ``render`` too.
+    """
     collected = Collected()
-    lineage = from_operator(task, task_instance, phase, seconds)
+    share = _SHARE_BESIDE_TEMPLATES if phase != "start" and _has_templates(task) else 1.0
+    lineage = from_operator(task, task_instance, phase, allowance or Allowance(3.0), share)
     if lineage is not None:
         collected.add_operator_lineage(lineage)
     if phase == "start":
@@ -180,6 +186,10 @@ def collect(
         for dataset in guarded(f"outlet {_shown(thing):.100}", lambda: reader.outputs(thing, collected.outputs)) or ():  # noqa: B023
             collected.add("outputs", dataset)
     return collected
+
+
+def _has_templates(task: Any) -> bool:
+    return any("{{" in _shown(getattr(task, name, None)) for name in ("inlets", "outlets"))
 
 
 def _listed(things: Any) -> list[Any]:

@@ -1,6 +1,7 @@
 """Notes that daemons leave for the delivery process: runs that ended, attempts whose end no task process reports.
 
-A note is a small file beside the spool, so it outlives whoever wrote it; writing one is all that a scheduler hook does.
+A note is a small file beside the spool, so it outlives whoever wrote it; writing one is all that a scheduler hook does. What is
+none (damaged, another user's, a folder) goes to the spool's ``odd/``, with its reason beside it, and holds up no other.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import logging
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,8 +26,10 @@ from airflow_provider_mlgov.settings import Settings
 Json = dict[str, Any]
 _FOLDER, _OPEN = "followup", "open"
 _VERSION = 1
+_SKEW_SECONDS = 60.0
+"""How far the clock of whatever keeps the files may be ahead of ours; beyond that a clock has jumped."""
 _left: set[Path] = set()
-"""Notes of later versions of which this process has spoken."""
+"""Files that stay and are no notes for this process, of which it has spoken."""
 log = logging.getLogger(__name__)
 
 
@@ -48,12 +52,7 @@ def forget_open(settings: Settings, dag_id: str, run_id: str) -> None:
 
 def open_runs(settings: Settings) -> list[tuple[str, str]]:
     """The DAG runs that began and of whose end nothing was said."""
-    found = []
-    for path in (settings.spool_folder / _OPEN).glob("*.json"):
-        with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
-            note = _read(path)
-            found.append((str(note["dagId"]), str(note["runId"])))
-    return found
+    return [(str(note["dagId"]), str(note["runId"])) for _, note in _sound(settings, _files(settings, _OPEN))]
 
 
 def attempt_note(task_instance: Any, state: str, error: Any) -> Json:
@@ -87,29 +86,25 @@ def _write(settings: Settings, folder_name: str, name: str, note: Json) -> None:
     temporary = folder / f"{name}.{secrets.token_hex(8)}.tmp"
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         json.dump({"v": _VERSION, **note}, file)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(folder / f"{name}.json")
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)  # before `forget_open`: the disk need not keep the two in order
+    finally:
+        os.close(handle)
 
 
 def notes(settings: Settings, *, age: float = 0.0) -> Iterator[tuple[Path, Json]]:
-    """The notes that are older than ``age`` seconds, oldest first. What is damaged is removed; what a later version wrote stays."""
-    found = []
-    with contextlib.suppress(FileNotFoundError):
-        for path in (settings.spool_folder / _FOLDER).glob("*.json"):
-            with contextlib.suppress(FileNotFoundError):
-                found.append((path.stat().st_mtime, path))
-    for written, path in sorted(found):
-        if written > time.time() - age:
-            continue
-        try:
-            yield path, _read(path)
-        except FileNotFoundError:
-            continue
-        except LaterVersionError as error:
-            if path not in _left:
-                _left.add(path)
-                log.warning("%s stays, for a process of that version: %s", path, error)
-        except ValueError:
-            _remove_damaged(path)
+    """The notes that are older than ``age`` seconds, oldest first. What is none is set aside; what a later version wrote stays."""
+    return _sound(settings, (path for path, written in _dated(settings, _FOLDER) if not _is_young(written, age)))
+
+
+def written(settings: Settings) -> list[float]:
+    """When the notes were written, in seconds of the epoch, the oldest first."""
+    times = dict(_dated(settings, _FOLDER))
+    return [times[path] for path, _ in _sound(settings, times)]
 
 
 def claimed(settings: Settings, *, age: float = 0.0) -> Iterator[tuple[Path, Json]]:
@@ -120,15 +115,20 @@ def claimed(settings: Settings, *, age: float = 0.0) -> Iterator[tuple[Path, Jso
     for path, _ in notes(settings, age=age):
         with contextlib.suppress(
             FileNotFoundError, ValueError
-        ):  # another process took it; `notes` removes what is damaged
-            own = _rename(path)
-            if own.stat().st_mtime <= time.time() - age:  # else it was replaced just now, and is too young
+        ):  # another process took it; `notes` sets aside what is none
+            own = path.rename(_own(path))
+            if not _is_young(own.stat().st_mtime, age):  # else it was replaced just now
                 yield own, _read(own)
+
+
+def _is_young(written: float, age: float) -> bool:
+    """Whether a file is younger than ``age``. One from the future was written before a clock was put back, so it is old."""
+    return age > 0 and -_SKEW_SECONDS < time.time() - written < age
 
 
 def put_off(path: Path) -> None:
     """A note could not be settled: it is as if it had just been written, so that others come before it."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         os.utime(path)
 
 
@@ -136,29 +136,97 @@ class LaterVersionError(ValueError):
     """A note that a later version of the package wrote."""
 
 
+def _files(settings: Settings, folder: str) -> list[Path]:
+    return [path for path, _ in _dated(settings, folder)]
+
+
+def _dated(settings: Settings, folder: str) -> list[tuple[Path, float]]:
+    """The files of a folder and when each was written, oldest first."""
+    found = []
+    with contextlib.suppress(
+        OSError
+    ):  # no folder, or one that only another user may read: then there is no note for us
+        for path in (settings.spool_folder / folder).glob("*.json"):
+            with contextlib.suppress(OSError):
+                found.append((path.lstat().st_mtime, path))
+    return [(path, written) for written, path in sorted(found)]
+
+
+def _sound(settings: Settings, paths: Iterable[Path]) -> Iterator[tuple[Path, Json]]:
+    """What is written in those of ``paths`` that are notes."""
+    for path in paths:
+        try:
+            yield path, _read(path)
+        except FileNotFoundError:
+            continue
+        except LaterVersionError as error:
+            _leave(path, f"it stays for a process of that version: {error}")
+        except ValueError as error:
+            _set_aside(settings, path, error)
+        except OSError as error:
+            _leave(path, f"it cannot be read: {error}")
+
+
 def _read(path: Path) -> Json:
-    note = json.loads(path.read_text(encoding="utf-8"))
+    """The note in ``path``; `ValueError` where it is none."""
+    if not stat.S_ISREG(path.lstat().st_mode):  # a pipe would hold the reader for ever
+        raise ValueError("it is no ordinary file")
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+    except PermissionError:
+        raise ValueError("it cannot be read: it belongs to another user") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is damaged: {error}") from error
     if not isinstance(note, dict):
-        raise ValueError("no note")
+        raise ValueError("it is damaged: no object of JSON")
     version = note.get("v", _VERSION)  # the first notes did not say
     if isinstance(version, int) and version > _VERSION:
         raise LaterVersionError(f"its version is {version}, and this one reads up to {_VERSION}")
+    if lacking := [name for name in ("dagId", "runId") if name not in note]:
+        raise ValueError(f"it is damaged: it lacks {', '.join(lacking)}")
     return note
 
 
-def _rename(path: Path) -> Path:
-    return path.rename(path.with_name(f"{path.name.partition('.')[0]}.{secrets.token_hex(8)}.json"))
+def _own(path: Path) -> Path:
+    """A name beside ``path`` that nobody else writes."""
+    return path.with_name(f"{path.name.partition('.')[0]}.{secrets.token_hex(8)}.json")
 
 
-def _remove_damaged(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        own = _rename(path)
-        try:
-            _read(own)  # a sound one may have taken its place: that stays
-        except LaterVersionError:
-            return
-        except ValueError:
-            own.unlink(missing_ok=True)
+def _set_aside(settings: Settings, path: Path, reason: ValueError) -> None:
+    """Take what is no note out of the way, into ``odd/`` with the reason beside it, as the spool does with events."""
+    target = settings.spool_folder / "odd" / f"{secrets.token_hex(4)}-{path.name}"
+    said = target.with_name(f"{target.name}.reason")
+    try:
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        said.write_text(f"{reason}\n", encoding="utf-8")
+        path.rename(target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            said.unlink(missing_ok=True)
+        if not isinstance(error, FileNotFoundError):
+            _leave(path, f"{reason}, and cannot be set aside: {error}")
+        return
+    if _is_note(target):  # written since it was looked at
+        target.rename(_own(path))
+        said.unlink(missing_ok=True)
+    else:
+        log.warning("%s is no note of a DAG run and was moved to %s: %s", path, target.parent, reason)
+
+
+def _is_note(path: Path) -> bool:
+    try:
+        _read(path)
+    except LaterVersionError:
+        return True
+    except (ValueError, OSError):
+        return False
+    return True
+
+
+def _leave(path: Path, why: str) -> None:
+    if path not in _left:
+        _left.add(path)
+        log.warning("%s is passed over: %s", path, why)
 
 
 def waiting(settings: Settings) -> bool:

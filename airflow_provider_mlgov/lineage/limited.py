@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -53,5 +55,31 @@ def limited(what: str, call: Callable[[], T], seconds: float) -> T | None:
         )
         log.debug("Details:\n%s", trace_of(failures[0]))
     elif thread.is_alive():
-        log.warning("%s took longer than %g s and is not waited for (the task is not affected)", what, seconds)
+        log.warning(
+            "%s took longer than %g s and is not waited for (the task is not affected)", what, round(seconds, 2)
+        )
     return None
+
+
+class Allowance:
+    """What several calls into foreign code may take together: so many seconds, and never beyond ``end`` (monotonic)."""
+
+    def __init__(self, seconds: float, end: float = math.inf) -> None:
+        self._seconds = seconds
+        self._end = end
+
+    def left(self) -> float:
+        """Seconds left, at least 0."""
+        return max(0.0, min(self._seconds, self._end - time.monotonic()))
+
+    def limited(self, what: str, call: Callable[[], T], share: float = 1.0) -> T | None:
+        """The same as `limited`, within that ``share`` of what is left; where nothing is, the code is not called."""
+        seconds = self.left() * share
+        if not seconds:
+            log.debug("%s is left out: there is no time left", what)
+            return None
+        began = time.monotonic()
+        try:
+            return limited(what, call, seconds)
+        finally:
+            self._seconds -= time.monotonic() - began

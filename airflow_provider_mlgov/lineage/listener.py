@@ -20,7 +20,7 @@ from airflow_provider_mlgov.lineage import declared, event, followup
 from airflow_provider_mlgov.lineage.aside import ASIDE
 from airflow_provider_mlgov.lineage.choice import dag_recorded, task_recorded
 from airflow_provider_mlgov.lineage.facts import Attempt, Facts, attempt_of, take
-from airflow_provider_mlgov.lineage.limited import one_line
+from airflow_provider_mlgov.lineage.limited import Allowance, one_line
 from airflow_provider_mlgov.masking import trace_of
 from airflow_provider_mlgov.settings import Settings
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _SPARE_SECONDS = 0.5
 """A sender keeps to its budget; should it not, it is left alone after this."""
+_COLLECTING, _LEAST_WRITING = 0.7, 0.1
+"""What foreign code may take of a hook's time, since the event is written after it; seconds that it waits for the disk at least."""
 _OVERTIME = 20.0
 """Airflow's default of ``[core] task_success_overtime``."""
 _DAEMON_SECONDS = 0.002
@@ -91,7 +93,7 @@ class AtlasListener:
         from airflow_provider_mlgov.lineage.collect import hooks_seen
 
         self._hooks_before[attempt_of(task_instance)] = hooks_seen()
-        self._report(task_instance, "START", None)
+        self._report(task_instance, "START", None, end=time.monotonic() + self._budget())
 
     @hookimpl
     @never_raises
@@ -117,7 +119,7 @@ class AtlasListener:
             return
         found = str(getattr(task_instance.state, "value", task_instance.state) or "")
         state = found if found in event.EVENT_TYPES else state
-        self._report(task_instance, event.EVENT_TYPES[state], state, error)
+        self._report(task_instance, event.EVENT_TYPES[state], state, error, end=end)
         if isinstance(error, str) and is_database_object(task_instance):
             return  # 2.11: reported by a daemon for a task that died; daemons do not send
         self._send(end - time.monotonic())
@@ -159,34 +161,39 @@ class AtlasListener:
 
         ASIDE.do(what, all_of_it, _DAEMON_SECONDS)
 
-    def _report(self, task_instance: Any, event_type: event.EventType, state: str | None, error: Any = None) -> None:
+    def _report(
+        self, task_instance: Any, event_type: event.EventType, state: str | None, error: Any = None, *, end: float
+    ) -> None:
+        """Collect what is known of an attempt and write it, until ``end`` (of the monotonic clock)."""
         from airflow_provider_mlgov.lineage.collect import collect
 
         task = task_instance.task
         attempt = attempt_of(task_instance)
-        end = event_type != "START"
+        ends = event_type != "START"
+        now = time.monotonic()
+        allowance = Allowance(self.settings.collect_timeout, now + (end - now) * _COLLECTING)
         if is_airflow_3():
             context: Mapping[str, Any] = task_instance.get_template_context()
             run = event.run_of(context["dag_run"])
-            runtime = _runtime(context, task) if end else None
+            runtime = _runtime(context, task) if ends else None
         else:
             run = event.run_of(task_instance.dag_run)
-            runtime = RUNTIME.pop(attempt, None) if end else None
+            runtime = RUNTIME.pop(attempt, None) if ends else None
         collected = collect(
             task,
             task_instance,
             attempt,
-            phase="start" if not end else "failure" if event_type == "FAIL" else "complete",
+            phase="start" if not ends else "failure" if event_type == "FAIL" else "complete",
             namespace=self.settings.namespace or "default",
-            facts=take(attempt) if end else Facts(),
-            hooks_before=self._hooks_before.pop(attempt, frozenset()) if end else frozenset(),
+            facts=take(attempt) if ends else Facts(),
+            hooks_before=self._hooks_before.pop(attempt, frozenset()) if ends else frozenset(),
             runtime=runtime,
-            render=_renderer(task_instance, self.settings.collect_timeout),
-            seconds=self.settings.collect_timeout,
+            render=_renderer(task_instance, allowance),
+            allowance=allowance,
         )
         ours = self._task_facet(task_instance, attempt, run, state)
         self._started.pop(attempt, None)
-        if not end:
+        if not ends:
             self._started[attempt] = (run, ours)
         self._put(
             event.task_event(
@@ -195,21 +202,22 @@ class AtlasListener:
                 run,
                 ours,
                 job_namespace=event.openlineage_namespace(),
-                time=task_instance.end_date if end else task_instance.start_date,
+                time=task_instance.end_date if ends else task_instance.start_date,
                 collected=collected,
                 error=str(error) if error is not None else None,
                 description=getattr(task, "doc_md", None) or getattr(task, "doc", None),
-            )
+            ),
+            end - time.monotonic(),
         )
 
-    def _put(self, told: dict[str, Any]) -> None:
-        what, budget = f"An event of {told['job']['name']}", self._budget()
-        if not ASIDE.do(what, lambda: self._outbox.put(told), budget):
+    def _put(self, told: dict[str, Any], seconds: float) -> None:
+        what, seconds = f"An event of {told['job']['name']}", max(seconds, _LEAST_WRITING)
+        if not ASIDE.do(what, lambda: self._outbox.put(told), seconds):
             log.warning(
                 "%s is still being written after %g s and not waited for; should this process end first, it is lost. "
                 "The disk of [mlgov] spool_folder is slow: give the spool a local one",
                 what,
-                budget,
+                round(seconds, 1),
             )
 
     @hookimpl
@@ -226,7 +234,8 @@ class AtlasListener:
                 collected.add(direction, dataset)
             if any(vars(collected).values()):
                 namespace = event.openlineage_namespace()
-                self._put(event.task_event("RUNNING", attempt, run, ours, job_namespace=namespace, collected=collected))
+                told = event.task_event("RUNNING", attempt, run, ours, job_namespace=namespace, collected=collected)
+                self._put(told, self._budget())
         ASIDE.settle(self._budget())
 
     def _task_facet(self, task_instance: Any, attempt: Attempt, run: event.Run, state: str | None) -> dict[str, Any]:
@@ -364,25 +373,19 @@ def common_facts(settings: Settings) -> dict[str, Any]:
     return {"airflowVersion": airflow_version(), "namespace": namespace}
 
 
-def _renderer(task_instance: Any, seconds: float) -> Callable[[Any], Any]:
-    """Renders templates as Airflow would for this task; macros are foreign code, so within ``seconds``, and no more after that.
+def _renderer(task_instance: Any, allowance: Allowance) -> Callable[[Any], Any]:
+    """Renders templates as Airflow would for this task; macros are foreign code, so within what it may take.
 
     On 3.x the context is there already. On 2.11 it is made anew, by the database.
     """
-    from airflow_provider_mlgov.lineage.limited import limited
-
     task = task_instance.task
     context = task_instance.get_template_context() if is_airflow_3() else None
-    too_slow = False
 
     def rendered(value: Any) -> Any:
         return task.render_template(value, context or task_instance.get_template_context())
 
     def render(value: Any) -> Any:
-        nonlocal too_slow
-        began = time.monotonic()
-        found = None if too_slow else limited("A template of inlets or outlets", lambda: rendered(value), seconds)
-        too_slow = too_slow or time.monotonic() - began >= seconds
+        found = allowance.limited("A template of inlets or outlets", lambda: rendered(value))
         return value if found is None else found
 
     return render

