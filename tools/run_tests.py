@@ -33,8 +33,8 @@ ONCE = (*PURE, "tests/tools", "tests/test_docs.py", "tests/test_rings.py", "test
 _COMMANDS = ("duplicates", "handover", "purge", "replay", "rules", "sinks", "spool", "translate")
 CONFIGURED = ("tests/security", *(f"tests/cli/test_cli_{name}.py" for name in _COMMANDS))
 """What asks Airflow for its configuration and Connections, and nothing else: on 2.11 in `make test-long`."""
-TWO_AT_ONCE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
-"""Two test files at once: much of the time is spent waiting for servers and processes."""
+THREE_AT_ONCE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+"""Three test files at once, on two cores: much of the time is spent waiting for servers and processes."""
 
 
 class Step(NamedTuple):
@@ -84,11 +84,11 @@ def steps_of(venvs: Path) -> Iterator[Step]:
     yield Step("import rings", [f"{new}/lint-imports"])
     yield Step("sbom", [f"{new}/python", "tools/audit.py", "sbom"])
     yield Step("audit", [f"{new}/python", "tools/audit.py", "audit"])
-    yield Step("airflow-3.3", pytest(new, "tests", "-m", "not long and not install", *TWO_AT_ONCE), needs_atlas=True)
+    yield Step("airflow-3.3", pytest(new, "tests", "-m", "not long and not install", *THREE_AT_ONCE), needs_atlas=True)
     if old.exists():
         left_out = [f"--ignore={path}" for path in (*ONCE, *CONFIGURED)]
         selected = ("tests", "-m", "not long and not install", *left_out)
-        yield Step("airflow-2.11", pytest(old, *selected, *TWO_AT_ONCE), needs_atlas=True)
+        yield Step("airflow-2.11", pytest(old, *selected, *THREE_AT_ONCE), needs_atlas=True)
     yield Step("install", pytest(new, "tests/test_install.py", "-m", "install and not long"))
 
 
@@ -101,7 +101,7 @@ def long_steps(venvs: Path) -> Iterator[Step]:
                 f"long-{name}", pytest(venvs / name / "bin", "tests", "-m", "long", "-s", *left_out), needs_atlas=True
             )
     if (venvs / "airflow-2.11").exists():
-        rest = pytest(venvs / "airflow-2.11" / "bin", *CONFIGURED, "-m", "not long", *TWO_AT_ONCE)
+        rest = pytest(venvs / "airflow-2.11" / "bin", *CONFIGURED, "-m", "not long", *THREE_AT_ONCE)
         yield Step("long-airflow-2.11-configured", rest, needs_atlas=True)
 
 

@@ -23,7 +23,7 @@ from delivery_events import dataset, task_event
 OPTIONS = TranslateOptions(airflow_namespace="test")
 
 DRAIN = """
-import json, resource, sys, time
+import json, re, sys, time
 from pathlib import Path
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
 from airflow_provider_mlgov.delivery.sender import Sender
@@ -47,7 +47,7 @@ report = Sender(Spool(folder / "spool"), lambda: EmbeddedCatalog(folder / "catal
                 TranslateOptions(airflow_namespace="test")).send()
 print(json.dumps({"outcome": report.outcome, "events": report.events, "entities": report.entities, "dead": report.dead,
                   "seconds": time.monotonic() - began, "times": times,
-                  "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+                  "megabytes": int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024}))
 """
 
 
