@@ -113,10 +113,7 @@ class History:
     @cached_property
     def _given(self) -> dict[Ref, int]:
         """The names that a dataset got which had another before, and when: what is known by them since is of that."""
-        given: dict[Ref, int] = {}
-        for _, time, chain in self._state.renamed():
-            ref = Ref(chain[-1]["typeName"], chain[-1]["qualifiedName"])
-            given[ref] = max(time, given.get(ref, 0))
+        given = dict(self._state.given())
         for change in self._parcel.changes:
             if change.to is not None:
                 given[change.to] = max(change.time, given.get(change.to, 0))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
@@ -149,13 +150,22 @@ class Renames:
 
 def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
     """Each once, oldest first. Of those that one run told at one time, who gives a name up comes before who gets it."""
-    left = sorted(set(changes), key=lambda change: (change.time, change.ref))
-    found: list[Change] = []
-    while left:
-        now = [change for change in left if change.time == left[0].time]
-        given_up = {change.ref for change in now}
-        found.append(next((change for change in now if change.to not in given_up), now[0]))
-        left.remove(found[-1])
+    found: dict[Change, None] = {}
+    by_age = sorted(set(changes), key=lambda change: (change.time, change.ref))
+    for _, told in groupby(by_age, key=lambda change: change.time):
+        left = dict.fromkeys(told)
+        by_name = defaultdict(list)
+        for change in left:
+            by_name[change.ref].append(change)
+        while left:
+            path = [left.popitem()[0]]
+            while path:
+                before = next((one for one in by_name.get(path[-1].to or path[-1].ref, ()) if one in left), None)
+                if before is None:
+                    found[path.pop()] = None
+                else:
+                    del left[before]
+                    path.append(before)
     return tuple(found)
 
 

@@ -80,7 +80,7 @@ class Renaming:
                 child_stays = True  # it is not named after this one, as keys of Ozone are not after their bucket
             stays |= child_stays and child in inside
         if there is not None and not stays:
-            self._patiently(lambda: self._catalog.delete_by_guid([entity["guid"]]))
+            self._tried(lambda: self._catalog.delete_by_guid([entity["guid"]]), old)
         return there is not None and stays
 
     def _children(self, entity: Json, relations: Iterable[str]) -> list[Json]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -135,7 +135,6 @@ class RunReader:
         self._state = state
         self._options = options
         self._clock = clock
-        self._passed_by: set[str] = set()
         self._read: dict[Path, tuple[str, Json]] = {}
         """What was read for an earlier call and not taken then, since one call takes less than it looks at."""
 
@@ -149,7 +148,7 @@ class RunReader:
         for path in paths:
             self._add(path, runs)
         runs = self._with_named(runs)
-        taken = self._told_again(runs.keys() | self._passed_by, size)
+        taken = self._told_again(runs, size)
         entities = sum(len(run.entities) for run in taken)
         gone: set[Path] = set()
         for run in runs.values():
@@ -162,10 +161,6 @@ class RunReader:
         self.left = [path for path in paths if path in self._read and path not in gone]
         return taken
 
-    def pass_by(self, keys: Iterable[str]) -> None:
-        """These runs are not told again as long as this reader reads: they were tried."""
-        self._passed_by.update(keys)
-
     def take_dead(self) -> list[tuple[Run, str]]:
         """What could not be read or translated since this was asked last, with the reason."""
         dead, self._dead = self._dead, []
@@ -177,12 +172,16 @@ class RunReader:
         A run that dropped or renamed datasets is a portion of its own, in its time: so it finds them as they were then, and what
         is renamed next finds the name free. What is only told again comes first, since of it one knows by the events of others.
         """
-        if runs and not any(run.changes for run in runs):
-            yield self._by_present_names(runs)
-            return
-        in_time = sorted(runs, key=lambda run: (bool(run.events), run.time, bool(run.changes)))
-        for _, portion in groupby(in_time, key=lambda run: run.key if run.changes else None):
+        in_time = (
+            sorted(runs, key=lambda run: (run.time, bool(run.changes))) if any(run.changes for run in runs) else runs
+        )
+        in_turn = sorted(in_time, key=lambda run: bool(run.events))
+        for _, portion in groupby(in_turn, key=lambda run: (bool(run.events), run.key if run.changes else "")):
             yield self._by_present_names([*portion])
+
+    def told_again(self, key: str) -> list[Run]:
+        """A run that was sent, as it would be sent now; none if it is not known any more."""
+        return self.anew([Run(key)]) if self._state.run(key) is not None else []
 
     def anew(self, runs: Sequence[Run]) -> list[Run]:
         """The same runs, by what is known of them now: others were sent since."""

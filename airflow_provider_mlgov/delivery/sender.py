@@ -6,6 +6,7 @@ the catalogue or put among the dead letters; whatever happens before, the next s
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import time
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, SendReport
+from airflow_provider_mlgov.delivery.renames import told_times
 from airflow_provider_mlgov.delivery.runs import Run, RunReader, parcel_of
 from airflow_provider_mlgov.delivery.sinks.catalog_work import UnansweredError
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Sink
@@ -31,6 +33,7 @@ from airflow_provider_mlgov.errors import (
     TypesConflictError,
 )
 from airflow_provider_mlgov.masking import shown, trace_of
+from airflow_provider_mlgov.translate.events import application_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -46,7 +49,8 @@ _EVENTS_PER_PARCEL = 500
 _EXPECTED = (CatalogError, BudgetSpentError, SpoolError, ConfigurationError, TypesConflictError)
 _PROBES, _PROBES_WHILE_OVERLOADED = 8, 2
 """So many runs are sent alone to see whether the catalogue takes any; it is to be spared where it asks for a pause."""
-_MOST_HELD = 3
+_WITNESSES = 3
+_TAKEN_FACT = "taken"
 _PATHS_AT_ONCE = 10_000
 """So many are kept in memory, however many wait."""
 
@@ -86,10 +90,8 @@ class Sender(Draining):
                 while drain.step():
                     deadline.check()
                 drain.finish()
-            except BudgetSpentError:
-                drain.complain()
-                raise
             finally:
+                drain.remember_taken()
                 report.retries += getattr(sink, "retries", 0)
 
     @contextmanager
@@ -138,6 +140,10 @@ class UnexpectedFailureError(CatalogUnavailableError):
         )
 
 
+def _reason(error: CatalogError) -> str:
+    return error.reason if isinstance(error, UnexpectedFailureError) else str(error)
+
+
 def _is_of_this_machine(error: Exception) -> bool:
     """Whether memory or threads ran out, which is no run's fault."""
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "start new thread" in str(error))
@@ -164,74 +170,53 @@ class _Drain:
         self._batch_size = batch_size
         self._report = report
         self._deadline = deadline
-        self._taken: Run | None = None
-        """The last of the runs being sent that the catalogue took."""
-        self._held: list[tuple[list[Run], CatalogError]] = []
-        """What was not taken, while nothing showed that the catalogue takes others."""
-        self._held_paths: set[Path] = set()
+        self._taken: list[str] = json.loads(state.fact("", _TAKEN_FACT) or "[]")
+        """The keys of the last runs that the catalogue took, newest first: sent again they show that it takes any."""
+        self._read: list[Run] = []
+        """The runs that were read last."""
+        self._probed: set[str] = set()
+        """The keys of those of them that were sent before their turn, to see whether the catalogue takes any."""
         self._paths: list[Path] = []
         """What waited when it was last looked, oldest first."""
 
-    @property
-    def _takes_some(self) -> bool:
-        return self._taken is not None
-
     def step(self) -> bool:
         """Deliver the oldest events that make about one batch; False if nothing waits."""
-        self._paths = self._paths or [
-            path for path in self._spool.waiting(_PATHS_AT_ONCE) if path not in self._held_paths
-        ]
+        self._paths = self._paths or self._spool.waiting(_PATHS_AT_ONCE)
         if not self._paths:
             return False
         runs = self._reader.read(self._paths[:_EVENTS_PER_PARCEL], self._batch_size)
         self._paths[:_EVENTS_PER_PARCEL] = self._reader.left
         self._settle_dead(self._reader.take_dead())
-        self._deliver_in_turn(runs)
+        self._read, self._probed = runs, set()
+        for portion in self._reader.in_turn(runs):
+            if left := self._without_probed(portion):
+                self._deliver(left)
         self._settle_dead(self._reader.take_dead())
         return True
 
     def finish(self) -> None:
         """Nothing waits any more: tidy up."""
-        self.complain()
         with self._state.transaction():
             self._state.expire()
         self._spool.tidy()
 
-    def complain(self) -> None:
-        """Nothing showed that the catalogue takes anything: raise why it does not."""
-        for _, error in self._held:
-            raise error
-
-    def _deliver_in_turn(self, runs: list[Run]) -> None:
-        """Portion by portion. One that is not taken waits until another is, which shows that it is not the catalogue's fault."""
-        for portion in self._reader.in_turn(runs):
-            self._taken = None
-            try:
-                self._deliver(portion)
-            except UnansweredError:
-                raise
-            except (CatalogBusyError, CatalogRefusedError, UnexpectedFailureError) as error:
-                if len(self._held) == _MOST_HELD:
-                    raise
-                self._hold(portion, error)
-            else:
-                held, self._held = self._held, []
-                for portion_before, _ in held:
-                    self._deliver(self._reader.anew(portion_before))
-
-    def _hold(self, portion: list[Run], error: CatalogError) -> None:
-        self._held.append((portion, error))
-        self._held_paths.update(path for run in portion for path in run.paths)
-        self._reader.pass_by(run.key for run in portion if not run.events)
+    def remember_taken(self) -> None:
+        """Keep for the next send which runs were taken last."""
+        if (taken := json.dumps(self._taken)) != self._state.fact("", _TAKEN_FACT):
+            self._state.set_fact("", _TAKEN_FACT, taken)
 
     def _deliver(self, runs: list[Run]) -> None:
+        if (error := self._tried(runs)) is not None:
+            self._find_culprit(runs, error)
+
+    def _tried(self, runs: list[Run]) -> CatalogError | None:
+        """What the catalogue fails at, that may be the fault of one of ``runs``; None if they are delivered."""
         try:
             delivered = self._sink.deliver(parcel_of(runs, self._at), self._deadline)
         except UnansweredError:
             raise
         except (CatalogBusyError, CatalogRefusedError) as error:
-            self._find_culprit(runs, error)
-            return
+            return error
         except _EXPECTED:
             raise
         except Exception as error:
@@ -241,88 +226,76 @@ class _Drain:
                     f"this machine lacks what sending needs ({type(error).__name__}: {error}), so everything waits: give"
                     " the process more memory or threads"
                 ) from error
-            self._one_by_one(runs, error)
-            return
-        self._taken = runs[-1]
+            log.debug("Where %d runs failed, %s the first:\n%s", len(runs), runs[0].key, trace_of(error))
+            return UnexpectedFailureError(error)
         for run in runs:
             self._close(run, delivered)
+        self._taken = [*dict.fromkeys((runs[-1].key, *self._taken))][:_WITNESSES]
         self._report.entities += delivered.written
         self._report.warnings += delivered.warnings
+        return None
 
-    def _one_by_one(self, runs: list[Run], error: Exception) -> None:
-        """Something unexpected came up: it is the fault of those runs after which the catalogue took another."""
-        if len(runs) == 1:
-            self._blame(runs[0], error)
-            return
-        failed: list[tuple[Run, UnexpectedFailureError]] = []
-        for run in runs:
-            try:
-                self._deliver([run])
-            except UnexpectedFailureError as failure:
-                failed.append((run, failure))
-        if failed and not self._takes_some:
-            raise failed[-1][1]
-        self._settle_dead([(run, failure.reason) for run, failure in failed])
-
-    def _blame(self, run: Run, error: Exception) -> None:
-        # The warning has the reason; no trace in task logs.
-        log.debug("Where run %s failed:\n%s", run.key, trace_of(error))
-        failure = UnexpectedFailureError(error)
-        self._check_that_it_takes(failure)
-        self._settle_dead([(run, failure.reason)])
-
-    def _check_that_it_takes(self, failure: Exception) -> None:
-        """Send what was taken before again, to see: the catalogue may have gone away since, and then it is no run's fault."""
-        if self._taken is None:
-            raise failure
-        try:
-            self._sink.deliver(parcel_of([self._taken], self._at), self._deadline)
-        except UnansweredError:
-            raise
-        except (CatalogBusyError, CatalogRefusedError) as again:
-            raise CatalogUnavailableError(f"{failure}; what was taken before is not taken now: {again}") from again
-        except _EXPECTED:
-            raise
-        except Exception as again:
-            raise CatalogUnavailableError(str(failure)) from again
-
-    def _find_culprit(self, runs: list[Run], error: CatalogBusyError | CatalogRefusedError) -> None:
+    def _find_culprit(self, runs: list[Run], error: CatalogError) -> None:
         """The catalogue fails at something else than the writing of an entity: set the run aside that brings it about.
 
         Where it takes no other run either it is not the run's fault, and everything waits.
         """
         named = isinstance(error, CatalogRefusedError) and error.status != 403
-        if len(runs) == 1:
-            if not named:
-                self._check_that_it_takes(error)
-            self._settle_dead([(runs[0], f"the catalogue takes others but not this run: {error}")])
-            return
-        rest = list(runs)
-        if not (named or self._takes_some):
-            rest.remove(self._taken_of(runs, error))
-        middle = len(rest) // 2
-        for half in (rest[:middle], rest[middle:]):
-            if half:
-                self._deliver(half)
+        if not named:
+            self._check_that_it_takes_others(runs, error)
+        left = self._without_probed(runs)
+        if len(left) > 1:
+            self._deliver(left[: len(left) // 2])
+            self._deliver(left[len(left) // 2 :])
+        elif left:
+            # Once more, since it may have been the trouble of a moment.
+            again = error if named else self._tried(left)
+            if again is not None:
+                self._settle_dead([(left[0], f"the catalogue takes others but not this run: {_reason(again)}")])
 
-    def _taken_of(self, runs: list[Run], error: CatalogBusyError | CatalogRefusedError) -> Run:
-        """One of ``runs`` that the catalogue takes, which shows that it takes some; ``error`` where none is found.
+    def _check_that_it_takes_others(self, runs: list[Run], error: CatalogError) -> None:
+        """Send what was taken before again, one of ``runs`` alone, or one that may come before them; raises if none is taken.
 
         Chosen by lot: what many of them have in common may be the trouble, and each send is to have a new chance.
         """
-        retry_after = error.retry_after if isinstance(error, CatalogBusyError) else None
-        most = _PROBES if retry_after is None else _PROBES_WHILE_OVERLOADED
-        for probe in random.sample(runs, min(most, len(runs))):
-            try:
-                self._deliver([probe])
-            except UnansweredError:
-                raise
-            except (CatalogBusyError, CatalogRefusedError, UnexpectedFailureError):
-                continue
-            except BudgetSpentError:
-                raise error from None
-            return probe
+        overloaded = isinstance(error, CatalogBusyError) and error.retry_after is not None
+        own = {run.key for run in runs}
+        try:
+            for key in self._taken[: 1 if overloaded else None]:
+                if key not in own and (witness := self._reader.told_again(key)) and self._tried(witness) is None:
+                    return
+            inside = self._without_probed(runs) if len(runs) > 1 else []
+            probes = inside or self._independent_of(runs)
+            for probe in random.sample(probes, min(_PROBES_WHILE_OVERLOADED if overloaded else _PROBES, len(probes))):
+                failure = self._tried([probe] if inside else self._reader.anew([probe]))
+                if failure is None:
+                    self._probed.add(probe.key)
+                    return
+                error = failure
+        except BudgetSpentError:
+            raise error from None
         raise error
+
+    def _independent_of(self, runs: list[Run]) -> list[Run]:
+        """Runs that were read, too, and may come before these: they change no names, and use none that these change.
+
+        Nor are they steps of the application of what is only told again: of that one knows by the events that wait.
+        """
+        changed = {ref for run in runs for change in run.changes for ref in (change.ref, change.to)}
+        applications = {application_of(run.state) for run in runs if run.state is not None and not run.events} - {None}
+        own = {run.key for run in runs}
+        return [
+            run
+            for run in self._without_probed(self._read)
+            if run.events
+            and run.key not in own
+            and not run.changes
+            and changed.isdisjoint(told_times(run.entities))
+            and (run.state is None or application_of(run.state) not in applications)
+        ]
+
+    def _without_probed(self, runs: list[Run]) -> list[Run]:
+        return [run for run in runs if not (run.events and run.key in self._probed)]
 
     def _close(self, run: Run, delivered: Delivered) -> None:
         """Keep the run's state, bury what was refused, then let its events go."""

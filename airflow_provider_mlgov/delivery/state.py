@@ -41,6 +41,9 @@ class Note:
 class SenderState(StateFile):
     """What is in the file: runs, names that were seen, what was told of them, and the call under way."""
 
+    _given: dict[Ref, int] | None = None
+    """See `given`; read once, since each rename asks for it."""
+
     # --- runs --------------------------------------------------------------------------------------------------------
     def run(self, key: str) -> RunState | None:
         """What is known of a run, or None."""
@@ -253,8 +256,22 @@ class SenderState(StateFile):
         for type_name, name, time_, chain in self._rows("SELECT type, name, time, chain FROM renamed"):
             yield Ref(type_name, name), time_, json.loads(chain)
 
-    def remember_renamed(self, old: Ref, time_: int, chain: Any) -> None:
+    def given(self) -> Mapping[Ref, int]:
+        """The names that datasets got which had others before, and when the last of them did (epoch milliseconds)."""
+        if self._given is None:
+            self._given = {}
+            for _, time_, chain in self.renamed():
+                self._note_given(chain, time_)
+        return self._given
+
+    def _note_given(self, chain: list[Json], time_: int) -> None:
+        if self._given is not None:
+            ref = Ref(chain[-1]["typeName"], chain[-1]["qualifiedName"])
+            self._given[ref] = max(time_, self._given.get(ref, 0))
+
+    def remember_renamed(self, old: Ref, time_: int, chain: list[Json]) -> None:
         """``old`` is another dataset's name since; inside a `transaction`."""
+        self._note_given(chain, time_)
         row = (old.type_name, old.qualified_name, time_, json.dumps(chain), self._clock())
         self._db.execute("INSERT OR REPLACE INTO renamed VALUES (?, ?, ?, ?, ?)", row)
 

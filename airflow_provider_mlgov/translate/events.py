@@ -81,6 +81,8 @@ def live(state: Json | None, events: Sequence[Json]) -> tuple[Json | None, bool]
     if over := [end for end in ends if end < max(begins, default=0)]:
         since = max(min(began for began in begins if began > max(over)), since or 0)
     counts = [event for event in events if since is None or _time(event) >= since]
+    if not counts and state is None:
+        counts, since = list(events), None  # clocks that differ: what is told of one life only is not of an earlier one
     anew = state is not None and since is not None and bool(counts) and state["job"][0] < since
     united = None if anew else state
     for event in counts:

@@ -10,9 +10,11 @@ import pytest
 
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
 from airflow_provider_mlgov.delivery.outbox import Outbox
+from airflow_provider_mlgov.delivery.renames import in_order
 from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Spool
-from airflow_provider_mlgov.errors import CatalogUnavailableError
+from airflow_provider_mlgov.errors import CatalogBusyError, CatalogUnavailableError
+from airflow_provider_mlgov.model.entity import Change, Ref
 from airflow_provider_mlgov.model.identity import token
 from tests.delivery.test_any_order import OPTIONS, catalogued
 from tests.delivery.test_any_portion import DB, TESTED, data, event, orders, quality
@@ -199,3 +201,37 @@ class CutOff(EmbeddedCatalog):
 
     def close(self) -> None:
         """It stays open: the next send uses it."""
+
+
+def test_a_change_that_fails_for_a_moment_is_not_overtaken(tmp_path: Path) -> None:
+    """What follows it waits, or would find the names as they were before."""
+
+    class Busy(EmbeddedCatalog):
+        left = 0
+
+        def get(self, type_name: str, qualified_name: str, **more: Any) -> Any:
+            if self.left and "d.s.t@" in qualified_name:
+                self.left -= 1
+                raise CatalogBusyError("503 Service Unavailable")
+            return super().get(type_name, qualified_name, **more)
+
+        def close(self) -> None:
+            """It stays open: the next send uses it."""
+
+    catalog, spool = Busy(tmp_path / "told" / "catalog.db"), Spool(tmp_path / "told" / "spool")
+    for portion in (REPLACED[:3], REPLACED[3:]):
+        for one in portion:
+            Outbox(spool).put(one)
+        catalog.left = 3 if portion == REPLACED[3:] else 0
+        report = Sender(spool, lambda: catalog, OPTIONS, breaker_interval=0.0, sleep=lambda _: None).send()
+        assert (report.outcome, report.dead) == ("done", 0)
+    found = catalogued(tmp_path / "told", [])
+    assert (told(found), flows(found)) == ({of("t"): (1, 0)}, {("x", "t_old"), ("y", "t")})
+
+
+def test_changes_of_one_time_are_sorted_in_linear_time() -> None:
+    def change(number: int) -> Change:
+        return Change("rename", Ref("rdbms_table", f"{number}"), 1, Ref("rdbms_table", f"{number + 1}"))
+
+    names = [change.ref.qualified_name for change in in_order(change(number) for number in range(20_000))]
+    assert names == [str(number) for number in reversed(range(20_000))]

@@ -108,3 +108,12 @@ def test_a_task_that_deferred_starts_twice_and_is_one_run():
 
 def test_a_run_id_that_is_no_text_of_utf_8_has_a_key():
     assert run_key(airflow_event("START", 0, "\ud800")) != run_key(airflow_event("START", 0, "r1"))
+
+
+def test_an_end_before_the_start_that_it_tells_is_of_the_only_life_that_is_known():
+    """Clocks of two machines: what was told of one run is not left out as that of an earlier one."""
+    late = airflow_event("COMPLETE", 1, words={"startTime": "2026-01-01T00:00:02Z"})
+    state, anew = live(None, [late])
+    assert state is not None
+    assert is_terminal(state)
+    assert not anew
