@@ -151,7 +151,7 @@ class Renames:
 def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
     """Each once, oldest first. Of those that one run told at one time, who gives a name up comes before who gets it."""
     found: dict[Change, None] = {}
-    by_age = sorted(set(changes), key=lambda change: (change.time, change.ref))
+    by_age = sorted(dict.fromkeys(changes), key=lambda change: (change.time, change.ref))
     for _, told in groupby(by_age, key=lambda change: change.time):
         left = dict.fromkeys(told)
         by_name = defaultdict(list)

@@ -33,6 +33,7 @@ from airflow_provider_mlgov.errors import (
     TypesConflictError,
 )
 from airflow_provider_mlgov.masking import shown, trace_of
+from airflow_provider_mlgov.model.entity import Ref
 from airflow_provider_mlgov.translate.events import application_of
 
 if TYPE_CHECKING:
@@ -140,6 +141,11 @@ class UnexpectedFailureError(CatalogUnavailableError):
         )
 
 
+def _changed(runs: list[Run]) -> set[Ref | None]:
+    """The names that these runs give up, and those that are given by that."""
+    return {ref for run in runs for change in run.changes for ref in (change.ref, change.to)}
+
+
 def _reason(error: CatalogError) -> str:
     return error.reason if isinstance(error, UnexpectedFailureError) else str(error)
 
@@ -172,6 +178,8 @@ class _Drain:
         self._deadline = deadline
         self._taken: list[str] = json.loads(state.fact("", _TAKEN_FACT) or "[]")
         """The keys of the last runs that the catalogue took, newest first: sent again they show that it takes any."""
+        self._wrote = False
+        """Whether something was written by the last delivery: one without entities shows nothing."""
         self._read: list[Run] = []
         """The runs that were read last."""
         self._probed: set[str] = set()
@@ -230,7 +238,9 @@ class _Drain:
             return UnexpectedFailureError(error)
         for run in runs:
             self._close(run, delivered)
-        self._taken = [*dict.fromkeys((runs[-1].key, *self._taken))][:_WITNESSES]
+        self._wrote = delivered.written > 0
+        if self._wrote:
+            self._taken = [*dict.fromkeys((runs[-1].key, *self._taken))][:_WITNESSES]
         self._report.entities += delivered.written
         self._report.warnings += delivered.warnings
         return None
@@ -245,8 +255,9 @@ class _Drain:
             self._check_that_it_takes_others(runs, error)
         left = self._without_probed(runs)
         if len(left) > 1:
-            self._deliver(left[: len(left) // 2])
-            self._deliver(left[len(left) // 2 :])
+            for half in (left[: len(left) // 2], left[len(left) // 2 :]):
+                if rest := self._without_probed(half):
+                    self._deliver(rest)
         elif left:
             # Once more, since it may have been the trouble of a moment.
             again = error if named else self._tried(left)
@@ -259,19 +270,25 @@ class _Drain:
         Chosen by lot: what many of them have in common may be the trouble, and each send is to have a new chance.
         """
         overloaded = isinstance(error, CatalogBusyError) and error.retry_after is not None
-        own = {run.key for run in runs}
+        own, changed = {run.key for run in runs}, _changed(runs)
         try:
             for key in self._taken[: 1 if overloaded else None]:
-                if key not in own and (witness := self._reader.told_again(key)) and self._tried(witness) is None:
+                witness = [] if key in own else self._reader.told_again(key)
+                # Where it names what is to be renamed it would make the new name, which the old one is to get.
+                fits = witness and all(changed.isdisjoint(told_times(run.entities)) for run in witness)
+                if fits and self._tried(witness) is None and self._wrote:
                     return
             inside = self._without_probed(runs) if len(runs) > 1 else []
             probes = inside or self._independent_of(runs)
             for probe in random.sample(probes, min(_PROBES_WHILE_OVERLOADED if overloaded else _PROBES, len(probes))):
-                failure = self._tried([probe] if inside else self._reader.anew([probe]))
-                if failure is None:
+                portion = [probe] if inside else self._reader.anew([probe])
+                failure = self._tried(portion) if portion else None
+                if failure is not None:
+                    error = failure
+                elif portion:
                     self._probed.add(probe.key)
-                    return
-                error = failure
+                    if self._wrote:
+                        return
         except BudgetSpentError:
             raise error from None
         raise error
@@ -281,7 +298,7 @@ class _Drain:
 
         Nor are they steps of the application of what is only told again: of that one knows by the events that wait.
         """
-        changed = {ref for run in runs for change in run.changes for ref in (change.ref, change.to)}
+        changed = _changed(runs)
         applications = {application_of(run.state) for run in runs if run.state is not None and not run.events} - {None}
         own = {run.key for run in runs}
         return [

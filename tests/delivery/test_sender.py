@@ -10,6 +10,7 @@ import pytest
 from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.sinks.recording import RecordingSink
+from airflow_provider_mlgov.delivery.sinks.sink import Delivered
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.errors import (
     CatalogBusyError,
@@ -19,7 +20,9 @@ from airflow_provider_mlgov.errors import (
     TypesConflictError,
 )
 from airflow_provider_mlgov.model.entity import Ref
+from airflow_provider_mlgov.translate.events import run_key
 from airflow_provider_mlgov.translate.options import TranslateOptions
+from airflow_provider_mlgov.translate.reading import read_event
 from delivery_events import dataset, run_id, task_event, task_run
 
 OPTIONS = TranslateOptions(airflow_namespace="test")
@@ -295,6 +298,30 @@ def test_a_run_that_fails_unexpectedly_alone_waits_for_another(spool, sink, monk
     put(spool, task_run(task="good"))
     report = sender(spool, sink).send(despite_breaker=True)
     assert (report.outcome, report.events, report.dead) == ("done", 4, 1)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_who_writes_nothing_does_not_show_that_the_catalogue_takes_anything(spool, sink, monkeypatch, together):
+    deliver, nothing = sink.deliver, task_run(task="nothing")
+
+    key = run_key(read_event(nothing[0]))
+    monkeypatch.setattr(sink, "deliver", lambda parcel, deadline: Delivered())
+    put(spool, nothing)
+    if not together:
+        assert sender(spool, sink).send().outcome == "done"
+
+    def away(parcel, deadline):
+        if {share.key for share in parcel.runs} == {key}:
+            return Delivered()
+        raise CatalogBusyError("503")
+
+    monkeypatch.setattr(sink, "deliver", away)
+    for number in range(3):
+        put(spool, task_run(task=f"t{number}"))
+    report = sender(spool, sink).send()
+    assert (report.outcome, report.dead) == ("busy", 0)
+    monkeypatch.setattr(sink, "deliver", deliver)
+    assert sender(spool, sink).send(despite_breaker=True).outcome == "done"
 
 
 def test_a_corrupt_file_does_not_block_the_rest(spool, sink):
