@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
 from airflow_provider_mlgov.catalog.catalog import Catalog
@@ -31,6 +30,7 @@ from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.reading import read_event
 from airflow_provider_mlgov.translate.settle import settle
 from airflow_provider_mlgov.translate.translation import translate
+from real_atlas import place_of
 from table import heading, table
 
 EVENTS = Path(__file__).resolve().parent.parent / "tests" / "translate" / "events"
@@ -47,9 +47,7 @@ def main() -> None:
         rows.append(["mlgov, embedded catalogue", *ours(embedded, events, Path(folder) / "embedded")])
     url = os.environ.get("MLGOV_TEST_ATLAS")
     if url:
-        parts = urlsplit(url)
-        login = (parts.username or "", parts.password or "")
-        place = f"{parts.scheme}://{parts.hostname}:{parts.port}"
+        place, login = place_of(url)
         with tempfile.TemporaryDirectory() as folder:
             rows.append(["mlgov, real Atlas", *ours(AtlasCatalog(place, login), events, Path(folder))])
         rows.append(["pyapacheatlas, real Atlas", *theirs(place, login, events)])

@@ -31,6 +31,7 @@ from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.translate.options import TranslateOptions
+from real_atlas import place_of
 from table import heading, table
 from task_run_events import task_run
 
@@ -163,12 +164,6 @@ class Counted:
     def really_close(self) -> None:
         """Close it."""
         self._catalog.close()
-
-
-def place_of(url: str) -> tuple[str, tuple[str, str]]:
-    """The address without the login, and the login."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}:{parts.port}", (parts.username or "", parts.password or "")
 
 
 def atlas_process(url: str) -> psutil.Process | None:

@@ -16,7 +16,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
 from airflow_provider_mlgov.catalog.catalog import Catalog
@@ -27,6 +26,7 @@ from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.view.graph import run_graph
+from real_atlas import place_of
 from table import heading, table
 from task_run_events import run_name, task_run
 
@@ -48,10 +48,8 @@ def main() -> None:
     compare("embedded catalogue", early, late, LATE)
     url = os.environ.get("MLGOV_TEST_ATLAS")
     if url:
-        parts = urlsplit(url)
-        place, login = f"{parts.scheme}://{parts.hostname}:{parts.port}", (parts.username or "", parts.password or "")
         with tempfile.TemporaryDirectory() as folder:
-            atlas = AtlasCatalog(place, login)
+            atlas = AtlasCatalog(*place_of(url))
             world = World(atlas, Path(folder) / "spool")
             world.write_up_to(EARLY)
             early = world.measure()

@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
 from airflow_provider_mlgov.catalog.types.apply import ensure_types
@@ -34,6 +33,7 @@ from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.reading import read_event
 from airflow_provider_mlgov.translate.settle import settle
 from airflow_provider_mlgov.translate.translation import translate
+from real_atlas import place_of
 from table import heading, table
 from task_run_events import task_run
 
@@ -73,10 +73,7 @@ class opened:  # noqa: N801 - used as a function
     """The catalogue at a URL, closed at the end."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._catalog = AtlasCatalog(
-            f"{parts.scheme}://{parts.hostname}:{parts.port}", (parts.username or "", parts.password or "")
-        )
+        self._catalog = AtlasCatalog(*place_of(url))
 
     def __enter__(self) -> AtlasCatalog:
         """Give it."""
@@ -154,8 +151,7 @@ def work(client: str, url: str, at: str, number: int, processes: int) -> None:
 
 
 def _sender(client: str, url: str) -> Callable[[list[dict[str, Any]]], Any]:
-    parts = urlsplit(url)
-    place, login = f"{parts.scheme}://{parts.hostname}:{parts.port}", (parts.username or "", parts.password or "")
+    place, login = place_of(url)
     if client == "pyapacheatlas":
         from pyapacheatlas.auth import BasicAuthentication
         from pyapacheatlas.core import AtlasClient as Pyapacheatlas

@@ -12,10 +12,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.batch import references
+from airflow_provider_mlgov.delivery.letting_go import let_go
 from airflow_provider_mlgov.delivery.quality import QualityResults
 from airflow_provider_mlgov.delivery.renames import homes, renamed, told_times
 from airflow_provider_mlgov.delivery.renaming import Renaming, items, ref_of
-from airflow_provider_mlgov.errors import CatalogRefusedError
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
 
 if TYPE_CHECKING:
@@ -203,14 +203,10 @@ class History:
         return cleared and not self._is_newer(ref, entity, time) and self._let_go(ref)
 
     def _let_go(self, ref: Ref) -> bool:
-        try:
-            self._patiently(lambda: self._catalog.delete(ref.type_name, ref.qualified_name))
-        except CatalogRefusedError as error:  # such as a user who may not delete
+        error = let_go(self._catalog, self._name, self._state, self._patiently, ref)
+        if error is not None:
             self.warnings.append(f"{ref.qualified_name} stays, though it is gone: {error}")
-            return False
-        with self._state.transaction():
-            self._state.forget_deleted(self._name, ref)
-        return True
+        return error is None
 
     # --- what is known of an entity ----------------------------------------------------------------------------------
     def _get(self, ref: Ref, *, relationships: bool = False) -> Json | None:

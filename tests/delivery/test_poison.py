@@ -16,6 +16,15 @@ from fake_atlas import Handler, answer
 from hostile_atlas import HostileAtlas, the_write
 from hostile_hosts import ATLAS_403, ATLAS_404, ATLAS_409, EVENTS, HTML, Host, close, heals
 
+FAILS_AT_ONE = pytest.mark.parametrize(
+    "fault", [answer("500 Server Error", "oops", "text/plain"), answer("403 Forbidden", ATLAS_403)]
+)
+
+
+def poison_look_ups(atlas: HostileAtlas, fault: Handler) -> None:
+    """Whatever has ``poison`` in its name cannot be read."""
+    atlas.fault, atlas.wanted = fault, lambda method, path: method == "GET" and "poison" in path
+
 
 @pytest.mark.parametrize("body", [ATLAS_404, ATLAS_409])
 def test_an_error_of_atlas_about_one_entity_costs_only_that(
@@ -95,7 +104,7 @@ def test_a_run_that_cannot_even_be_looked_up_blocks_nothing(
     names[place] = "poison"
     for number, name in enumerate(names):
         host.put(task_run(task=name, dag=name, seconds=10 * number, outputs=[dataset(f"db.s.{name}")]))
-    atlas.fault, atlas.wanted = fault, lambda method, path: method == "GET" and "poison" in path
+    poison_look_ups(atlas, fault)
     report = host.send(None)
     assert (report.outcome, report.events, report.dead) == ("done", 6, 1), report.reason
     (letter,) = host.spool.dead_letters()
@@ -121,7 +130,7 @@ def test_runs_that_cannot_be_looked_up_block_nothing_wherever_they_stand(
         name = f"poison{number}" if number in poison else f"good{number}"
         host.put(task_run(task=name, dag=name, seconds=number))
     fault = answer("403 Forbidden", ATLAS_403) if status == "403" else answer("500 Server Error", "oops", "text/plain")
-    atlas.fault, atlas.wanted = fault, lambda method, path: method == "GET" and "poison" in path
+    poison_look_ups(atlas, fault)
     report = host.send(None)
     assert (report.outcome, report.events, report.dead) == ("done", 16, len(poison)), report.reason
     assert len(atlas.catalog.search("mlgov_task_run")) == 8 - len(poison)
@@ -146,9 +155,7 @@ def test_an_atlas_that_can_look_up_nothing_is_asked_a_few_times_only(
     assert atlas.met <= 9, "three tries for all of them and for two alone"
 
 
-@pytest.mark.parametrize(
-    "fault", [answer("500 Server Error", "oops", "text/plain"), answer("403 Forbidden", ATLAS_403)]
-)
+@FAILS_AT_ONE
 def test_a_change_that_cannot_even_be_looked_up_blocks_nothing(
     tmp_path: Path, atlas_at: Callable[..., HostileAtlas], fault: Handler
 ) -> None:
@@ -159,7 +166,7 @@ def test_a_change_that_cannot_even_be_looked_up_blocks_nothing(
     gone = dataset("db.s.poison")
     gone["facets"]["lifecycleStateChange"] = {"lifecycleStateChange": "DROP"}
     host.put(task_run(task="poison", dag="poison", seconds=0, outputs=[gone]))
-    atlas.fault, atlas.wanted = fault, lambda method, path: method == "GET" and "poison" in path
+    poison_look_ups(atlas, fault)
     assert host.send(None).dead == 0, "it waits alone: nothing shows yet that the catalogue takes others"
     host.put(task_run(task="a", dag="a", seconds=10, outputs=[dataset("db.s.a")]))
     report = host.send(None, despite_breaker=True)
@@ -167,9 +174,7 @@ def test_a_change_that_cannot_even_be_looked_up_blocks_nothing(
     assert len(atlas.catalog.search("mlgov_task_run")) == 1
 
 
-@pytest.mark.parametrize(
-    "fault", [answer("500 Server Error", "oops", "text/plain"), answer("403 Forbidden", ATLAS_403)]
-)
+@FAILS_AT_ONE
 def test_a_portion_of_nothing_but_poison_blocks_nothing(
     tmp_path: Path, atlas_at: Callable[..., HostileAtlas], fault: Handler
 ) -> None:
@@ -183,7 +188,7 @@ def test_a_portion_of_nothing_but_poison_blocks_nothing(
         host.put(task_run(task=f"poison{number}", dag="p", seconds=number, outputs=[dataset("db.s.poison")]))
     for number in range(4):
         host.put(task_run(task=f"a{number}", dag="a", seconds=10 + number, outputs=[dataset("db.s.a")]))
-    atlas.fault, atlas.wanted = fault, lambda method, path: method == "GET" and "poison" in path
+    poison_look_ups(atlas, fault)
     report = host.send(None)
     assert (report.outcome, report.events, report.dead) == ("done", 16, 4), report.reason
     assert len(atlas.catalog.search("mlgov_task_run")) == 5

@@ -191,15 +191,20 @@ def test_a_poison_event_does_not_block_the_rest(spool, sink, monkeypatch):
     assert names(sink, "mlgov_task") == {"dags/shop/tasks/good@test"}
 
 
-def test_a_bug_in_the_sink_costs_one_run_only(spool, sink, monkeypatch):
+def break_at(sink, monkeypatch, name, error):
+    """The sink raises ``error`` at each parcel with an entity of this ``name``."""
     deliver = sink.deliver
 
     def broken(parcel, deadline):
-        if any("poison" in entity.qualified_name for entity in parcel.entities):
-            raise KeyError("bug")
+        if any(name in entity.qualified_name for entity in parcel.entities):
+            raise error
         return deliver(parcel, deadline)
 
     monkeypatch.setattr(sink, "deliver", broken)
+
+
+def test_a_bug_in_the_sink_costs_one_run_only(spool, sink, monkeypatch):
+    break_at(sink, monkeypatch, "poison", KeyError("bug"))
     put(spool, task_run(task="poison") + task_run(task="good"))
     report = sender(spool, sink).send()
     assert (report.outcome, report.events, report.dead) == ("done", 4, 1)
@@ -207,14 +212,7 @@ def test_a_bug_in_the_sink_costs_one_run_only(spool, sink, monkeypatch):
 
 
 def test_a_bug_that_shows_last_costs_that_run_only(spool, sink, monkeypatch):
-    deliver = sink.deliver
-
-    def broken(parcel, deadline):
-        if any("poison" in entity.qualified_name for entity in parcel.entities):
-            raise KeyError("bug")
-        return deliver(parcel, deadline)
-
-    monkeypatch.setattr(sink, "deliver", broken)
+    break_at(sink, monkeypatch, "poison", KeyError("bug"))
     put(spool, task_run(task="good") + task_run(task="poison"))
     report = sender(spool, sink).send()
     assert (report.outcome, report.events, report.dead) == ("done", 4, 1)
@@ -269,14 +267,7 @@ def test_a_catalogue_that_is_busy_when_a_bug_is_looked_into_keeps_what_was_not_t
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
 def test_a_machine_without_memory_or_threads_costs_no_run_though_others_are_taken(spool, sink, monkeypatch, error):
-    deliver = sink.deliver
-
-    def broken(parcel, deadline):
-        if any("t1" in entity.qualified_name for entity in parcel.entities):
-            raise error
-        return deliver(parcel, deadline)
-
-    monkeypatch.setattr(sink, "deliver", broken)
+    break_at(sink, monkeypatch, "t1", error)
     for number in range(3):
         put(spool, task_run(task=f"t{number}"))
     report = sender(spool, sink).send()
@@ -285,14 +276,7 @@ def test_a_machine_without_memory_or_threads_costs_no_run_though_others_are_take
 
 
 def test_a_run_that_fails_unexpectedly_alone_waits_for_another(spool, sink, monkeypatch):
-    deliver = sink.deliver
-
-    def broken(parcel, deadline):
-        if any("poison" in entity.qualified_name for entity in parcel.entities):
-            raise KeyError("bug")
-        return deliver(parcel, deadline)
-
-    monkeypatch.setattr(sink, "deliver", broken)
+    break_at(sink, monkeypatch, "poison", KeyError("bug"))
     put(spool, task_run(task="poison"))
     assert sender(spool, sink).send().outcome == "unavailable"
     put(spool, task_run(task="good"))
@@ -303,7 +287,6 @@ def test_a_run_that_fails_unexpectedly_alone_waits_for_another(spool, sink, monk
 @pytest.mark.parametrize("together", [False, True])
 def test_who_writes_nothing_does_not_show_that_the_catalogue_takes_anything(spool, sink, monkeypatch, together):
     deliver, nothing = sink.deliver, task_run(task="nothing")
-
     key = run_key(read_event(nothing[0]))
     monkeypatch.setattr(sink, "deliver", lambda parcel, deadline: Delivered())
     put(spool, nothing)

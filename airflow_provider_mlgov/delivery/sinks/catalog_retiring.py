@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlgov.delivery.letting_go import let_go
 from airflow_provider_mlgov.delivery.renaming import OWNED
 from airflow_provider_mlgov.delivery.sinks.sink import RunShare
 from airflow_provider_mlgov.delivery.state import SenderState
-from airflow_provider_mlgov.errors import CatalogRefusedError
 from airflow_provider_mlgov.model.entity import Ref
 
 if TYPE_CHECKING:
@@ -69,13 +69,8 @@ class Retiring:
         return self._warnings
 
     def _delete(self, ref: Ref) -> None:
-        try:
-            self._patiently(lambda: self._catalog.delete(ref.type_name, ref.qualified_name))
-        except CatalogRefusedError as error:  # such as a user who may not delete
+        if (error := let_go(self._catalog, self._name, self._state, self._patiently, ref)) is not None:
             self._warnings.append(f"{ref.qualified_name} stays, though its run gave it up: {error}")
-            return
-        with self._state.transaction():
-            self._state.forget_deleted(self._name, ref)
 
     def _is_unused(self, ref: Ref) -> bool:
         """Whether the entity was made here, and nobody has put anything into it or on it since; False if it is not there.
