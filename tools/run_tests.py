@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,9 @@ RESULTS = ROOT / "benchmarks" / "results"
 ATLAS_URL = "MLGOV_TEST_ATLAS"
 ATLAS_KAFKA = "MLGOV_TEST_ATLAS_KAFKA"
 """Names a real Atlas for the tests, with a login that may do everything: http://admin:admin@localhost:21000."""
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+ROOMY = 8 << 30
+"""Bytes: the tests and their Atlas leave some two GiB, and need as much for themselves."""
 NO_TESTS = 5
 """What pytest exits with when nothing was selected."""
 
@@ -60,6 +64,12 @@ def main() -> int:
     parser.add_argument("--long", action="store_true", help="the long tests, and only these")
     parser.add_argument("only", nargs="*", help="names of steps; none: all")
     arguments = parser.parse_args()
+    with nullcontext() if arguments.long else scratch():
+        return run_all(arguments)
+
+
+def run_all(arguments: argparse.Namespace) -> int:
+    """Run the steps and print what became of them; the exit code."""
     venvs = arguments.venvs.absolute()
     steps = list(long_steps(venvs) if arguments.long else steps_of(venvs))
     chosen = [step for step in steps if not arguments.only or step.name in arguments.only]
@@ -73,6 +83,28 @@ def main() -> int:
     if atlas.missing:
         print(f"  SKIPPED           everything that needs a real Atlas: {atlas.missing}")
     return 0 if outcomes and all(outcome.passed for outcome in outcomes) else 1
+
+
+@contextmanager
+def scratch() -> Iterator[None]:
+    """Have temporary files in memory, where it has room: tests wait for the disk half of their time, and none can tell.
+
+    The long tests, and those that fill a disk, use a real one.
+    """
+    roomy = IN_MEMORY.is_dir() and min(shutil.disk_usage(IN_MEMORY).free, memory_available()) >= ROOMY
+    parent = str(IN_MEMORY) if roomy else None
+    with tempfile.TemporaryDirectory(prefix="mlgov-", dir=parent, ignore_cleanup_errors=True) as folder:
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        yield
+
+
+def memory_available() -> int:
+    """Bytes that may be used without harm; 0 where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 0)
 
 
 def steps_of(venvs: Path) -> Iterator[Step]:

@@ -318,13 +318,8 @@ class Spool:
                 entries = os.scandir(self.root / folder)
             except FileNotFoundError:
                 return
-        with entries:
-            while True:
-                with self._explained("read the spool"):
-                    entry = next(entries, None)
-                if entry is None:
-                    return
-                yield entry
+            with entries:
+                yield from entries
 
     def _list(self, folder: str, most: int | None = None) -> list[Path]:
         odd: list[str] = []

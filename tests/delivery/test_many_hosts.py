@@ -25,7 +25,7 @@ from searching import names_of
 from serving import served
 
 OPTIONS = TranslateOptions(airflow_namespace="test")
-NAMES, PROCESSES = 200, 8
+PROCESSES = 8
 
 
 class Hosts:
@@ -59,24 +59,27 @@ def hosts(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Host
         yield made, catalog
 
 
-def work(hosts: Hosts, number: int, name: str, barrier: Any) -> None:
+def work(hosts: Hosts, number: int, name: str, names: int, barrier: Any) -> None:
     """A worker that runs tasks: each ends, reports, and sends. Every table is named by two workers, one of either host."""
     spool, draining = (hosts.first, hosts.on_first()) if number % 2 else (hosts.second, hosts.on_second())
     mine = number // 2
     barrier.wait(30)
-    for index in range(mine, NAMES, PROCESSES // 2):
+    for index in range(mine, names, PROCESSES // 2):
         table = dataset(f"{name}.s.t{index}", f"postgres://{name}.test:5432")
         Outbox(spool).put(task_event("COMPLETE", task=f"t{number}_{index}", dag=name, outputs=[table]))
         draining.send(5)
 
 
 @pytest.mark.parametrize("hosts", ["embedded", pytest.param("atlas", marks=pytest.mark.atlas)], indirect=True)
-def test_no_name_is_made_twice(hosts: tuple[Hosts, Any]) -> None:
+@pytest.mark.parametrize("names", [60, pytest.param(200, marks=pytest.mark.long)])
+def test_no_name_is_made_twice(hosts: tuple[Hosts, Any], names: int) -> None:
     world, catalog = hosts
     name = f"d{uuid.uuid4().hex[:12]}"
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(PROCESSES)
-    processes = [context.Process(target=work, args=(world, number, name, barrier)) for number in range(PROCESSES)]
+    processes = [
+        context.Process(target=work, args=(world, number, name, names, barrier)) for number in range(PROCESSES)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -88,6 +91,6 @@ def test_no_name_is_made_twice(hosts: tuple[Hosts, Any]) -> None:
     assert not world.first.dead_letters()
     assert not world.second.dead_letters()
 
-    for type_name, wanted in (("rdbms_table", NAMES), ("mlgov_task_run", 2 * NAMES), ("rdbms_instance", 1)):
+    for type_name, wanted in (("rdbms_table", names), ("mlgov_task_run", 2 * names), ("rdbms_instance", 1)):
         counted = names_of(catalog, type_name, name, wanted)
         assert (len(counted), set(counted.values())) == (wanted, {1})
