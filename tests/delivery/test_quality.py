@@ -172,12 +172,9 @@ def test_a_renaming_that_was_cut_off_at_any_call_is_finished_by_the_next_send(tm
 
 
 def cut_off_at_each_call(folder: Path, before: list[Json], changes: list[Json]) -> int:
-    """Send ``changes`` cut off at each call, one after the other, and then again: all ends the same. Gives how many calls there are.
-
-    What follows is the same, too: ``changes`` told once more, and then all of it.
-    """
+    """Send ``changes`` cut off at each call, and again: it ends the same, also when all is told once more. Gives how many calls."""
     wanted = catalogued(folder / "whole", [before, changes])
-    then = catalogued(folder / "whole", [changes, [*before, *changes]])
+    then = catalogued(folder / "whole", [[*before, *changes]])
     for number in range(1, 1_000):
         catalog = CutOff(folder / str(number) / "catalog.db")
         spool = Spool(folder / str(number) / "spool")
@@ -191,7 +188,7 @@ def cut_off_at_each_call(folder: Path, before: list[Json], changes: list[Json]) 
         catalog.left = 0
         sender.send()
         assert catalogued(folder / str(number), []) == wanted, number
-        assert catalogued(folder / str(number), [changes, [*before, *changes]]) == then, number
+        assert catalogued(folder / str(number), [[*before, *changes]]) == then, number
         if is_over:
             return number
     pytest.fail("it never came to an end")

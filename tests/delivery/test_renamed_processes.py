@@ -16,6 +16,7 @@ from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.model.identity import token
+from delivery_events import task_event
 from tests.delivery.test_any_order import OPTIONS, catalogued
 from tests.delivery.test_any_portion import DB, data, event
 from tests.delivery.test_quality import GCS, cut_off_at_each_call, dropped, flows, renamed
@@ -207,8 +208,8 @@ def test_what_people_said_of_a_process_goes_along(tmp_path: Path) -> None:
     ("before", "changes"),
     [
         ([wrote(1, "x", "t"), wrote(2, "t", "o")], [renamed(3, "t", "t_old"), wrote(4, "x", "t")]),
-        ([*DAILY[:3]], [DAILY[3]]),
-        ([*SWAPPED[:2]], SWAPPED[2:6]),
+        (DAILY[:3], DAILY[3:4]),
+        ([event(run, run, [data("x")], [data(name)], job="load") for run, name in ((1, "a"), (2, "b"))], SWAPPED[2:5]),
         (
             [event(run, run, [data(f"d/{run}", GCS)], [data("d/in/a", GCS)], job="load") for run in (1, 2)]
             + [event(3, 3, [data("d2/1", GCS)], [data("d2/in/a", GCS)], job="load")],
@@ -219,3 +220,25 @@ def test_what_people_said_of_a_process_goes_along(tmp_path: Path) -> None:
 )
 def test_a_renaming_that_was_cut_off_at_any_call(before: list[Json], changes: list[Json], tmp_path: Path) -> None:
     assert cut_off_at_each_call(tmp_path, before, changes) > 20
+
+
+def test_a_task_of_airflows_whose_table_was_archived_between_its_runs(tmp_path: Path) -> None:
+    def at(one: Json, second: int) -> Json:
+        return {**one, "eventTime": f"2026-01-31T01:00:{second:02}Z"}
+
+    ends = {"inputs": (data("x"),), "outputs": (data("t"),)}
+    (first, second) = (task_event("COMPLETE", run=run, seconds=0, **ends) for run in ("r1", "r2"))
+    events = [at(first, 1), renamed(2, "t", "t_old"), at(second, 3)]
+    for number, portions in enumerate(([events], [[one] for one in events], [events, [events[0]]])):
+        found = catalogued(tmp_path / str(number), portions)
+        outputs = {
+            token(key.partition(" ")[2]): entity["relations"]["outputs"]
+            for key, entity in found.items()
+            if key.startswith("mlgov_task_process")
+        }
+        runs = {
+            entity["attributes"]["runId"]: outputs[entity["attributes"]["processKey"]]
+            for key, entity in found.items()
+            if key.startswith("mlgov_task_run")
+        }
+        assert runs == {"r1": ["rdbms_table s.t_old"], "r2": ["rdbms_table s.t"]}
