@@ -27,7 +27,7 @@ from airflow_provider_mlgov.catalog.atlas_forms import (
 )
 from airflow_provider_mlgov.catalog.atlas_http import Address, AtlasHttp
 from airflow_provider_mlgov.catalog.catalog import Direction, Json
-from airflow_provider_mlgov.errors import CatalogRefusedError, CatalogUnavailableError
+from airflow_provider_mlgov.errors import CatalogRefusedError, CatalogUnavailableError, ForeignAnswerError
 
 _QUERY_LENGTH = 6000
 """A query stays below this, for the sake of proxies; Atlas itself takes 16,000."""
@@ -246,11 +246,11 @@ class AtlasCatalog:
         answer = self._http.call(method, path, None if body is None else _json(body))
         what = f"{method} {path.partition('?')[0]}"
         if not isinstance(answer, dict):
-            raise CatalogUnavailableError(
+            raise ForeignAnswerError(
                 f"{self.identity} answered {what} with a {type(answer).__name__}; wanted an object"
             )
         if form is not None and not form.fits(answer):
-            raise CatalogUnavailableError(
+            raise ForeignAnswerError(
                 f"{self.identity} answered {what} with {described(answer)}, which is not Atlas's; wanted {form.wanted}:"
                 " check the URL, and what stands before Atlas (a login, a page for maintenance)"
             )

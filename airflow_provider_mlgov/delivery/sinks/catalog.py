@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_mlgov.delivery.batch import batches
+from airflow_provider_mlgov.delivery.batch import batches, in_order, without_dependents
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.history import History
 from airflow_provider_mlgov.delivery.readback import never_shrink
@@ -99,8 +99,12 @@ class CatalogSink:
         history.look_back()
         if told_again := history.rename():
             parcel = replace(parcel, entities=merge([*parcel.entities, *told_again]))
+        if parcel.again:
+            self.forget(entity.ref for entity in parcel.entities)
         with work.knowing_types():
             settled, stored, described = self._settled(parcel, deadline)
+            if parcel.again:
+                settled = replace(settled, entities=self._still_there(settled.entities, deadline))
         settled = replace(settled, entities=history.without_gone(settled.entities, stored))
         history.begin()
         work.delivered.warnings += settled.warnings
@@ -187,6 +191,12 @@ class CatalogSink:
                 kept = never_shrink(settled.entities, told, forgotten[told.ref], attributes)
                 settled = replace(settled, entities=tuple(kept))
         return settled, stored, described
+
+    def _still_there(self, entities: Sequence[Entity], deadline: Deadline) -> tuple[Entity, ...]:
+        """Those that are in the catalogue, of what was there when it was delivered before."""
+        there = self._stored({entity.ref for entity in entities}, deadline, set())
+        absent = {entity.ref: "it was deleted" for entity in entities if entity.ref not in there}
+        return tuple(without_dependents(in_order(entities), absent)[0])
 
     def _stored(self, wanted: set[Ref], deadline: Deadline, marked: set[Ref]) -> dict[Ref, Json]:
         """What the catalogue has of these, asked for where it was not seen or written lately.

@@ -37,6 +37,8 @@ class Parcel:
     """Datasets that were dropped or renamed, oldest first."""
     at: str = ""
     """The catalogue's namespace (``[mlgov] catalogue_namespace``), which quality results are named with."""
+    again: bool = False
+    """It was delivered before, and is again to see whether anything is taken: what somebody deleted since stays away."""
 
 
 @dataclass
