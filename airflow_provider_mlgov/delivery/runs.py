@@ -216,7 +216,7 @@ class RunReader:
         keys = {run.key for run in taken}
         heirs: dict[str, None] = {}
         for ref in {ref for run in taken for ref in run.given_up if ref.is_process}:
-            # Who is to be told again anyway may give it up as well: the heir is found when the last of them is.
+            # Who is to be told again anyway says then whether it did this; if none did, the heir is found with the last of them.
             others = [
                 key for key in self._state.claimants(ref) if key not in keys and key not in self.applications.again
             ]

@@ -177,7 +177,7 @@ class CatalogSink:
             found = self._stored(wanted, deadline, marked)
             stored |= found
             wanted = set(lookups(parcel.entities, stored)) - new if found else set()
-        stored |= _without_given_up(stored, parcel.runs)
+        stored |= self._without_given_up(stored, parcel.runs)
         described = self._state.described(self._name, [entity.ref for entity in parcel.entities if entity.described])
         settled = settle(parcel.entities, stored, described)
         forgotten = {share.run: share.processes for share in parcel.runs if share.forgotten}
@@ -187,6 +187,21 @@ class CatalogSink:
                 kept = never_shrink(settled.entities, told, forgotten[told.ref], attributes)
                 settled = replace(settled, entities=tuple(kept))
         return settled, stored, described
+
+    def _without_given_up(self, stored: Mapping[Ref, Json], shares: Iterable[RunShare]) -> dict[Ref, Json]:
+        """Those of ``stored`` that say what a run says no more: another run's word counts in its place, though it is older.
+
+        It may have given a process up in an earlier delivery than that of who did it before.
+        """
+        now = {(ref, share.name) for share in shares for ref in share.given_up & stored.keys()}
+        found = {}
+        for ref, entity in stored.items():
+            attributes = entity.get("attributes", {})
+            last = attributes.get("lastRun")
+            if last and ((ref, last) in now or (ref.is_process and last in self._state.who_gave_up(ref))):
+                known = {name: value for name, value in attributes.items() if name != FACTS_TIME}
+                found[ref] = {**entity, "attributes": known}
+        return found
 
     def _stored(self, wanted: set[Ref], deadline: Deadline, marked: set[Ref]) -> dict[Ref, Json]:
         """What the catalogue has of these, asked for where it was not seen or written lately.
@@ -308,6 +323,7 @@ class CatalogSink:
         }
         times = {ref: _later(dated.get(ref, {}), described) for ref, described in told.items()}
         with self._state.transaction():
+            self._state.forget_given_up((ref, share.name) for share in parcel.runs for ref in share.processes)
             self._state.remember(self._name, known)
             self._state.remember_described(
                 self._name, {ref: after for ref, after in times.items() if after != dated.get(ref)}
@@ -315,18 +331,6 @@ class CatalogSink:
         for name in (_SIZE_FACT, _SUSPECT_FACT, _APART_FACT):
             if self._state.fact(self._name, name):
                 self._state.set_fact(self._name, name, None)
-
-
-def _without_given_up(stored: Mapping[Ref, Json], shares: Iterable[RunShare]) -> dict[Ref, Json]:
-    """Those of ``stored`` that say what a run says no more: another run's word counts in its place, though it is older."""
-    found = {}
-    for share in shares:
-        for ref in share.given_up & stored.keys():
-            attributes = stored[ref].get("attributes", {})
-            if share.run is not None and attributes.get("lastRun") == share.run.qualified_name:
-                known = {name: value for name, value in attributes.items() if name != FACTS_TIME}
-                found[ref] = {**stored[ref], "attributes": known}
-    return found
 
 
 _ASKED_FOR = frozenset({"mlgov_endpoint", "mlgov_job_run", "mlgov_model", "mlgov_model_deployment", "mlgov_task_run"})
