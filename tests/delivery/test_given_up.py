@@ -88,6 +88,19 @@ def test_it_is_remembered_who_gave_up_what_others_do(tmp_path: Path) -> None:
     assert who(job(30, "b")) == []
 
 
+@pytest.mark.parametrize("failed", [False, True])
+def test_what_only_a_job_event_tells_was_done_by_no_run(failed: bool, tmp_path: Path) -> None:
+    ends = [data("a")], [data("c", **of_column("a"))]
+    told = [event(1, 1, *ends), event(1, 2, [], [], kind="FAIL" if failed else "OTHER"), of_job(event(0, 3, *ends))]
+    for number, portions in enumerate([[told], *([[one] for one in order] for order in permutations(told))]):
+        found = catalogued(tmp_path / str(number), portions)
+        (process,) = (value["attributes"] for key, value in found.items() if key.startswith("mlgov_job_process"))
+        (columns,) = (value["attributes"] for key, value in found.items() if key.startswith("mlgov_column_lineage"))
+        last = process.get("lastRun"), process.get("lastState")
+        assert [value is None for value in last] == [failed, failed], number
+        assert columns.get("lastRun") is None, number
+
+
 def test_ends_that_grow_in_two_runs_at_once_leave_one_process(tmp_path: Path) -> None:
     first = [event(run, run, [data("a")], [data("c")]) for run in (1, 2)]
     more = [event(run, 10 + run, [data("b")], [data("c")], kind="OTHER") for run in (1, 2)]

@@ -172,14 +172,17 @@ class CatalogSink:
         new = {share.run for share in parcel.runs if share.new}
         stored: dict[Ref, Json] = {}
         marked = {entity.ref for entity in parcel.entities if entity.marks}
-        wanted = set(lookups(parcel.entities)) - new
+        given_up = {ref for share in parcel.runs for ref in share.given_up if ref.is_process}
+        wanted = {*lookups(parcel.entities), *given_up.intersection(entity.ref for entity in parcel.entities)} - new
         while wanted:
             found = self._stored(wanted, deadline, marked)
             stored |= found
             wanted = set(lookups(parcel.entities, stored)) - new if found else set()
-        stored |= self._without_given_up(stored, parcel.runs)
+        left = self._without_given_up(stored, parcel.runs)
+        stored |= left
         described = self._state.described(self._name, [entity.ref for entity in parcel.entities if entity.described])
         settled = settle(parcel.entities, stored, described)
+        settled = replace(settled, entities=tuple(_without_last(one, left.get(one.ref)) for one in settled.entities))
         forgotten = {share.run: share.processes for share in parcel.runs if share.forgotten}
         for told in parcel.entities:
             if told.ref in forgotten and told.ref in stored and told.latest:
@@ -197,8 +200,10 @@ class CatalogSink:
         found = {}
         for ref, entity in stored.items():
             attributes = entity.get("attributes", {})
-            last = attributes.get("lastRun")
-            if last and ((ref, last) in now or (ref.is_process and last in self._state.who_gave_up(ref))):
+            last = attributes.get("lastRun") or ""  # of a process: a job event told of it last, which has no run
+            if ((last or ref.is_process) and (ref, last) in now) or (
+                ref.is_process and last in self._state.who_gave_up(ref)
+            ):
                 known = {name: value for name, value in attributes.items() if name != FACTS_TIME}
                 found[ref] = {**entity, "attributes": known}
         return found
@@ -331,6 +336,15 @@ class CatalogSink:
         for name in (_SIZE_FACT, _SUSPECT_FACT, _APART_FACT):
             if self._state.fact(self._name, name):
                 self._state.set_fact(self._name, name, None)
+
+
+def _without_last(entity: Entity, given_up: Json | None) -> Entity:
+    """A process that its last run gave up, and of which only a job event tells: no run did it last."""
+    if given_up is None or not entity.ref.is_process or "lastRun" in entity.attributes:
+        return entity
+    known = given_up["attributes"]
+    last = {name: None for name in ("lastRun", "lastState", FACTS_TIME) if known.get(name)}
+    return replace(entity, attributes={**entity.attributes, **last})
 
 
 _ASKED_FOR = frozenset({"mlgov_endpoint", "mlgov_job_run", "mlgov_model", "mlgov_model_deployment", "mlgov_task_run"})
