@@ -99,6 +99,7 @@ def test_what_only_a_job_event_tells_was_done_by_no_run(failed: bool, tmp_path: 
         last = process.get("lastRun"), process.get("lastState")
         assert [value is None for value in last] == [failed, failed], number
         assert columns.get("lastRun") is None, number
+        assert bool(process.get("factsTime")) is not failed, number
 
 
 def test_ends_that_grow_in_two_runs_at_once_leave_one_process(tmp_path: Path) -> None:

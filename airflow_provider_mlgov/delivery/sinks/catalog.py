@@ -340,11 +340,11 @@ class CatalogSink:
 
 def _without_last(entity: Entity, given_up: Json | None) -> Entity:
     """A process that its last run gave up, and of which only a job event tells: no run did it last."""
-    if given_up is None or not entity.ref.is_process or "lastRun" in entity.attributes:
+    if given_up is None or not entity.ref.is_process or FACTS_TIME in entity.attributes:
         return entity
     known = given_up["attributes"]
-    last = {name: None for name in ("lastRun", "lastState", FACTS_TIME) if known.get(name)}
-    return replace(entity, attributes={**entity.attributes, **last})
+    last = {name: None for name in ("lastRun", "lastState") if known.get(name)}
+    return replace(entity, attributes={**entity.attributes, **last, FACTS_TIME: None})
 
 
 _ASKED_FOR = frozenset({"mlgov_endpoint", "mlgov_job_run", "mlgov_model", "mlgov_model_deployment", "mlgov_task_run"})
