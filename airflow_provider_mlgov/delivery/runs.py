@@ -220,9 +220,11 @@ class RunReader:
             others = [
                 key for key in self._state.claimants(ref) if key not in keys and key not in self.applications.again
             ]
-            times = {key: told_at(known.state) for key in others if (known := self._state.run(key)) is not None}
-            newest = max(times.values(), default=None)
-            heirs |= dict.fromkeys(key for key, time in times.items() if time == newest)
+            states = {key: known.state for key in others if (known := self._state.run(key)) is not None}
+            for of_job in (False, True):  # a job event names no run that did it last, however new it is
+                times = {key: told_at(state) for key, state in states.items() if (state["kind"] == "job") is of_job}
+                newest = max(times.values(), default=None)
+                heirs |= dict.fromkeys(key for key, time in times.items() if time == newest)
         return [Run(key) for key in sorted(heirs)]
 
     def _with_named(self, runs: dict[str, Run]) -> dict[str, Run]:

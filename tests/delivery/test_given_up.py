@@ -102,6 +102,14 @@ def test_what_only_a_job_event_tells_was_done_by_no_run(failed: bool, tmp_path: 
         assert bool(process.get("factsTime")) is not failed, number
 
 
+def test_the_last_run_is_the_newest_that_did_it_though_a_job_event_is_newer(tmp_path: Path) -> None:
+    ends = [data("a")], [data("c")]
+    told = [event(1, 1, *ends), event(2, 2, *ends), event(3, 3, *ends), of_job(event(0, 4, *ends))]
+    found = catalogued(tmp_path, [told, [event(3, 5, [], [], kind="FAIL")], [event(1, 1, *ends)]])
+    (process,) = (value["attributes"] for key, value in found.items() if key.startswith("mlgov_job_process"))
+    assert process["lastRun"].partition("@")[0].endswith("2")
+
+
 def test_ends_that_grow_in_two_runs_at_once_leave_one_process(tmp_path: Path) -> None:
     first = [event(run, run, [data("a")], [data("c")]) for run in (1, 2)]
     more = [event(run, 10 + run, [data("b")], [data("c")], kind="OTHER") for run in (1, 2)]
