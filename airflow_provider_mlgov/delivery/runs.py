@@ -226,13 +226,15 @@ class RunReader:
         keys = {run.key for run in taken}
         heirs: dict[str, None] = {}
         for ref in {ref for run in taken for ref in run.given_up if ref.is_process}:
-            # Who is to be told again anyway may give it up as well: the heir is found when the last of them is.
+            # Who is to be told again anyway says then whether it did this; if none did, the heir is found with the last of them.
             others = [
                 key for key in self._state.claimants(ref) if key not in keys and key not in self.applications.again
             ]
-            times = {key: told_at(known.state) for key in others if (known := self._state.run(key)) is not None}
-            newest = max(times.values(), default=None)
-            heirs |= dict.fromkeys(key for key, time in times.items() if time == newest)
+            states = {key: known.state for key in others if (known := self._state.run(key)) is not None}
+            for of_job in (False, True):  # a job event names no run that did it last, however new it is
+                times = {key: told_at(state) for key, state in states.items() if (state["kind"] == "job") is of_job}
+                newest = max(times.values(), default=None)
+                heirs |= dict.fromkeys(key for key, time in times.items() if time == newest)
         return [Run(key) for key in sorted(heirs)]
 
     def _with_named(self, runs: dict[str, Run]) -> dict[str, Run]:
