@@ -127,6 +127,7 @@ class Forwarder(Draining):
             paths = [path for name, path in waiting.items() if name not in self._refused.names]
             if not paths:
                 break
+            deadline.check()
             if not self._go_through(session, batches_of(self._spool, paths, events), report, deadline):
                 raise CatalogUnavailableError(self._refusal())
         again = [waiting[name] for name in before if name in self._refused.names]

@@ -21,13 +21,14 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_mlgov.delivery.durable import FILE_MODE, sync, write
 from airflow_provider_mlgov.delivery.packing import LaterVersionError, head_of, packed, unpacked
 from airflow_provider_mlgov.errors import SpoolError
 from airflow_provider_mlgov.masking import shown
@@ -43,7 +44,7 @@ _STALE_SECONDS = 3600.0
 _RESERVE = 16 * 2**20
 """Bytes: what the sender's state may need before SQLite takes its log back (4 MB), and room for dead letters."""
 _numbers = itertools.count()
-_FILE_MODE, _FOLDER_MODE = 0o600, 0o700
+_FOLDER_MODE = 0o700
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,15 @@ class Spool:
         return sorted(path for path in _later if path.is_relative_to(self.root) and path.exists())
 
     def read(self, path: Path) -> Json | None:
-        """The event in ``path``; None if the file is gone or damaged (then it is set aside)."""
+        """The event in ``path``; None if the file is gone, damaged or no event (then it is set aside)."""
         found = self._read(path)
-        return found[1][0] if found else None
+        if found is None:
+            return None
+        event: object = found[1][0]
+        if isinstance(event, dict):
+            return event
+        self._set_aside(path, f"it is no event but {shown(repr(event))[:60]}; wanted a JSON object")
+        return None
 
     def dead_letters(self) -> list[DeadLetter]:
         """All dead letters at once, oldest first: for where they are known to be few."""
@@ -200,7 +207,7 @@ class Spool:
         """What time it is for what keeps the files: on a shared file system that is not this host's clock."""
         probe = self.root / "tmp" / f"now-{secrets.token_hex(4)}"
         with self._explained("look at the time of its files"):
-            probe.touch(mode=_FILE_MODE)
+            probe.touch(mode=FILE_MODE)
             try:
                 return probe.stat().st_mtime
             finally:
@@ -255,7 +262,7 @@ class Spool:
         with self._explained("write an event"):
             if folder == "new":
                 self._check_room()
-            self._write(self.root / "tmp" / name, content, target, link)
+            write(self.root / "tmp" / name, content, target, link)
         for other in also:
             other.note(failures.get(other))
         return target
@@ -287,29 +294,9 @@ class Spool:
             try:
                 target.hardlink_to(written)
             except OSError:  # another file system, or one without links
-                self._write(self.root / "tmp" / name, content, target)
+                write(self.root / "tmp" / name, content, target)
             else:
                 sync(target.parent)
-
-    def _write(
-        self, temporary: Path, content: bytes, target: Path, when_written: Callable[[Path], None] = lambda _: None
-    ) -> None:
-        try:
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _FILE_MODE)
-            try:
-                os.fchmod(handle, _FILE_MODE)
-                rest = memoryview(content)
-                while rest:
-                    rest = rest[os.write(handle, rest) :]
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            when_written(temporary)
-            temporary.rename(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync(target.parent)
 
     def _scan(self, folder: str) -> Iterator[os.DirEntry[str]]:
         """One entry after the other: there may be very many, and whoever asks may need the first only."""
@@ -383,12 +370,3 @@ class Spool:
             raise SpoolError(
                 f"cannot {what} in {self.root}: {error.strerror or error}; give the spool a writable folder with free space"
             ) from error
-
-
-def sync(folder: Path) -> None:
-    """Let what was named or renamed in a folder outlive a loss of power."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

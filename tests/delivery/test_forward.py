@@ -168,6 +168,14 @@ def test_a_receiver_that_refuses_all_is_left_alone(tmp_path: Path, answering: Ca
     assert len(spool.waiting()) == 1300
 
 
+def test_what_neither_goes_nor_can_be_sent_ends_with_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forwarder = Forwarder(filled(tmp_path), "http://127.0.0.1:9", "token")
+    monkeypatch.setattr(Spool, "read", lambda *_: None)
+    assert forwarder.send(0.2).outcome == "budget"
+
+
 def test_what_the_receiver_cannot_take_becomes_a_dead_letter(world: World) -> None:
     world.spool.append({"eventTime": "never"})
     world.spool.append(event(2))
