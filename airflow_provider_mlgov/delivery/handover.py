@@ -181,7 +181,7 @@ class Handover(Draining):
         began = time.monotonic()
         share = None if budget is None else budget * _SHARE
         before = self.first.send(share, despite_breaker=despite_breaker)
-        if before.outcome in ("done", "nothing"):
+        if before.outcome in ("done", "nothing") or not self._spool.has_waiting():
             return before
         left = None if budget is None else budget - (time.monotonic() - began)
         report = super().send(left, despite_breaker=despite_breaker)

@@ -18,17 +18,19 @@ import heapq
 import itertools
 import logging
 import os
+import random
 import re
 import secrets
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_mlgov.delivery.durable import FILE_MODE, sync, write
+from airflow_provider_mlgov.delivery.left import OF_THIS_PROCESS, Left
 from airflow_provider_mlgov.delivery.packing import LaterVersionError, head_of, packed, unpacked
 from airflow_provider_mlgov.errors import SpoolError
 from airflow_provider_mlgov.masking import shown
@@ -37,12 +39,15 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-_later: set[Path] = set()
-"""Files of later versions that this process has met: they wait, and not for it."""
+_left = Left()
 _NAME = re.compile(r"\d{20}-\d+-\d{6}-[0-9a-f]{8}\.json")
 _STALE_SECONDS = 3600.0
 _RESERVE = 16 * 2**20
 """Bytes: what the sender's state may need before SQLite takes its log back (4 MB), and room for dead letters."""
+_UNREAD, _WITNESSES = 3, 8
+"""After so many files in a row that cannot be read it is looked, at so many others, whether any can be."""
+_WRITABLE = "give the spool a writable folder with free space"
+_READABLE = "give the spool a folder that this user can read, on a disk that works"
 _numbers = itertools.count()
 _FOLDER_MODE = 0o700
 
@@ -76,6 +81,8 @@ class Spool:
         self._made = False
         self.lacks = 0
         """Events that it did not get as a further spool, since it could be written last."""
+        self._unread = 0
+        """Files in a row that could not be read."""
 
     def __repr__(self) -> str:
         return f"Spool({str(self.root)!r})"
@@ -108,22 +115,25 @@ class Spool:
     def waiting(self, most: int | None = None) -> list[Path]:
         """The events that wait, oldest first, or the ``most`` oldest of them.
 
-        What is not ours is set aside; what a later version wrote is left out.
+        What is not ours is set aside; what a later version wrote, or could not be read a moment ago, is left out.
         """
-        if not _later:
-            return self._list("new", most)
-        return [path for path in self._list("new") if path not in _later][:most]
+        found = self._list("new", None if most is None else most + len(_left))
+        return [path for path in found if path not in _left][:most] if _left else found
 
     def has_waiting(self) -> bool:
         """Whether anything waits that this version can read, as far as it has looked."""
-        return any(Path(entry.path) not in _later for entry in self._scan("new"))
+        return any(Path(entry.path) not in _left for entry in self._scan("new"))
 
     def of_later_versions(self) -> list[Path]:
         """The files that a later version of the package wrote, of those that were read."""
-        return sorted(path for path in _later if path.is_relative_to(self.root) and path.exists())
+        return _left.later(self.root)
+
+    def unread(self) -> dict[Path, str]:
+        """The files that wait and could not be read, of those that were looked at, and why: the others are gone past them."""
+        return _left.unread(self.root / "new")
 
     def read(self, path: Path) -> Json | None:
-        """The event in ``path``; None if the file is gone, damaged or no event (then it is set aside)."""
+        """The event in ``path``; None if it is gone, cannot be read now, or is damaged or no event (then it is set aside)."""
         found = self._read(path)
         if found is None:
             return None
@@ -183,6 +193,10 @@ class Spool:
                 events += 1
             self.acknowledge([self.root / "dead" / letter.name])
         return events
+
+    def has(self, name: str) -> bool:
+        """Whether a file that waits, or a dead letter, has this name; it may be one that cannot be read."""
+        return self._path(name) is not None
 
     def drop(self, names: Iterable[str]) -> int:
         """Delete files that wait and dead letters, for good; says how many there were."""
@@ -300,7 +314,7 @@ class Spool:
 
     def _scan(self, folder: str) -> Iterator[os.DirEntry[str]]:
         """One entry after the other: there may be very many, and whoever asks may need the first only."""
-        with self._explained("read the spool"):
+        with self._explained("read the spool", _READABLE):
             try:
                 entries = os.scandir(self.root / folder)
             except FileNotFoundError:
@@ -324,33 +338,47 @@ class Spool:
         return [self.root / folder / name for name in names]
 
     def _read(self, path: Path) -> tuple[Json, list[Json]] | None:
-        with self._explained("read an event"):
-            try:
-                content: bytes | None = path.read_bytes()
-            except FileNotFoundError:
-                return None
-            except PermissionError:
-                content = None
+        content: bytes | None = None
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except PermissionError:
+            pass
+        except OSError as error:
+            self._go_past(path, error)
+            return None
+        self._unread = 0
+        _left.read(path)
         try:
             if content is None:
                 raise ValueError("it cannot be read: it belongs to another user")
             return unpacked(content)
         except LaterVersionError as error:
-            self._leave(path, error)
+            _left.of_later_version(path, error)
             return None
         except ValueError as error:
             self._set_aside(path, str(error))
             return None
 
-    def _leave(self, path: Path, error: LaterVersionError) -> None:
-        if not self.of_later_versions():
-            log.warning(
-                "%s was %s: it and others like it stay there until a process of that version sends them; bring all processes "
-                "that use this spool to one version",
-                path,
-                error,
-            )
-        _later.add(path)
+    def _go_past(self, path: Path, error: OSError) -> None:
+        """Leave a file that cannot be read where it is. `SpoolError` where it is not the only one: none can be read."""
+        if error.errno not in OF_THIS_PROCESS:
+            _left.not_read(path, error)
+            self._unread += 1
+            if self._unread % _UNREAD or self._can_read_another(path.parent):
+                return
+        with self._explained("read any event", _READABLE):
+            raise error
+
+    def _can_read_another(self, folder: Path) -> bool:
+        """Whether any of a few files can be read; by lot, since those beside it may lie on the same part of a disk."""
+        others = [path for entry in self._scan(folder.name) if (path := Path(entry.path)) not in _left]
+        for path in random.sample(others, min(_WITNESSES, len(others))):
+            with suppress(OSError):
+                path.read_bytes()
+                return True
+        return False
 
     def _set_aside(self, path: Path, reason: str) -> None:
         target = self.root / "odd" / f"{secrets.token_hex(4)}-{path.name}"
@@ -363,10 +391,8 @@ class Spool:
                 said.unlink(missing_ok=True)
 
     @contextmanager
-    def _explained(self, what: str) -> Iterator[None]:
+    def _explained(self, what: str, remedy: str = _WRITABLE) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise SpoolError(
-                f"cannot {what} in {self.root}: {error.strerror or error}; give the spool a writable folder with free space"
-            ) from error
+            raise SpoolError(f"cannot {what} in {self.root}: {error.strerror or error}; {remedy}") from error
