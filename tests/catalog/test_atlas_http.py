@@ -70,6 +70,7 @@ def test_not_usable(serve: Callable[..., FakeServer], handler: Handler, words: s
         (answer("429 Too Many", "", Retry_After="Wed, 21 Oct 2015 07:28:00 GMT"), 0.0),
         (answer("429 Too Many", "", Retry_After="soon"), None),
         (answer("429 Too Many", "", Retry_After="nan"), None),
+        (answer("429 Too Many", "", Retry_After="Mon, 01 Jan 2020 00:00:00 +999999999999999999999"), None),
         (answer("408 Timeout", ""), None),
     ],
 )

@@ -356,6 +356,7 @@ def answering() -> Iterator[Callable[[Answer], str]]:
         (lambda _: (429, {}), "busy", 3),
         (lambda _: (500, {"error": "bug"}), "unavailable", 3),
         (lambda _: (503, {"error": "the disk is full"}), "busy", 3),
+        (lambda _: (503, {}, ("Retry-After", "Mon, 01 Jan 2020 00:00:00 +999999999999999999999")), "busy", 3),
     ],
 )
 def test_only_a_receivers_word_lets_an_event_go(
