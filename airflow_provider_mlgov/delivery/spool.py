@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 _left = Left()
+"""For all objects of one spool: each send may open it anew."""
 _NAME = re.compile(r"\d{20}-\d+-\d{6}-[0-9a-f]{8}\.json")
 _STALE_SECONDS = 3600.0
 _RESERVE = 16 * 2**20
@@ -362,7 +363,7 @@ class Spool:
             return None
 
     def _go_past(self, path: Path, error: OSError) -> None:
-        """Leave a file that cannot be read where it is. `SpoolError` where it is not the only one: none can be read."""
+        """Leave a file that cannot be read where it is; `SpoolError` where the trouble is not that file's, but any's."""
         if error.errno not in OF_THIS_PROCESS:
             _left.not_read(path, error)
             self._unread += 1

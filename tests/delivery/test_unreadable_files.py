@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_mlgov.cli.context import Context
+from airflow_provider_mlgov.cli.doctor import _spool_of
 from airflow_provider_mlgov.delivery.forward import Forwarder
 from airflow_provider_mlgov.delivery.handover import FolderObjects, Handover
 from airflow_provider_mlgov.delivery.left import Left
@@ -16,6 +18,7 @@ from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.errors import SpoolError
 from airflow_provider_mlgov.lineage.receiver import create_app
 from airflow_provider_mlgov.lineage.tokens import Tokens
+from airflow_provider_mlgov.settings import Settings
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from delivery_events import task_event
 from serving import served
@@ -84,6 +87,15 @@ def test_where_no_file_can_be_read_the_spool_is_in_trouble(spool, broken, clock)
     ):
         spool.read(paths[2])
     assert len(spool.unread()) == 3
+
+
+def test_doctor_names_it(spool, broken, clock, monkeypatch):
+    bad = spool.append({"n": 1})
+    spool.append({"n": 2})
+    broken.add(bad)
+    context = Context(Settings(spool_folder=spool.root))
+    found = {finding.subject: finding.text for finding in _spool_of(context, spool, "") if finding.verdict == "WRONG"}
+    assert found["file of the spool"].startswith(f"{bad} cannot be read (Input/output error)")
 
 
 def test_what_a_process_lacks_is_no_fault_of_a_file(spool, monkeypatch, clock):
