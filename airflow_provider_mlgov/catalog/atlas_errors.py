@@ -166,7 +166,7 @@ def retry_after(value: str | None) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):  # a date, a year or a zone may be anything
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
