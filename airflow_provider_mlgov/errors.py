@@ -9,6 +9,7 @@
     │   └── InvalidEventError           an event that is not OpenLineage
     ├── CatalogError
     │   ├── CatalogUnavailableError     keep everything and wait: the catalogue as a whole is not usable
+    │   │   └── ForeignAnswerError          the same, unless it takes other calls: somebody else answered this one
     │   ├── CatalogPendingError         wait and look again: it was handed over, and its effect is not seen yet
     │   ├── CatalogBusyError            try the same call again: overload, time-out, deadlock
     │   │   └── CatalogDroppedError         try it in smaller parts: it was handed over and dropped without a word
@@ -50,6 +51,10 @@ class CatalogError(MlgovError):
 
 class CatalogUnavailableError(CatalogError):
     """The catalogue as a whole is not usable: no connection, refused login, an answer that is not Atlas's, types missing."""
+
+
+class ForeignAnswerError(CatalogUnavailableError):
+    """An answer that is not the catalogue's: a login page, another server, or a proxy that dislikes what this call holds."""
 
 
 class CatalogBusyError(CatalogError):

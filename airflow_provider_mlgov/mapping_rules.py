@@ -29,6 +29,8 @@ _SINGLE = re.compile(r"\s*\[\s*([\w-]+)\s*\]")
 _LONG_TEXT = re.compile(r"\"{3}.*?\"{3}|'{3}.*?'{3}", re.S)
 _NO_REGEX = (re.error, OverflowError, RecursionError)
 """What Python raises for a regular expression that is none."""
+_DEEP = 50
+"""So many brackets are never open at once in rules, whatever stands in their texts."""
 _KEY = re.compile(r"\s*(?:\"([^\"]+)\"|'([^']+)'|([\w-]+))\s*=")
 
 
@@ -94,6 +96,8 @@ def _errors(error: ValidationError) -> Iterator[tuple[Place, str]]:
         known = error.schema["properties"]
         for key in sorted(map(str, error.instance.keys() - known.keys())):
             yield [*place, key], f"{_words([*place, key])} is not known; wanted one of {', '.join(known)}"
+    elif error.validator == "format":
+        yield place, f"{_words(place)}: {error.instance!r:.300} is no regular expression: {error.cause}"
     elif error.validator in ("anyOf", "minProperties"):
         yield place, f"{_words(place)} says nothing; wanted match, regex or name, and what to do with it"
     else:
@@ -117,14 +121,24 @@ def _unknown(document: Json) -> Iterator[tuple[Place, str]]:
         if isinstance(family, str) and family not in FAMILIES:
             text = f"{_words([*place, 'family'])} is {family!r}; wanted one of {', '.join(FAMILIES)}"
             yield [*place, "family"], text
-        regex, alias = item.get("regex"), item.get("alias", "")
-        if isinstance(regex, str) and isinstance(alias, str):
-            try:
-                re.sub(regex, alias, "")
-            except (*_NO_REGEX, IndexError) as error:
-                yield [*place, "alias"], f"{_words([*place, 'alias'])}: {error}"
+        regex, alias = item.get("regex"), item.get("alias")
+        if isinstance(regex, str) and isinstance(alias, str) and (error := _wrong_alias(regex, alias)) is not None:
+            yield [*place, "alias"], f"{_words([*place, 'alias'])}: {error}"
         if len(item) > 1 and not item.keys() - {"match", "regex", "name"}:
             yield place, f"{_words(place)} says nothing; wanted what to do with it"
+
+
+def _wrong_alias(regex: str, alias: str) -> Exception | None:
+    """What is wrong with the alias; what is with the regular expression is said of that."""
+    try:
+        pattern = re.compile(regex)
+    except _NO_REGEX:
+        return None
+    try:
+        pattern.sub(alias, "")
+    except (*_NO_REGEX, IndexError) as error:
+        return error
+    return None
 
 
 def _line(lines: Lines, path: Sequence[str | int]) -> int:
@@ -157,10 +171,23 @@ def _parsed(path: Path, text: str) -> tuple[Json, Lines]:
     try:
         document, lines = _read_as(path, text)
     except RecursionError:
-        raise ConfigurationError(f"{path} is nested too deeply; rules have three levels") from None
+        raise ConfigurationError(
+            f"{path}, line {_deep_line(text)}: nested too deeply; rules have three levels"
+        ) from None
     if not isinstance(document, dict):
         raise ConfigurationError(f"{path}, line 1: found no mapping; wanted namespaces, temporary, tags or facets")
     return document, lines
+
+
+def _deep_line(text: str) -> int:
+    """The first line with brackets that are deep in others; the parsers tell none."""
+    depth = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        for char in line:
+            depth += (char in "[{") - (char in "]}")
+            if depth > _DEEP:
+                return number
+    return 1
 
 
 def _read_as(path: Path, text: str) -> tuple[Any, Lines]:
@@ -179,7 +206,11 @@ def _toml(path: Path, text: str) -> Any:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path} is no TOML: {error}") from None
+        place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", str(error))
+        said, line, column = str(error), str(text.count("\n") + 1), ""
+        if place is not None:
+            said, line, column = said[: place.start()], place[1] or line, f" (column {place[2]})" if place[2] else ""
+        raise ConfigurationError(f"{path}, line {line}: no TOML: {said}{column}") from None
 
 
 def _toml_lines(text: str) -> Lines:
@@ -210,7 +241,11 @@ def _yaml(path: Path, text: str) -> tuple[Any, Lines]:
     try:
         document, node = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+        mark = getattr(error, "problem_mark", None)
+        if mark is None:
+            raise ConfigurationError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+        said = "; ".join(filter(None, (getattr(error, "context", None), getattr(error, "problem", None))))
+        raise ConfigurationError(f"{path}, line {mark.line + 1}: no YAML: {said} (column {mark.column + 1})") from None
     stack: list[tuple[tuple[str | int, ...], Any]] = [((), node)]
     while stack:
         place, node = stack.pop()

@@ -105,15 +105,16 @@ WRONG = [
     ("r.toml", "[[namespaces]]\nregex = '(a)'\nalias = '\\2'\n", "line 3", "invalid group reference"),
     ("r.toml", "[[namespaces]]\nregex = '(?P<h>a)'\nalias = '\\g<host>'\n", "line 3", "unknown group name 'host'"),
     ("r.toml", "[[namespaces]]\nregex = 'a{99999999999999}'\nignore = true\n", "line 2", "regex"),
-    ("r.yaml", f"namespaces: {'[' * 3000}", "r.yaml", "nested too deeply"),
-    ("r.toml", f"namespaces = {'[' * 3000}", "r.toml", "nested too deeply"),
+    ("r.yaml", f"version: 1\nnamespaces: {'[' * 3000}", "line 2", "nested too deeply"),
+    ("r.toml", f"version = 1\nnamespaces = {'[' * 3000}", "line 2", "nested too deeply"),
     ("r.toml", "[[tags]]\nlabel = 'x'\n", "line 1: tags.0", "'key' is a required property"),
     ("r.toml", "[[tags]]\nkey = 'x'\nlabel = 'a b'\n", "line 3", "does not match"),
-    ("r.toml", "[[tags]\n", "is no TOML", "line 1"),
+    ("r.toml", "version = 1\n[[tags]\n", "r.toml, line 2: no TOML: ", "(column 7)"),
+    ("r.toml", "version = 1\ntemporary = [\n'a'", "r.toml, line 3: no TOML: ", "array"),
     ("r.toml", "odd = 1\n", "line 1", "odd"),
     ("r.toml", "version = 2\n", "line 1: version", "1 was expected"),
     ("r.yaml", "namespaces:\n  - match: x\n    case: UP\n", "line 3", "lower"),
-    ("r.yaml", "namespaces:\n  - match: [x\n", "is no YAML", "line"),
+    ("r.yaml", "namespaces:\n  - match: [x\n", "r.yaml, line 3: no YAML: ", "expected ',' or ']'"),
     ("r.yaml", "- a\n", "line 1: found no mapping", "wanted namespaces"),
     ("r.yaml", "namespaces: 7\n", "line 1: namespaces", "array"),
     ("r.yaml", "version: 1\n5: x\n", "line 2", "5 is not known"),
@@ -136,6 +137,14 @@ def test_all_errors_are_said_at_once(tmp_path):
     path = written(tmp_path, "r.toml", "[[namespaces]]\nmatch = 'x'\ncase = 'up'\n[[tags]]\nkey = ''\n")
     with pytest.raises(ConfigurationError, match=r"line 3.*line 5"):
         read_rules(path)
+
+
+def test_one_wrong_regular_expression_is_one_error(tmp_path):
+    path = written(tmp_path, "r.toml", "[[namespaces]]\nregex = '('\nalias = 'x'\n")
+    with pytest.raises(ConfigurationError) as caught:
+        read_rules(path)
+    assert str(caught.value).count(", line ") == 1
+    assert "line 2: namespaces.0.regex: '(' is no regular expression: missing )" in str(caught.value)
 
 
 def test_a_file_that_cannot_be_read(tmp_path):

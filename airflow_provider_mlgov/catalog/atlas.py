@@ -16,10 +16,15 @@ from airflow_provider_mlgov.catalog.atlas_errors import (
     TYPE_NOT_FOUND,
 )
 from airflow_provider_mlgov.catalog.atlas_forms import (
+    CLASSIFICATIONS,
+    DONE,
     ENTITY,
     FOUND,
+    LINEAGE,
     MUTATION,
     RELATIONSHIP,
+    SEARCH,
+    TYPE,
     TYPES,
     Form,
     described,
@@ -27,7 +32,7 @@ from airflow_provider_mlgov.catalog.atlas_forms import (
 )
 from airflow_provider_mlgov.catalog.atlas_http import Address, AtlasHttp
 from airflow_provider_mlgov.catalog.catalog import Direction, Json
-from airflow_provider_mlgov.errors import CatalogRefusedError, CatalogUnavailableError
+from airflow_provider_mlgov.errors import CatalogRefusedError, CatalogUnavailableError, ForeignAnswerError
 
 _QUERY_LENGTH = 6000
 """A query stays below this, for the sake of proxies; Atlas itself takes 16,000."""
@@ -88,7 +93,7 @@ class AtlasCatalog:
 
     def type_definition(self, name: str) -> Json | None:
         """The definition of one type, or None."""
-        return self._or_none(TYPE_NOT_FOUND, f"v2/types/typedef/name/{_part(name)}")
+        return self._or_none(TYPE_NOT_FOUND, f"v2/types/typedef/name/{_part(name)}", TYPE)
 
     def create_types(self, definitions: Json) -> Json:
         """POST typedefs: all are made or none."""
@@ -145,9 +150,8 @@ class AtlasCatalog:
     # --- reading -----------------------------------------------------------------------------------------------------
     def lineage(self, type_name: str, qualified_name: str, *, direction: Direction = "BOTH", depth: int = 3) -> Json:
         """Atlas's lineage answer."""
-        return self._object(
-            "GET", _by_name("v2/lineage", type_name, qualified_name, direction=direction, depth=str(depth))
-        )
+        path = _by_name("v2/lineage", type_name, qualified_name, direction=direction, depth=str(depth))
+        return self._object("GET", path, form=LINEAGE)
 
     def search(
         self,
@@ -176,7 +180,7 @@ class AtlasCatalog:
         criteria += [_criterion(name, "lt", value) for name, value in (below or {}).items()]
         if criteria:
             body["entityFilters"] = {"condition": "AND", "criterion": criteria}
-        return self._object("POST", "v2/search/basic", body).get("entities") or []
+        return self._object("POST", "v2/search/basic", body, form=SEARCH).get("entities") or []
 
     # --- relationships and classifications ---------------------------------------------------------------------------
     def relate(
@@ -195,30 +199,31 @@ class AtlasCatalog:
 
     def delete_relationship(self, guid: str) -> None:
         """Soft-delete one relationship."""
-        self._http.call("DELETE", f"v2/relationship/guid/{_part(guid)}")
+        self._object("DELETE", f"v2/relationship/guid/{_part(guid)}", form=DONE)
 
     def classify(self, guid: str, classifications: Sequence[Json]) -> None:
         """Add classifications."""
-        self._http.call("POST", f"v2/entity/guid/{_part(guid)}/classifications", _json(list(classifications)))
+        self._object("POST", f"v2/entity/guid/{_part(guid)}/classifications", list(classifications), form=DONE)
 
     def classifications(self, guid: str) -> list[Json]:
         """Own and propagated classifications."""
-        return self._object("GET", f"v2/entity/guid/{_part(guid)}/classifications").get("list") or []
+        path = f"v2/entity/guid/{_part(guid)}/classifications"
+        return self._object("GET", path, form=CLASSIFICATIONS).get("list") or []
 
     def declassify(self, guid: str, classification: str) -> None:
         """Remove one classification."""
-        self._http.call("DELETE", f"v2/entity/guid/{_part(guid)}/classification/{_part(classification)}")
+        self._object("DELETE", f"v2/entity/guid/{_part(guid)}/classification/{_part(classification)}", form=DONE)
 
     def add_labels(self, guid: str, labels: Sequence[str]) -> None:
         """Add labels to those that are there."""
-        self._http.call("PUT", f"v2/entity/guid/{_part(guid)}/labels", _json(list(labels)))
+        self._object("PUT", f"v2/entity/guid/{_part(guid)}/labels", list(labels), form=DONE)
 
     def set_business_metadata(
         self, guid: str, attributes: Mapping[str, Mapping[str, Any]], *, overwrite: bool = False
     ) -> None:
         """Set business attributes. Atlas's bundled policy lets data stewards do this, but not its admin."""
         path = f"v2/entity/guid/{_part(guid)}/businessmetadata?isOverwrite={str(overwrite).lower()}"
-        self._http.call("POST", path, _json({name: dict(each) for name, each in attributes.items()}))
+        self._object("POST", path, {name: dict(each) for name, each in attributes.items()}, form=DONE)
 
     # --- deleting ----------------------------------------------------------------------------------------------------
     def delete(self, type_name: str, qualified_name: str) -> Json:
@@ -243,14 +248,17 @@ class AtlasCatalog:
 
     # --- calls -------------------------------------------------------------------------------------------------------
     def _object(self, method: str, path: str, body: Any = None, *, form: Form | None = None) -> Json:
-        answer = self._http.call(method, path, None if body is None else _json(body))
+        return self._answer(method, path, None if body is None else _json(body), form)
+
+    def _answer(self, method: str, path: str, body: bytes | None, form: Form | None) -> Json:
+        answer = self._http.call(method, path, body)
         what = f"{method} {path.partition('?')[0]}"
         if not isinstance(answer, dict):
-            raise CatalogUnavailableError(
+            raise ForeignAnswerError(
                 f"{self.identity} answered {what} with a {type(answer).__name__}; wanted an object"
             )
         if form is not None and not form.fits(answer):
-            raise CatalogUnavailableError(
+            raise ForeignAnswerError(
                 f"{self.identity} answered {what} with {described(answer)}, which is not Atlas's; wanted {form.wanted}:"
                 " check the URL, and what stands before Atlas (a login, a page for maintenance)"
             )

@@ -20,6 +20,7 @@ from airflow_provider_mlgov.errors import (
     CatalogRefusedError,
     CatalogUnavailableError,
     EntityNotFoundError,
+    ForeignAnswerError,
 )
 from airflow_provider_mlgov.masking import shown
 
@@ -61,16 +62,16 @@ def error_for_answer(base: str, what: str, status: int, headers: Mapping[str, st
         return CatalogRefusedError(text, error_code=f"HTTP-{status}", status=status)
     if 300 <= status < 400:
         location = _without_secrets(headers.get("Location", "nowhere"))
-        return CatalogUnavailableError(
+        return ForeignAnswerError(
             f"{where} answered {what} with a redirect ({status}) to {location}; wanted JSON: check the URL, and whether"
             " a proxy wants another login"
         )
     if status == 403:
-        return CatalogUnavailableError(
+        return ForeignAnswerError(
             f"{where} forbade {what} (403: {_excerpt(content)}), and not in Atlas's words; check the rights of the user"
             " and what stands before Atlas"
         )
-    return CatalogUnavailableError(
+    return ForeignAnswerError(
         f"{where} answered {what} with {status} ({_excerpt(content)}), which is not Atlas's; wanted JSON: check"
         " host, port and base path of the URL"
     )
@@ -115,15 +116,15 @@ def unreadable_answer(base: str, what: str, headers: Mapping[str, str], content:
         return CatalogBusyError(
             f"Atlas at {base}: the answer to {what} is cut off ({len(content)} bytes); try again later", unanswered=True
         )
-    return CatalogUnavailableError(
+    return ForeignAnswerError(
         f"Atlas at {base} answered {what} with {_excerpt(content)}; wanted JSON: check the URL; this looks like another"
         " server or a login page"
     )
 
 
-def unusable_answer(base: str, what: str, found: str) -> CatalogUnavailableError:
+def unusable_answer(base: str, what: str, found: str) -> ForeignAnswerError:
     """The error for a success that cannot be Atlas's."""
-    return CatalogUnavailableError(
+    return ForeignAnswerError(
         f"Atlas at {base} answered {what} with {found}, which is not Atlas's; wanted JSON: check the URL, and what stands"
         " before Atlas"
     )
@@ -165,7 +166,7 @@ def retry_after(value: str | None) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):  # a date, a year or a zone may be anything
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
 

@@ -46,10 +46,7 @@ def _is_found(answer: Json) -> bool:
 def _is_types(answer: Json) -> bool:
     """A document of typedefs has a list for each category, if only an empty one; early versions lack the latest categories."""
     parts = [answer[category] for category in CATEGORIES if answer.get(category) is not None]
-    return bool(parts) and all(
-        isinstance(part, list) and all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in part)
-        for part in parts
-    )
+    return bool(parts) and all(_is_list(part, "name") for part in parts)
 
 
 def _is_mutation(answer: Json) -> bool:
@@ -60,19 +57,48 @@ def _is_mutation(answer: Json) -> bool:
 
 
 def _are_headers(mutated: Any) -> bool:
-    return isinstance(mutated, dict) and all(
-        isinstance(headers, list)
-        and all(isinstance(each, dict) and isinstance(each.get("guid"), str) for each in headers)
-        for headers in mutated.values()
+    return isinstance(mutated, dict) and all(_is_list(headers, "guid") for headers in mutated.values())
+
+
+def _is_search(answer: Json) -> bool:
+    """Where it finds none Atlas leaves ``entities`` out, and tells what it looked for."""
+    return isinstance(answer.get("queryType"), str) and _is_list(answer.get("entities") or [], "guid", "typeName")
+
+
+def _is_lineage(answer: Json) -> bool:
+    return (
+        isinstance(answer.get("baseEntityGuid"), str)
+        and isinstance(answer.get("guidEntityMap") or {}, dict)
+        and _is_list(answer.get("relations") or [], "fromEntityId", "toEntityId")
+    )
+
+
+def _is_classifications(answer: Json) -> bool:
+    """A page of a list, which says how many there are also where it has none."""
+    found = answer.get("list")
+    return isinstance(answer.get("totalCount"), int) if found is None else _is_list(found, "typeName")
+
+
+def _is_list(value: Any, *texts: str) -> bool:
+    """Whether it is a list of objects that have these texts."""
+    return isinstance(value, list) and all(
+        isinstance(each, dict) and all(isinstance(each.get(key), str) for key in texts) for each in value
     )
 
 
 ENTITY = Form("the entity that was asked for", lambda answer: _is_entity(answer.get("entity")))
 FOUND = Form("entities, each with guid, typeName and attributes", _is_found)
 TYPES = Form("types by category", _is_types)
+TYPE = Form(
+    "a type, with its category", lambda answer: all(isinstance(answer.get(key), str) for key in ("name", "category"))
+)
+SEARCH = Form("queryType, and entities with guid and typeName where there are any", _is_search)
+LINEAGE = Form("baseEntityGuid, guidEntityMap and relations", _is_lineage)
+CLASSIFICATIONS = Form("a list of classifications", _is_classifications)
 RELATIONSHIP = Form("the relationship, with its guid", lambda answer: isinstance(answer.get("guid"), str))
 MUTATION = Form("mutatedEntities", _is_mutation)
 """``{}`` where nothing had to be changed."""
+DONE = Form("no content (204)", lambda answer: not answer)
 
 
 def written(guids: Sequence[str]) -> Form:

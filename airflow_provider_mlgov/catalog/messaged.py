@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
+from airflow_provider_mlgov.catalog.atlas_forms import DONE
 from airflow_provider_mlgov.catalog.catalog import Json
 from airflow_provider_mlgov.catalog.channel import Channel, NotificationChannel
 from airflow_provider_mlgov.catalog.evidence import missing_attribute, missing_relation, was_touched
@@ -45,7 +46,7 @@ class MessagedAtlas(AtlasCatalog):
     def __init__(self, url: str, *args: Any, patience: float = 60.0, **options: Any) -> None:
         super().__init__(url, *args, **options)
         self._patience = patience
-        self._channel: Channel = NotificationChannel(lambda path, body: self._http.call("POST", path, body))
+        self._channel: Channel = NotificationChannel(lambda path, body: self._answer("POST", path, body, DONE))
         self.linger = patience
 
     def by(self, channel: Channel) -> MessagedAtlas:

@@ -317,8 +317,15 @@ def _spool_of(context: Context, spool: Spool, option: str) -> Iterator[Finding]:
         return
     if counts.dead:
         yield Finding("WRONG", "dead letters", f"{counts.dead}: see `mlgov spool list --dead{option}`")
-    for path in spool.waiting()[:_LOOKED_AT]:
-        spool.read(path)
+    try:
+        for path in spool.waiting()[:_LOOKED_AT]:
+            spool.read(path)
+    except MlgovError as error:
+        yield Finding("WRONG", "spool", str(error))
+    for path, why in spool.unread().items():
+        yield Finding(
+            "WRONG", "file of the spool", f"{path} cannot be read ({why}): see to its disk, or `mlgov spool drop`"
+        )
     if later := spool.of_later_versions():
         said = (
             f"{len(later)} files are of a later version of the package, and wait for it: use one version for this spool"

@@ -127,7 +127,9 @@ class _Sending:
                     report = sender.send(20.0, wait=1.0)
                 else:
                     report = sender.send(20.0)
-                complaint = report.reason if report.outcome not in ("done", "nothing") else ""
+                if report.outcome == "nothing":  # nothing was tried: what was said last holds
+                    continue
+                complaint = report.reason if report.outcome != "done" else ""
             except MlgovError as error:
                 complaint = str(error)
             except Exception as error:  # noqa: BLE001 - events are still received: this thread is there to go on

@@ -152,7 +152,7 @@ def drop(arguments: Namespace) -> int:
         raise InvalidInputError("wanted names, or --older-than DAYS for all dead letters of that age")
     by_age = arguments.older_than is not None and not arguments.sink
     spools = list(open_spools(Context.of(arguments).settings).values()) if by_age else [_spool(arguments)]
-    if unknown := [name for name in arguments.names if spools[0].find(name) is None]:
+    if unknown := [name for name in arguments.names if not spools[0].has(name)]:
         raise InvalidInputError(f"there is no file {', '.join(map(repr, unknown))}; see `mlgov spool list [--dead]`")
     before = time.time() - (arguments.older_than or 0) * 86400
     found = [(spool, arguments.names or spool.letters_before(before)) for spool in spools]

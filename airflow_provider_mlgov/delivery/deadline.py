@@ -33,3 +33,7 @@ class Deadline:
         self.guard()
         if self.left() <= needed:
             raise BudgetSpentError("the time of this send is over; what is left goes with the next one")
+
+
+NO_DEADLINE = Deadline(None)
+"""All the time there is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypedDict
 
@@ -25,6 +25,8 @@ from airflow_provider_mlgov.errors import (
 from airflow_provider_mlgov.masking import shown
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from typing_extensions import Unpack
 
     from airflow_provider_mlgov.delivery.spool import Spool
@@ -44,7 +46,7 @@ class SendReport:
     outcome: Outcome = "nothing"
     """``done``: everything that waited was delivered. ``nothing``: nothing waited. ``locked``: another process is sending.
     ``open``: the breaker is open. ``unavailable``, ``busy``: the catalogue failed. ``budget``: the time was over.
-    ``spool``: the spool failed. Except for the first two, events wait on."""
+    ``spool``: the spool failed, if only at one file. Except for the first two, events wait on."""
     events: int = 0
     """Events acknowledged."""
     entities: int = 0
@@ -134,6 +136,8 @@ class Draining(ABC):
                 self._trim(deadline)
                 if report.outcome != "done":
                     return
+            if report.outcome == "done" and (unread := self._spool.unread()):
+                report.outcome, report.reason = "spool", _said(unread)
         except SpoolError as error:
             report.outcome, report.reason = "spool", str(error)
             log.warning("Events wait: %s", error)
@@ -181,3 +185,8 @@ class Draining(ABC):
         except (CatalogError, ConfigurationError, TypesConflictError) as error:
             report.outcome, report.reason = "unavailable", shown(error)
             self.breaker.failed(str(error))
+
+
+def _said(unread: Mapping[Path, str]) -> str:
+    path, why = min(unread.items())
+    return f"{len(unread)} files cannot be read, {path} the first ({why}); see to its disk. All others are delivered"

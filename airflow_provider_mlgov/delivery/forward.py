@@ -8,15 +8,17 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.catalog.atlas_errors import retry_after
 from airflow_provider_mlgov.catalog.bounded import CODINGS, OversizeError, adapter_class, body_of
 from airflow_provider_mlgov.catalog.bounded import Deadline as CallDeadline
-from airflow_provider_mlgov.delivery.deadline import Deadline
+from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, SendReport
 from airflow_provider_mlgov.delivery.refused import Refused
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogUnavailableError
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
+Batch = Sequence[tuple[Path, str]]
+"""Events to send at once, each with its file."""
 
 PATH = "/api/v1/lineage/batch"
 _EVENTS_PER_CALL = 200
@@ -49,8 +53,30 @@ _CALL_SECONDS = 60.0
 """What a call may take in all."""
 _FAIR_SECONDS = 2.0
 """Who does not answer within these is away; with less time nothing is known of him."""
+_OF_ALL = (301, 302, 303, 307, 308, 401, 404)
+"""What is said of the URL or of the token, and so of every event."""
+_WITNESSES = 4
+"""So many events are sent alone to see whether the receiver takes any, where it did not answer as one."""
+_FAILURES_IN_A_ROW = 8
+"""After so many calls without a receiver's answer it is looked again whether it takes any: about as many halve a full batch."""
 _REFUSED_IN_A_ROW = 1000
 """A receiver that took none of so many will not take the next either: that is not one event, that is all of them."""
+
+
+class _NoneTakenError(CatalogUnavailableError):
+    """What stands at the URL does not answer as a receiver to any event."""
+
+
+@dataclass
+class _Pass:
+    """One going through what is to be sent."""
+
+    session: requests.Session
+    paths: Sequence[Path]
+    report: SendReport
+    deadline: Deadline
+    done: set[Path] = field(default_factory=set)
+    """What was answered for, also out of its turn."""
 
 
 class Forwarder(Draining):
@@ -79,6 +105,8 @@ class Forwarder(Draining):
         self._pauses = (more.get("breaker_interval", 60.0), more.get("breaker_cap", 600.0))
         self._refused = Refused(spool.root, *self._pauses)
         self._refused_now = 0
+        self._trust = 0
+        """How many calls more may fail before it is looked whether the receiver takes any."""
         self._by_hand = False
 
     def health(self) -> str:
@@ -104,7 +132,7 @@ class Forwarder(Draining):
 
     def _deliver_all(self, report: SendReport, deadline: Deadline) -> None:
         self._refused = Refused(self._spool.root, *self._pauses)
-        self._refused_now = 0
+        self._refused_now = self._trust = 0
         before = set(self._refused.names)
         try:
             with _session() as session:
@@ -127,48 +155,97 @@ class Forwarder(Draining):
             paths = [path for name, path in waiting.items() if name not in self._refused.names]
             if not paths:
                 break
-            if not self._go_through(session, batches_of(self._spool, paths, events), report, deadline):
+            deadline.check()
+            if not self._go_through(_Pass(session, paths, report, deadline), events):
                 raise CatalogUnavailableError(self._refusal())
         again = [waiting[name] for name in before if name in self._refused.names]
         if again and (self._refused.is_due or self._by_hand):
             taken = report.events
-            self._go_through(session, batches_of(self._spool, again, events), report, deadline)
+            try:
+                self._go_through(_Pass(session, again, report, deadline), events)
+            except _NoneTakenError:  # that is known of these: the breaker is for what comes
+                self._refused_now += 1
             self._refused.tried(taken=report.events > taken)
 
-    def _go_through(
-        self,
-        session: requests.Session,
-        batches: Iterator[list[tuple[Path, str]]],
-        report: SendReport,
-        deadline: Deadline,
-    ) -> bool:
-        """Send batches, past the events that are refused; False where none of very many was taken."""
+    def _go_through(self, work: _Pass, events: int) -> bool:
+        """Send what is to be sent, past the events that are refused; False where none of very many was taken."""
         in_a_row = 0
-        for batch in batches:
-            taken = report.events
-            self._forward(session, batch, report, deadline)
-            in_a_row = 0 if report.events > taken else in_a_row + len(batch)
+        for batch in batches_of(self._spool, work.paths, events):
+            taken = work.report.events
+            self._forward(work, batch)
+            in_a_row = 0 if work.report.events > taken else in_a_row + len(batch)
             if in_a_row >= _REFUSED_IN_A_ROW:
                 return False
-            deadline.check()
+            work.deadline.check()
         return True
 
-    def _forward(
-        self, session: requests.Session, batch: Sequence[tuple[Path, str]], report: SendReport, deadline: Deadline
-    ) -> None:
-        """Send a batch, in halves where it is too large; bury what is refused for what it says, keep what may be taken later."""
-        status, answer = self._patiently(session, batch, deadline)
-        if status == _TOO_LARGE and len(batch) > 1:
-            half = len(batch) // 2
-            self._forward(session, batch[:half], report, deadline)
-            self._forward(session, batch[half:], report, deadline)
+    def _forward(self, work: _Pass, batch: Batch) -> None:
+        """Send a batch, in halves where it is too large or one of it does not get through."""
+        batch = [(path, text) for path, text in batch if path not in work.done]
+        if not batch:
             return
-        if status == _TOO_LARGE:
+        status, answer = self._patiently(work.session, batch, work.deadline)
+        if self._is_told(work, batch, status, answer):
+            return
+        if status != _TOO_LARGE:
+            self._check_that_it_takes_others(work, batch, status, answer)
+        if len(batch) == 1:
+            self._refuse(work, batch[0][0], status, answer)
+            return
+        half = len(batch) // 2
+        self._forward(work, batch[:half])
+        self._forward(work, batch[half:])
+
+    def _check_that_it_takes_others(self, work: _Pass, batch: Batch, status: int, answer: Json) -> None:
+        """Raise where the receiver does not answer as one to any of a few events: then it is not the fault of one of ``batch``.
+
+        Chosen by lot: many that wait may be the trouble, and each send is to have a new chance.
+        """
+        if status in _OF_ALL:
+            raise CatalogUnavailableError(self._answered(status, answer))
+        if self._trust:
+            self._trust -= 1
+            return
+        tried = work.done | {path for path, _ in batch if len(batch) == 1}
+        others = [path for path in work.paths if path not in tried]
+        try:
+            takes_any = self._takes_any(work, random.sample(others, min(_WITNESSES, len(others))))
+        except BudgetSpentError:
+            takes_any = False
+        if not takes_any:
+            raise _NoneTakenError(self._answered(status, answer))
+
+    def _takes_any(self, work: _Pass, paths: Sequence[Path]) -> bool:
+        """Send events alone until the receiver answers as one; those before are refused by that."""
+        failed: list[tuple[Path, int, Json]] = []
+        for witness in batches_of(self._spool, paths, 1):
+            found = self._patiently(work.session, witness, work.deadline)
+            if self._is_told(work, witness, *found):
+                for each in failed:
+                    self._refuse(work, *each)
+                return True
+            failed.append((witness[0][0], *found))
+        return False
+
+    def _refuse(self, work: _Pass, path: Path, status: int, answer: Json) -> None:
+        """The receiver takes others and not this event: it waits, and is tried again now and then."""
+        work.done.add(path)
+        self._refused.add(path.name, f"it takes others, and {_said(status, answer)}")
+        self._refused_now += 1
+
+    def _is_told(self, work: _Pass, batch: Batch, status: int, answer: Json) -> bool:
+        """Do what a receiver says of each event: bury what is refused for what it says, keep what may be taken later.
+
+        False if this is no answer of a receiver to this batch.
+        """
+        report = work.report
+        if status == _TOO_LARGE and len(batch) == 1:
             failed = {0: {"reason": str(answer.get("error")), "status": status}}
         elif status == 200 and (told := _failed(answer, len(batch))) is not None:
-            failed = told
+            failed, self._trust = told, _FAILURES_IN_A_ROW
         else:
-            raise CatalogUnavailableError(self._answered(status, answer))
+            return False
+        work.done.update(path for path, _ in batch)
         full = ""
         for index, (path, text) in enumerate(batch):
             refusal = failed.get(index)
@@ -189,14 +266,13 @@ class Forwarder(Draining):
             self._refused.names.pop(path.name, None)
         if full:
             raise CatalogUnavailableError(f"the receiver at {self.url} does not take events: {full}")
+        return True
 
     def _refusal(self) -> str:
         count = len(self._refused.names)
         return f"the receiver at {self.url} refuses {count} that wait, the last since {self._refused.reason}"
 
-    def _patiently(
-        self, session: requests.Session, batch: Sequence[tuple[Path, str]], deadline: Deadline
-    ) -> tuple[int, Json]:
+    def _patiently(self, session: requests.Session, batch: Batch, deadline: Deadline) -> tuple[int, Json]:
         """The answer to a batch; where the receiver says when to come again, and that is soon, what it says then."""
         for attempt in range(1, _TRIES + 1):
             deadline.check(_LEAST_SECONDS)
@@ -209,9 +285,7 @@ class Forwarder(Draining):
             self._sleep(wait)
         raise AssertionError("tries is at least 1")
 
-    def _call(
-        self, session: requests.Session, batch: Sequence[tuple[Path, str]], deadline: Deadline
-    ) -> tuple[int, Json, float | None]:
+    def _call(self, session: requests.Session, batch: Batch, deadline: Deadline) -> tuple[int, Json, float | None]:
         """Status, answer, and the seconds after which to come again."""
         import requests
 
@@ -230,6 +304,8 @@ class Forwarder(Draining):
                     f"{self.url}{PATH}", body, headers=headers, timeout=timeout, stream=True, **self._options
                 )
                 answer = _json_of(response)
+                if call.expired:  # an answer that ends within its headers looks like an empty one
+                    raise TimeoutError
             except (requests.RequestException, OSError, ValueError) as error:
                 # ValueError: what urllib3 says when the deadline takes the socket away at a bad moment.
                 if deadline.left() <= 0 and seconds < _FAIR_SECONDS:
@@ -242,7 +318,11 @@ class Forwarder(Draining):
         return response.status_code, answer if isinstance(answer, dict) else {}, wait
 
     def _answered(self, status: int, answer: Json) -> str:
-        return f"the receiver at {self.url} answered {status}: {shown(answer.get('error') or 'no reason')[:300]}"
+        return f"the receiver at {self.url} {_said(status, answer)}"
+
+
+def _said(status: int, answer: Json) -> str:
+    return f"answered {status}: {shown(answer.get('error') or 'no reason')[:300]}"
 
 
 def batches_of(spool: Spool, paths: Sequence[Path], events: int = _EVENTS_PER_CALL) -> Iterator[list[tuple[Path, str]]]:

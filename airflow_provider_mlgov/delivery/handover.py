@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, SendReport
+from airflow_provider_mlgov.delivery.durable import sync
 from airflow_provider_mlgov.delivery.forward import batches_of
 from airflow_provider_mlgov.delivery.packing import LaterVersionError, packed, unpacked
-from airflow_provider_mlgov.delivery.spool import sync
 from airflow_provider_mlgov.errors import CatalogUnavailableError, InvalidEventError
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Handover(Draining):
         began = time.monotonic()
         share = None if budget is None else budget * _SHARE
         before = self.first.send(share, despite_breaker=despite_breaker)
-        if before.outcome in ("done", "nothing"):
+        if before.outcome in ("done", "nothing") or not self._spool.has_waiting():
             return before
         left = None if budget is None else budget - (time.monotonic() - began)
         report = super().send(left, despite_breaker=despite_breaker)
@@ -192,6 +192,7 @@ class Handover(Draining):
     def _deliver_all(self, report: SendReport, deadline: Deadline) -> None:
         objects: Objects | None = None
         while paths := self._spool.waiting():
+            deadline.check()
             for batch in batches_of(self._spool, paths):
                 deadline.check()
                 content = packed({}, [json.loads(text) for _, text in batch])

@@ -1,4 +1,7 @@
-"""What a receiver does not take as things are (its token lacks a right): that waits, and everything else goes past it."""
+"""What a receiver does not take as things are: that waits, and everything else goes past it.
+
+Its token lacks a right, or it fails at that event, or what stands before it does, and others get through.
+"""
 
 from __future__ import annotations
 

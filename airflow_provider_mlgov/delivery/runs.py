@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.applications import Applications
+from airflow_provider_mlgov.delivery.deadline import NO_DEADLINE, Deadline
 from airflow_provider_mlgov.delivery.renames import Renames, in_order, told_times
 from airflow_provider_mlgov.delivery.sinks.sink import Parcel, RunShare
 from airflow_provider_mlgov.delivery.state import RunState, SenderState
@@ -33,6 +34,8 @@ _OWN = frozenset({"mlgov_job", "mlgov_job_run"})
 _RUN_TYPES = frozenset({"mlgov_task_run", "mlgov_job_run", "mlgov_dag_run"})
 _NEW_SECONDS = 600.0
 _MOST_AHEAD = 86_400.0
+_BYTES_PER_PARCEL = 8 << 20
+"""So much of what waits is read at once, but one event at least: in memory it takes some six times as much."""
 
 
 @dataclass
@@ -135,18 +138,24 @@ class RunReader:
         self._state = state
         self._options = options
         self._clock = clock
-        self._read: dict[Path, tuple[str, Json]] = {}
-        """What was read for an earlier call and not taken then, since one call takes less than it looks at."""
+        self._read: dict[Path, tuple[str, Json, int]] = {}
+        """What was read for an earlier call and not taken then, since one call takes less than it looks at; with its bytes."""
 
-    def read(self, paths: Sequence[Path], size: int) -> list[Run]:
-        """The runs of the oldest of ``paths``, until their entities are about ``size``, with all their events among ``paths``.
+    def read(self, paths: Sequence[Path], size: int, deadline: Deadline = NO_DEADLINE) -> list[Run]:
+        """The runs of the oldest of ``paths``, until their entities are about ``size``, with all their events of what was read.
 
-        What was read and not taken is `left`, for the next call.
+        What was not taken is `left`, for the next call.
         """
         runs: dict[str, Run] = {}
         self._read = {path: self._read[path] for path in paths if path in self._read}
+        looked_at = read = 0
         for path in paths:
-            self._add(path, runs)
+            if read >= _BYTES_PER_PARCEL:
+                break
+            if not deadline.left():
+                deadline.check()
+            read += self._add(path, runs)
+            looked_at += 1
         runs = self._with_named(runs)
         taken = self._told_again(runs, size)
         entities = sum(len(run.entities) for run in taken)
@@ -158,7 +167,8 @@ class RunReader:
             if self._translate(run):
                 taken.append(run)
                 entities += len(run.entities)
-        self.left = [path for path in paths if path in self._read and path not in gone]
+        self.left = [path for path in paths[:looked_at] if path in self._read and path not in gone]
+        self.left += paths[looked_at:]
         return taken
 
     def take_dead(self) -> list[tuple[Run, str]]:
@@ -223,13 +233,15 @@ class RunReader:
         keys = {run.key for run in taken}
         heirs: dict[str, None] = {}
         for ref in {ref for run in taken for ref in run.given_up if ref.is_process}:
-            # Who is to be told again anyway may give it up as well: the heir is found when the last of them is.
+            # Who is to be told again anyway says then whether it did this; if none did, the heir is found with the last of them.
             others = [
                 key for key in self._state.claimants(ref) if key not in keys and key not in self.applications.again
             ]
-            times = {key: told_at(known.state) for key in others if (known := self._state.run(key)) is not None}
-            newest = max(times.values(), default=None)
-            heirs |= dict.fromkeys(key for key, time in times.items() if time == newest)
+            states = {key: known.state for key in others if (known := self._state.run(key)) is not None}
+            for of_job in (False, True):  # a job event names no run that did it last, however new it is
+                times = {key: told_at(state) for key, state in states.items() if (state["kind"] == "job") is of_job}
+                newest = max(times.values(), default=None)
+                heirs |= dict.fromkeys(key for key, time in times.items() if time == newest)
         return [Run(key) for key in sorted(heirs)]
 
     def _with_named(self, runs: dict[str, Run]) -> dict[str, Run]:
@@ -247,14 +259,17 @@ class RunReader:
             known.events += run.events
         return named
 
-    def _add(self, path: Path, runs: dict[str, Run]) -> None:
+    def _add(self, path: Path, runs: dict[str, Run]) -> int:
+        """Put an event to its run, unless it is among the dead; its bytes."""
         if path not in self._read:
             self._read_event(path)
-        if path in self._read:
-            key, event = self._read[path]
-            run = runs.setdefault(key, Run(key))
-            run.paths.append(path)
-            run.events.append(event)
+        if path not in self._read:
+            return 0
+        key, event, size = self._read[path]
+        run = runs.setdefault(key, Run(key))
+        run.paths.append(path)
+        run.events.append(event)
+        return size
 
     def _read_event(self, path: Path) -> None:
         document = self._spool.read(path)
@@ -263,7 +278,7 @@ class RunReader:
         try:
             event = read_event(document)
             self._check_time(event, path)
-            self._read[path] = run_key(event), event
+            self._read[path] = run_key(event), event, _size(path)
             self.applications.learn(event)
         except InvalidEventError as error:
             self._dead.append((Run("(unreadable)", [path], [document]), str(error)))
@@ -305,6 +320,14 @@ def parcel_of(runs: Sequence[Run], at: str) -> Parcel:
     entities = merge(entity for run in runs for entity in run.entities)
     changes = in_order(change for run in runs for change in run.changes)
     return Parcel(tuple(entities), tuple(run.share() for run in runs), changes, at)
+
+
+def _size(path: Path) -> int:
+    """Its bytes; 0 where it is gone by now."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _unexpected(error: Exception) -> str:

@@ -18,16 +18,19 @@ import heapq
 import itertools
 import logging
 import os
+import random
 import re
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_mlgov.delivery.durable import FILE_MODE, sync, write
+from airflow_provider_mlgov.delivery.left import OF_THIS_PROCESS, Left
 from airflow_provider_mlgov.delivery.packing import LaterVersionError, head_of, packed, unpacked
 from airflow_provider_mlgov.errors import SpoolError
 from airflow_provider_mlgov.masking import shown
@@ -36,14 +39,18 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-_later: set[Path] = set()
-"""Files of later versions that this process has met: they wait, and not for it."""
+_left = Left()
+"""For all objects of one spool: each send may open it anew."""
 _NAME = re.compile(r"\d{20}-\d+-\d{6}-[0-9a-f]{8}\.json")
 _STALE_SECONDS = 3600.0
 _RESERVE = 16 * 2**20
 """Bytes: what the sender's state may need before SQLite takes its log back (4 MB), and room for dead letters."""
+_UNREAD, _WITNESSES = 3, 8
+"""After so many files in a row that cannot be read it is looked, at so many others, whether any can be."""
+_WRITABLE = "give the spool a writable folder with free space"
+_READABLE = "give the spool a folder that this user can read, on a disk that works"
 _numbers = itertools.count()
-_FILE_MODE, _FOLDER_MODE = 0o600, 0o700
+_FOLDER_MODE = 0o700
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,8 @@ class Spool:
         self._made = False
         self.lacks = 0
         """Events that it did not get as a further spool, since it could be written last."""
+        self._unread = 0
+        """Files in a row that could not be read."""
 
     def __repr__(self) -> str:
         return f"Spool({str(self.root)!r})"
@@ -107,24 +116,33 @@ class Spool:
     def waiting(self, most: int | None = None) -> list[Path]:
         """The events that wait, oldest first, or the ``most`` oldest of them.
 
-        What is not ours is set aside; what a later version wrote is left out.
+        What is not ours is set aside; what a later version wrote, or could not be read a moment ago, is left out.
         """
-        if not _later:
-            return self._list("new", most)
-        return [path for path in self._list("new") if path not in _later][:most]
+        found = self._list("new", None if most is None else most + len(_left))
+        return [path for path in found if path not in _left][:most] if _left else found
 
     def has_waiting(self) -> bool:
         """Whether anything waits that this version can read, as far as it has looked."""
-        return any(Path(entry.path) not in _later for entry in self._scan("new"))
+        return any(Path(entry.path) not in _left for entry in self._scan("new"))
 
     def of_later_versions(self) -> list[Path]:
         """The files that a later version of the package wrote, of those that were read."""
-        return sorted(path for path in _later if path.is_relative_to(self.root) and path.exists())
+        return _left.later(self.root)
+
+    def unread(self) -> dict[Path, str]:
+        """The files that wait and could not be read, of those that were looked at, and why: the others are gone past them."""
+        return _left.unread(self.root / "new")
 
     def read(self, path: Path) -> Json | None:
-        """The event in ``path``; None if the file is gone or damaged (then it is set aside)."""
+        """The event in ``path``; None if it is gone, cannot be read now, or is damaged or no event (then it is set aside)."""
         found = self._read(path)
-        return found[1][0] if found else None
+        if found is None:
+            return None
+        event: object = found[1][0]
+        if isinstance(event, dict):
+            return event
+        self._set_aside(path, f"it is no event but {shown(repr(event))[:60]}; wanted a JSON object")
+        return None
 
     def dead_letters(self) -> list[DeadLetter]:
         """All dead letters at once, oldest first: for where they are known to be few."""
@@ -177,6 +195,10 @@ class Spool:
             self.acknowledge([self.root / "dead" / letter.name])
         return events
 
+    def has(self, name: str) -> bool:
+        """Whether a file that waits, or a dead letter, has this name; it may be one that cannot be read."""
+        return self._path(name) is not None
+
     def drop(self, names: Iterable[str]) -> int:
         """Delete files that wait and dead letters, for good; says how many there were."""
         paths = [path for name in names if (path := self._path(name)) is not None]
@@ -200,7 +222,7 @@ class Spool:
         """What time it is for what keeps the files: on a shared file system that is not this host's clock."""
         probe = self.root / "tmp" / f"now-{secrets.token_hex(4)}"
         with self._explained("look at the time of its files"):
-            probe.touch(mode=_FILE_MODE)
+            probe.touch(mode=FILE_MODE)
             try:
                 return probe.stat().st_mtime
             finally:
@@ -255,7 +277,7 @@ class Spool:
         with self._explained("write an event"):
             if folder == "new":
                 self._check_room()
-            self._write(self.root / "tmp" / name, content, target, link)
+            write(self.root / "tmp" / name, content, target, link)
         for other in also:
             other.note(failures.get(other))
         return target
@@ -287,33 +309,13 @@ class Spool:
             try:
                 target.hardlink_to(written)
             except OSError:  # another file system, or one without links
-                self._write(self.root / "tmp" / name, content, target)
+                write(self.root / "tmp" / name, content, target)
             else:
                 sync(target.parent)
 
-    def _write(
-        self, temporary: Path, content: bytes, target: Path, when_written: Callable[[Path], None] = lambda _: None
-    ) -> None:
-        try:
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _FILE_MODE)
-            try:
-                os.fchmod(handle, _FILE_MODE)
-                rest = memoryview(content)
-                while rest:
-                    rest = rest[os.write(handle, rest) :]
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            when_written(temporary)
-            temporary.rename(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync(target.parent)
-
     def _scan(self, folder: str) -> Iterator[os.DirEntry[str]]:
         """One entry after the other: there may be very many, and whoever asks may need the first only."""
-        with self._explained("read the spool"):
+        with self._explained("read the spool", _READABLE):
             try:
                 entries = os.scandir(self.root / folder)
             except FileNotFoundError:
@@ -337,33 +339,47 @@ class Spool:
         return [self.root / folder / name for name in names]
 
     def _read(self, path: Path) -> tuple[Json, list[Json]] | None:
-        with self._explained("read an event"):
-            try:
-                content: bytes | None = path.read_bytes()
-            except FileNotFoundError:
-                return None
-            except PermissionError:
-                content = None
+        content: bytes | None = None
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except PermissionError:
+            pass
+        except OSError as error:
+            self._go_past(path, error)
+            return None
+        self._unread = 0
+        _left.read(path)
         try:
             if content is None:
                 raise ValueError("it cannot be read: it belongs to another user")
             return unpacked(content)
         except LaterVersionError as error:
-            self._leave(path, error)
+            _left.of_later_version(path, error)
             return None
         except ValueError as error:
             self._set_aside(path, str(error))
             return None
 
-    def _leave(self, path: Path, error: LaterVersionError) -> None:
-        if not self.of_later_versions():
-            log.warning(
-                "%s was %s: it and others like it stay there until a process of that version sends them; bring all processes "
-                "that use this spool to one version",
-                path,
-                error,
-            )
-        _later.add(path)
+    def _go_past(self, path: Path, error: OSError) -> None:
+        """Leave a file that cannot be read where it is; `SpoolError` where the trouble is not that file's, but any's."""
+        if error.errno not in OF_THIS_PROCESS:
+            _left.not_read(path, error)
+            self._unread += 1
+            if self._unread % _UNREAD or self._can_read_another(path.parent):
+                return
+        with self._explained("read any event", _READABLE):
+            raise error
+
+    def _can_read_another(self, folder: Path) -> bool:
+        """Whether any of a few files can be read; by lot, since those beside it may lie on the same part of a disk."""
+        others = [path for entry in self._scan(folder.name) if (path := Path(entry.path)) not in _left]
+        for path in random.sample(others, min(_WITNESSES, len(others))):
+            with suppress(OSError):
+                path.read_bytes()
+                return True
+        return False
 
     def _set_aside(self, path: Path, reason: str) -> None:
         target = self.root / "odd" / f"{secrets.token_hex(4)}-{path.name}"
@@ -376,19 +392,8 @@ class Spool:
                 said.unlink(missing_ok=True)
 
     @contextmanager
-    def _explained(self, what: str) -> Iterator[None]:
+    def _explained(self, what: str, remedy: str = _WRITABLE) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise SpoolError(
-                f"cannot {what} in {self.root}: {error.strerror or error}; give the spool a writable folder with free space"
-            ) from error
-
-
-def sync(folder: Path) -> None:
-    """Let what was named or renamed in a folder outlive a loss of power."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            raise SpoolError(f"cannot {what} in {self.root}: {error.strerror or error}; {remedy}") from error

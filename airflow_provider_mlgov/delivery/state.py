@@ -86,9 +86,29 @@ class SenderState(StateFile):
         self._db.execute(f"DELETE FROM run WHERE key IN ({gone})", limits)  # noqa: S608 - a constant
         self._db.execute("DELETE FROM known WHERE expires < ?", (now,))
         self._db.execute("DELETE FROM step WHERE run NOT IN (SELECT key FROM run)")
-        self._db.execute("DELETE FROM alias WHERE touched < ?", (now - self._keep * _OPEN_RUN_FACTOR,))
+        for table in ("alias", "given_up"):  # which count as long as a run that never ends may
+            limit = (now - self._keep * _OPEN_RUN_FACTOR,)
+            self._db.execute(f"DELETE FROM {table} WHERE touched < ?", limit)  # noqa: S608 - constants
         for table in ("heard", "described", "made", "renamed"):
             self._db.execute(f"DELETE FROM {table} WHERE touched < ?", (now - self._keep,))  # noqa: S608 - constants
+
+    # --- which runs gave up processes that others do -----------------------------------------------------------------
+    def who_gave_up(self, process: Ref) -> set[str]:
+        """The names of the runs that did this process, gave it up, and have not done it since; empty that of job events."""
+        rows = self._rows(
+            "SELECT run FROM given_up WHERE type = ? AND name = ?", process.type_name, process.qualified_name
+        )
+        return {row[0] for row in rows}
+
+    def remember_given_up(self, given_up: Iterable[tuple[Ref, str]]) -> None:
+        """Of these processes, each was given up by the run of this name, and is still there; inside a `transaction`."""
+        rows = [(ref.type_name, ref.qualified_name, run, self._clock()) for ref, run in given_up]
+        self._db.executemany("INSERT OR REPLACE INTO given_up VALUES (?, ?, ?, ?)", rows)
+
+    def forget_given_up(self, done: Iterable[tuple[Ref, str]]) -> None:
+        """Of these processes, each is done (again) by the run of this name; inside a `transaction`."""
+        rows = [(ref.type_name, ref.qualified_name, run) for ref, run in done]
+        self._db.executemany("DELETE FROM given_up WHERE type = ? AND name = ? AND run = ?", rows)
 
     # --- applications, whose steps are runs -------------------------------------------------------------------------
     def tellings(self, application: str, namespace: str, name: str) -> list[Any]:
@@ -169,6 +189,7 @@ class SenderState(StateFile):
                 f"DELETE FROM {table} WHERE catalog = ? AND (substr(name, 1, ?) IN (?, ?, ?, ?) OR name = ?)",  # noqa: S608 - constants
                 (catalog, len(head) + 1, *heads, ref.qualified_name),
             )
+        self._db.execute("DELETE FROM given_up WHERE type = ? AND name = ?", (ref.type_name, ref.qualified_name))
 
     def begin_anew(self, catalog: str) -> None:
         """Somebody emptied the catalogue: what it had counts no more; inside a `transaction`."""
@@ -230,14 +251,15 @@ class SenderState(StateFile):
     def rename_processes(self, catalog: str, names: Mapping[Ref, Ref]) -> None:
         """These processes are about to get new names; inside a `transaction`.
 
-        Who did one did it before, or it would have kept its name. When it was told what is kept under the old name too: a call that
-        is cut off is made again, and what is told of another process of that name is newer.
+        Who did one, or gave it up, did so before, or it would have kept its name. When it was told what is kept under the old name
+        too: a call that is cut off is made again, and what is told of another process of that name is newer.
         """
         for old, new in names.items():
-            self._db.execute(
-                "UPDATE OR REPLACE claim SET name = ? WHERE type = ? AND name = ?",
-                (new.qualified_name, old.type_name, old.qualified_name),
-            )
+            for table in ("claim", "given_up"):
+                self._db.execute(
+                    f"UPDATE OR REPLACE {table} SET name = ? WHERE type = ? AND name = ?",  # noqa: S608 - constants
+                    (new.qualified_name, old.type_name, old.qualified_name),
+                )
             own, known = (self.described(catalog, [ref]).get(ref, {}) for ref in (old, new))
             if own:
                 later = {name: max(time, known.get(name, time)) for name, time in own.items()}

@@ -14,7 +14,7 @@ from airflow_provider_mlgov.errors import SpoolError
 
 log = logging.getLogger(__name__)
 
-_VERSION = 5
+_VERSION, _TIMED_ALIASES = 6, 5
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (
     key TEXT PRIMARY KEY, state TEXT NOT NULL, ended INTEGER NOT NULL, touched REAL NOT NULL
@@ -22,6 +22,9 @@ CREATE TABLE IF NOT EXISTS run (
 CREATE INDEX IF NOT EXISTS run_touched ON run (touched);
 CREATE TABLE IF NOT EXISTS claim (type TEXT, name TEXT, run TEXT, PRIMARY KEY (type, name, run)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS claim_run ON claim (run);
+CREATE TABLE IF NOT EXISTS given_up (
+    type TEXT, name TEXT, run TEXT, touched REAL NOT NULL, PRIMARY KEY (type, name, run)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS known (
     catalog TEXT, type TEXT, name TEXT, stored TEXT NOT NULL, expires REAL NOT NULL, PRIMARY KEY (catalog, type, name)
 ) WITHOUT ROWID;
@@ -95,7 +98,7 @@ class StateFile:
                 )
             if version != _VERSION:
                 # Earlier versions lack tables, and what they have is the same but for aliases: 4 did not say when they were told.
-                old = "DROP TABLE IF EXISTS alias; DROP TABLE IF EXISTS step;"
+                old = "DROP TABLE IF EXISTS alias; DROP TABLE IF EXISTS step;" if version < _TIMED_ALIASES else ""
                 db.executescript(f"{old}{_SCHEMA}PRAGMA user_version={_VERSION};")
                 self._path.chmod(0o600)
         except BaseException:

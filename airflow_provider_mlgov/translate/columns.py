@@ -18,7 +18,7 @@ from airflow_provider_mlgov.translate.marks import field_marks
 from airflow_provider_mlgov.translate.naming import Field
 from airflow_provider_mlgov.translate.naming.family import fold
 from airflow_provider_mlgov.translate.options import TranslateOptions
-from airflow_provider_mlgov.translate.runs import Run, known
+from airflow_provider_mlgov.translate.runs import Run
 from airflow_provider_mlgov.translate.texts import MAX_ERROR, json_text, long, nameable, plain
 
 Json = Mapping[str, Any]
@@ -154,7 +154,7 @@ class ColumnLineage:
             "masking": any(item.masking for item in items),
             "expression": long("; ".join(words), MAX_ERROR) if words else None,
             "transformations": long(json_text([item.told for item in items if item.told])),
-            **known(lastRun=self._run_name),
+            "lastRun": self._run_name,
             **parent,
         }
         attributes = {

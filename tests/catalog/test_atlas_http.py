@@ -70,6 +70,7 @@ def test_not_usable(serve: Callable[..., FakeServer], handler: Handler, words: s
         (answer("429 Too Many", "", Retry_After="Wed, 21 Oct 2015 07:28:00 GMT"), 0.0),
         (answer("429 Too Many", "", Retry_After="soon"), None),
         (answer("429 Too Many", "", Retry_After="nan"), None),
+        (answer("429 Too Many", "", Retry_After="Mon, 01 Jan 2020 00:00:00 +999999999999999999999"), None),
         (answer("408 Timeout", ""), None),
     ],
 )
@@ -376,8 +377,20 @@ JSON_OF_OTHERS = ["null", "[]", '"ok"', '{"status": "maintenance"}', '{"code": 4
                 '{"entities": [{"guid": "g", "typeName": "t", "attributes": {}}]}',
             ],
         ),
+        (lambda c: c.type_definition("t"), ["{}", '{"name": "t"}']),
+        (lambda c: c.search("t"), ["{}", '{"entities": []}', '{"queryType": "BASIC", "entities": [{"guid": "g"}]}']),
+        (lambda c: c.lineage("t", "n"), ["{}", '{"baseEntityGuid": "g", "relations": [1]}']),
+        (lambda c: c.classifications("g"), ["{}", '{"list": 1}', '{"list": [{}]}']),
+        (lambda c: c.classify("g", [{"typeName": "PII"}]), ['{"list": []}']),
+        (lambda c: c.declassify("g", "PII"), []),
+        (lambda c: c.add_labels("g", ["a"]), []),
+        (lambda c: c.set_business_metadata("g", {}), []),
+        (lambda c: c.delete_relationship("g"), []),
     ],
-    ids=["types", "new types", "write", "update", "delete", "relate", "look-up"],
+    ids=[
+        *("types", "new types", "write", "update", "delete", "relate", "look-up", "type", "search", "lineage"),
+        *("classifications", "classify", "declassify", "label", "business metadata", "edge"),
+    ],
 )
 def test_a_success_that_is_not_atlas_s(
     serve: Callable[..., FakeServer], call: Callable[[AtlasCatalog], object], bodies: list[str]
@@ -386,6 +399,38 @@ def test_a_success_that_is_not_atlas_s(
     for body in [*JSON_OF_OTHERS, *bodies]:
         with opened(serve(answer("200 OK", body))) as catalog, pytest.raises(CatalogUnavailableError, match="wanted"):
             call(catalog)
+
+
+@pytest.mark.parametrize(
+    ("call", "body", "found"),
+    [
+        (lambda c: c.search("t"), '{"queryType": "BASIC", "searchParameters": {}, "approximateCount": 0}', []),
+        (lambda c: c.search("t"), '{"queryType": "BASIC", "entities": null}', []),
+        (lambda c: c.classifications("g"), '{"list": [], "startIndex": 0, "pageSize": 0, "totalCount": 0}', []),
+        (lambda c: c.classifications("g"), '{"startIndex": 0, "pageSize": 0, "totalCount": 0}', []),
+        (
+            lambda c: c.lineage("t", "n")["relations"],
+            '{"baseEntityGuid": "g", "guidEntityMap": {}, "relations": []}',
+            [],
+        ),
+    ],
+)
+def test_nothing_found_in_atlas_s_words(
+    serve: Callable[..., FakeServer], call: Callable[[AtlasCatalog], object], body: str, found: object
+) -> None:
+    with opened(serve(answer("200 OK", body))) as catalog:
+        assert call(catalog) == found
+
+
+def test_what_atlas_does_without_a_word_is_done(serve: Callable[..., FakeServer]) -> None:
+    server = serve(answer("204 No Content"))
+    with opened(server) as catalog:
+        catalog.classify("g", [{"typeName": "PII"}])
+        catalog.declassify("g", "PII")
+        catalog.add_labels("g", ["a"])
+        catalog.set_business_metadata("g", {"b": {"c": 1}})
+        catalog.delete_relationship("g")
+    assert len(server.requests) == 5
 
 
 @pytest.mark.parametrize("body", ["{}", '{"entities": []}', '{"referredEntities": {}}', '{"entities": null}'])

@@ -141,6 +141,27 @@ def test_a_bug_in_sending_is_said_and_does_not_end_it(
     assert capsys.readouterr().err.count("events wait: unexpected AttributeError: a bug") == 1
 
 
+class Stuck(Failing):
+    """A sender of a spool that has a file which cannot be read: it is met by every third send."""
+
+    def send(self, *_: Any) -> SendReport:
+        self.sends += 1
+        return SendReport("nothing") if self.sends % 3 else SendReport("spool", reason="1 files cannot be read")
+
+
+def test_what_keeps_events_is_said_once_though_nothing_is_tried_in_between(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_Sending, "_PAUSE", 0.01)
+    context = Stuck()
+    with _Sending(context, paused=False):  # type: ignore[arg-type]
+        end = time.monotonic() + 30
+        while context.sends < 12 and time.monotonic() < end:
+            time.sleep(0.01)
+    assert context.sends >= 12
+    assert capsys.readouterr().err.count("events wait: 1 files cannot be read") == 1
+
+
 def test_tokens(home: Path) -> None:
     made = mlgov(home, "token", "add", "spark", "--job-namespace", "spark*", "--airflow")
     assert made.returncode == 0, made.stderr

@@ -69,43 +69,6 @@ def test_an_older_event_still_says_what_no_newer_one_does(tmp_path: Path) -> Non
         assert found[A]["attributes"]["type"] == "VIEW"
 
 
-@pytest.mark.parametrize(
-    "portions",
-    [
-        [["c1", "c2"], ["f1", "f2"]],
-        [["c1", "c2"], ["f1"], ["f2"]],
-        [["c1"], ["c2", "f1"], ["f2"]],
-        [["c1", "c2", "f1", "f2"]],
-        [["f1", "c2"], ["c1", "f2"]],
-    ],
-)
-def test_failed_runs_of_one_job_leave_neither_edges_nor_data(portions: list[list[str]], tmp_path: Path) -> None:
-    told = {
-        **{f"c{run}": event(run, run, [data("a")], [data("c")]) for run in (1, 2)},
-        **{f"f{run}": event(run, 10 + run, [data("a")], [data("c")], kind="FAIL") for run in (1, 2)},
-    }
-    found = catalogued(tmp_path, [[told[name] for name in portion] for portion in portions])
-    assert {key.split()[0] for key in found} == {"mlgov_job", "mlgov_job_run"}
-
-
-def test_ends_that_grow_in_two_runs_at_once_leave_one_process(tmp_path: Path) -> None:
-    first = [event(run, run, [data("a")], [data("c")]) for run in (1, 2)]
-    more = [event(run, 10 + run, [data("b")], [data("c")], kind="OTHER") for run in (1, 2)]
-    found = catalogued(tmp_path, [first, more])
-    assert len([key for key in found if key.startswith("mlgov_job_process")]) == 1
-
-
-def test_what_another_run_named_stays(tmp_path: Path) -> None:
-    told = [
-        [event(1, 1, [data("a")], [data("c")])],
-        [event(2, 2, [data("c")], [data("b")], job="k")],
-        [event(1, 3, [data("a")], [data("c")], kind="FAIL")],
-    ]
-    found = catalogued(tmp_path, told)
-    assert {B, C} <= found.keys()
-    assert A not in found
-
-
 def test_a_path_whose_table_is_told_later_leaves_nothing_of_the_path(tmp_path: Path) -> None:
     path = data("/wh/t2", "hdfs://nn:8020")
     symlinks = {"symlinks": {"identifiers": [{"namespace": "hive://m:9083", "name": "d.t2", "type": "TABLE"}]}}

@@ -23,6 +23,7 @@ from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import CatalogUnavailableError, ConfigurationError, SpoolError
 from airflow_provider_mlgov.lineage import followup
 from airflow_provider_mlgov.lineage.tokens import Tokens
+from airflow_provider_mlgov.model.entity import Ref
 from airflow_provider_mlgov.settings import Settings
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from delivery_events import task_event
@@ -92,6 +93,20 @@ def test_earlier_states_of_the_sender_are_read(tmp_path: Path, version: int) -> 
     assert known is not None
     assert known.state == {"a": 1}
     assert list(state.renamed()) == []
+    state.close()
+
+
+def test_a_state_that_did_not_say_who_gave_up_what_keeps_what_steps_told(tmp_path: Path) -> None:
+    state = SenderState(tmp_path / "sender.db")
+    with state.transaction():
+        state.remember_alias("app", "hdfs://nn", "/wh/t", [[1, {"hive://m": {"d.t": "TABLE"}}]])
+    state.close()
+    db = sqlite3.connect(tmp_path / "sender.db")
+    db.executescript("DROP TABLE given_up; PRAGMA user_version = 5;")
+    db.close()
+    state = SenderState(tmp_path / "sender.db")
+    assert state.tellings("app", "hdfs://nn", "/wh/t") == [[1, {"hive://m": {"d.t": "TABLE"}}]]
+    assert state.who_gave_up(Ref("mlgov_job_process", "p")) == set()
     state.close()
 
 

@@ -168,6 +168,106 @@ def test_a_receiver_that_refuses_all_is_left_alone(tmp_path: Path, answering: Ca
     assert len(spool.waiting()) == 1300
 
 
+def test_what_neither_goes_nor_can_be_sent_ends_with_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forwarder = Forwarder(filled(tmp_path), "http://127.0.0.1:9", "token")
+    monkeypatch.setattr(Spool, "read", lambda *_: None)
+    assert forwarder.send(0.2).outcome == "budget"
+
+
+def poisoned(status: int, said: Any, poison: set[int], calls: list[int]) -> Answer:
+    """Takes everything but calls with one of these events."""
+
+    def answer(events: list[Any]) -> tuple[Any, ...]:
+        calls.append(len(events))
+        return (status, said) if poison & {int(event["run"]["runId"]) for event in events} else (200, whole(events))
+
+    return answer
+
+
+@pytest.mark.parametrize("count", [2, 5, 450])
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (500, {"error": "bug"}),
+        (403, b"<html>forbidden</html>"),
+        (400, {"error": "no"}),
+        (200, b"<html>rejected</html>"),
+    ],
+)
+def test_others_go_past_one_event_that_does_not_get_through(
+    tmp_path: Path, answering: Callable[[Answer], str], count: int, status: int, said: Any
+) -> None:
+    """It waits, is tried again as what a right is missing for, and goes when it is taken."""
+    spool, poison, calls = Spool(tmp_path), {1}, list[int]()
+    for number in range(count):
+        spool.append(event(number))
+    url = answering(poisoned(status, said, poison, calls))
+    report = Forwarder(spool, url, "token").send()
+    assert (report.outcome, report.events, report.dead, runs(spool)) == ("unavailable", count - 1, 0, ["1"])
+    assert f"refuses 1 that wait, the last since it takes others, and answered {status}" in str(report.reason)
+    assert len(calls) < 25
+    assert Forwarder(spool, url, "token").breaker.opening() is None
+    del calls[:]
+    assert Forwarder(spool, url, "token").send().outcome == "open"
+    assert calls == []
+    assert Forwarder(spool, url, "token").send(despite_breaker=True).outcome == "unavailable"
+    assert calls == [1]
+    spool.append(event(1000))
+    assert Forwarder(spool, url, "token").send().events == 1
+    poison.clear()
+    assert Forwarder(spool, url, "token").send(despite_breaker=True).outcome == "done"
+    assert not spool.has_waiting()
+    assert not (tmp_path / "refused.json").exists()
+
+
+@pytest.mark.parametrize("count", [1, 1300])
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 500])
+def test_where_nothing_gets_through_everything_waits_and_few_calls_are_made(
+    tmp_path: Path, answering: Callable[[Answer], str], count: int, status: int
+) -> None:
+    spool, calls = Spool(tmp_path), list[int]()
+    for number in range(count):
+        spool.append(event(number))
+    forwarder = Forwarder(spool, answering(poisoned(status, {"error": "no"}, set(range(count)), calls)), "token")
+    for _ in range(3):
+        assert forwarder.send(despite_breaker=True).outcome == "unavailable"
+    assert len(calls) <= 15
+    assert forwarder.breaker.opening() is not None
+    assert (len(spool.waiting()), spool.counts().dead) == (count, 0)
+    assert not (tmp_path / "refused.json").exists()
+
+
+def test_a_receiver_that_fails_in_the_middle_is_left_alone(tmp_path: Path, answering: Callable[[Answer], str]) -> None:
+    spool, calls = Spool(tmp_path), list[int]()
+    for number in range(600):
+        spool.append(event(number))
+    forwarder = Forwarder(spool, answering(poisoned(500, {}, set(range(200, 600)), calls)), "token")
+    assert (forwarder.send().outcome, len(calls) < 20) == ("unavailable", True)
+    assert forwarder.breaker.opening() is not None
+    assert len(spool.waiting()) == 400
+
+
+def test_many_that_do_not_get_through_do_not_hold_the_others(
+    tmp_path: Path, answering: Callable[[Answer], str]
+) -> None:
+    """Such as all events of one DAG, whose SQL a firewall does not like: each send has a new chance."""
+    spool, calls = Spool(tmp_path), list[int]()
+    for number in range(120):
+        spool.append(event(number))
+    url = answering(poisoned(403, {}, set(range(60)), calls))
+    for _ in range(30):
+        Forwarder(spool, url, "token", breaker_interval=60.0).send(despite_breaker=True)
+        if sorted(map(int, runs(spool))) == list(range(60)):
+            break
+    else:
+        pytest.fail(f"{len(spool.waiting())} wait")
+    calls.clear()
+    report = Forwarder(spool, url, "token").send(despite_breaker=True)
+    assert (report.outcome, report.dead, len(calls) < 20) == ("unavailable", 0, True)
+
+
 def test_what_the_receiver_cannot_take_becomes_a_dead_letter(world: World) -> None:
     world.spool.append({"eventTime": "never"})
     world.spool.append(event(2))
@@ -256,6 +356,7 @@ def answering() -> Iterator[Callable[[Answer], str]]:
         (lambda _: (429, {}), "busy", 3),
         (lambda _: (500, {"error": "bug"}), "unavailable", 3),
         (lambda _: (503, {"error": "the disk is full"}), "busy", 3),
+        (lambda _: (503, {}, ("Retry-After", "Mon, 01 Jan 2020 00:00:00 +999999999999999999999")), "busy", 3),
     ],
 )
 def test_only_a_receivers_word_lets_an_event_go(

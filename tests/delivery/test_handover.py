@@ -235,7 +235,7 @@ def test_a_full_disk_leaves_the_objects_where_they_are(world: World, monkeypatch
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Spool, "_write", full)
+        patch.setattr("airflow_provider_mlgov.delivery.spool.write", full)
         with pytest.raises(SpoolError, match="No space left"):
             world.collect()
     assert counts(world.objects) == (1, 0)
@@ -298,6 +298,18 @@ def killed(world: World, side: str, calls: int) -> None:
         world.handover().send()
     else:
         world.collect()
+
+
+def test_what_is_no_event_makes_no_endless_work(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.objects.put(f"new/{1:020d}-{'0' * 16}.json", packed({}, [None, task_event("COMPLETE", task="good")]))  # type: ignore[list-item]
+    collected = world.collect()
+    assert (collected.events, collected.dead, tasks(world.host)) == (1, 1, ["good"])
+    world.host.retry()
+    assert Handover(world.host, lambda: world.objects).send(5.0).outcome == "done"
+    assert (world.host.counts().waiting, world.host.counts().odd) == (0, 1)
+    world.put(1)
+    monkeypatch.setattr(Spool, "read", lambda *_: None)
+    assert world.handover().send(0.2).outcome == "budget"
 
 
 @pytest.mark.parametrize("side", ["worker", "host"])

@@ -8,15 +8,19 @@ import multiprocessing
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
 from airflow_provider_mlgov.delivery.outbox import Outbox
+from airflow_provider_mlgov.delivery.runs import RunReader
 from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from delivery_events import dataset, task_event
 
@@ -28,6 +32,7 @@ from pathlib import Path
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
 from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.translate.options import TranslateOptions
 
 folder = Path(sys.argv[1])
@@ -89,6 +94,32 @@ def test_a_thousand_events(tmp_path: Path) -> None:
     few = drained(tmp_path / "few", 100)
     many = drained(tmp_path, 1_000)
     assert many["megabytes"] < few["megabytes"] + 25
+
+
+def wide(number: int) -> dict[str, Any]:
+    """A table of 200 columns, each made of eight: 126 kB."""
+    table = dataset("db.s.wide", columns=200)
+    sources = [{"namespace": table["namespace"], "name": "db.s.in", "field": f"c{column}"} for column in range(207)]
+    lineage = {f"c{column}": {"inputFields": sources[column : column + 8]} for column in range(200)}
+    table["facets"]["columnLineage"] = {"fields": lineage}
+    return task_event("COMPLETE", task="wide", run=f"r{number}", seconds=number, outputs=(table,))
+
+
+def test_large_events_are_read_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path / "spool")
+    paths = [spool.append(wide(number)) for number in range(100)]
+    opened: list[Path] = []
+    read = Spool.read
+    monkeypatch.setattr(Spool, "read", lambda self, path: (opened.append(path), read(self, path))[1])
+    with closing(SenderState(spool.root / "sender.db")) as state:
+        reader = RunReader(spool, state, OPTIONS)
+        (run,) = reader.read(paths, 100)
+        assert (run.paths, reader.left) == (paths[:1], paths[1:])
+        assert sum(path.stat().st_size for path in opened) < 9_000_000 < sum(path.stat().st_size for path in paths)
+        reader.read(reader.left, 100)
+        assert len(opened) <= len({*opened}) < 100  # none of them twice
+        with pytest.raises(BudgetSpentError):
+            reader.read(paths, 100, Deadline(0))
 
 
 @pytest.mark.long

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_mlgov.delivery.spool import Counts
 from catalog_content import content
 from delivery_events import dataset, task_run
 from fake_atlas import Handler, answer
@@ -193,6 +194,88 @@ def test_a_portion_of_nothing_but_poison_blocks_nothing(
     report = host.send(None)
     assert (report.outcome, report.events, report.dead) == ("done", 16, 4), report.reason
     assert len(atlas.catalog.search("mlgov_task_run")) == 5
+
+
+@FAILS_AT_ONE
+def test_who_cannot_be_looked_up_within_a_budget_does_not_keep_others_from_it(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas], fault: Handler
+) -> None:
+    """Each look-up of it takes half of the time that there is; the oldest of all, and in one parcel with them."""
+    atlas = atlas_at()
+    host = Host(tmp_path, atlas.url)
+    host.knows_types()
+    host.batch_size = 100
+    host.put(task_run(task="before", dag="before"))
+    assert host.send(None).outcome == "done"
+    for number, name in enumerate(("poison", "a", "b", "c")):
+        host.put(task_run(task=name, dag=name, seconds=10 + number))
+
+    def slowly(client: socket.socket, request: str) -> None:
+        time.sleep(1.0)
+        fault(client, request)
+
+    poison_look_ups(atlas, slowly)
+    end = time.monotonic() + 120
+    while host.spool.counts().waiting > 2 and time.monotonic() < end:
+        host.send(2.5, despite_breaker=True)
+    assert len(atlas.catalog.search("mlgov_task_run")) == 4
+    assert host.spool.counts() == Counts(waiting=2, dead=0, odd=0)
+    assert host.send(None, despite_breaker=True).dead == 1
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "404 Not Found", "200 OK"])
+@pytest.mark.parametrize("call", ["look-up", "write"])
+def test_a_page_of_a_proxy_that_dislikes_one_name_blocks_nothing(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas], status: str, call: str
+) -> None:
+    atlas = atlas_at()
+    host = Host(tmp_path, atlas.url)
+    host.knows_types()
+    host.batch_size = 100
+    for number, name in enumerate(("a", "poison", "b")):
+        host.put(task_run(task=name, dag=name, seconds=10 * number, outputs=[dataset(f"db.s.{name}")]))
+    page = answer(status, HTML, "text/html")
+
+    def in_the_body(client: socket.socket, request: str) -> None:
+        if "poison" in request:
+            page(client, request)
+        else:
+            atlas.fault = None
+            atlas._handle(client, request)
+            atlas.fault = in_the_body
+
+    if call == "look-up":
+        poison_look_ups(atlas, page)
+    else:
+        atlas.fault, atlas.wanted = in_the_body, the_write
+    report = host.send(None)
+    assert (report.outcome, report.events, report.dead) == ("done", 6, 1), report.reason
+    assert len(atlas.catalog.search("mlgov_task_run")) == 2
+    atlas.fault, atlas.wanted = page, lambda method, path: True
+    host.spool.retry()
+    atlas.met = 0
+    assert host.send(None).outcome == "unavailable"  # of a page for everything nobody is to blame
+    assert (host.spool.counts().waiting, host.spool.counts().dead) == (2, 0)
+    assert atlas.met <= 4
+
+
+def test_what_somebody_deleted_does_not_come_back_to_show_that_the_catalogue_takes_any(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas]
+) -> None:
+    atlas = atlas_at()
+    host = Host(tmp_path, atlas.url)
+    host.knows_types()
+    host.batch_size = 100
+    host.put(task_run(task="a", dag="a", outputs=[dataset("db.s.x", columns=2)]))
+    assert host.send(None).outcome == "done"
+    table = next(item["attributes"]["qualifiedName"] for item in atlas.catalog.search("rdbms_table"))
+    atlas.catalog.delete("rdbms_table", table)
+    host.put(task_run(task="poison", dag="poison", seconds=10))
+    poison_look_ups(atlas, answer("500 Server Error", "oops", "text/plain"))
+    report = host.send(None)
+    assert (report.outcome, report.dead) == ("done", 1)
+    assert atlas.catalog.search("rdbms_table") == []
+    assert atlas.catalog.search("rdbms_column") == []
 
 
 def test_an_outage_that_begins_in_the_middle_makes_no_dead_letters(

@@ -83,6 +83,19 @@ def test_a_damaged_file_is_set_aside_with_its_reason(spool, kind):
     assert spool.counts().odd == 1
 
 
+@pytest.mark.parametrize("event", [None, 5, [1, 2], "text"])
+def test_what_is_no_object_is_set_aside_and_not_taken_for_a_file_that_is_gone(spool, event):
+    """As a dead letter it stays, with its reason; who lets it wait again finds it set aside."""
+    spool.bury([event], "no event")
+    assert [letter.events for letter in spool.letters()] == [(event,)]
+    assert spool.retry() == 1
+    (path,) = spool.waiting()
+    assert spool.read(path) is None
+    assert (spool.has_waiting(), spool.counts().odd) == (False, 1)
+    (said,) = (spool.root / "odd").glob("*.reason")
+    assert "wanted a JSON object" in said.read_text()
+
+
 def test_foreign_things_are_set_aside(spool):
     good = spool.append({})
     (spool.root / "new" / "notes.txt").write_text("mine")

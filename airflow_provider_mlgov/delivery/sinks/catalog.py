@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_mlgov.delivery.batch import batches
+from airflow_provider_mlgov.delivery.batch import batches, in_order, without_dependents
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.history import History
 from airflow_provider_mlgov.delivery.readback import never_shrink
@@ -99,8 +99,12 @@ class CatalogSink:
         history.look_back()
         if told_again := history.rename():
             parcel = replace(parcel, entities=merge([*parcel.entities, *told_again]))
+        if parcel.again:
+            self.forget(entity.ref for entity in parcel.entities)
         with work.knowing_types():
             settled, stored, described = self._settled(parcel, deadline)
+            if parcel.again:
+                settled = replace(settled, entities=self._still_there(settled.entities, deadline))
         settled = replace(settled, entities=history.without_gone(settled.entities, stored))
         history.begin()
         work.delivered.warnings += settled.warnings
@@ -172,14 +176,17 @@ class CatalogSink:
         new = {share.run for share in parcel.runs if share.new}
         stored: dict[Ref, Json] = {}
         marked = {entity.ref for entity in parcel.entities if entity.marks}
-        wanted = set(lookups(parcel.entities)) - new
+        given_up = {ref for share in parcel.runs for ref in share.given_up if ref.is_process}
+        wanted = {*lookups(parcel.entities), *given_up.intersection(entity.ref for entity in parcel.entities)} - new
         while wanted:
             found = self._stored(wanted, deadline, marked)
             stored |= found
             wanted = set(lookups(parcel.entities, stored)) - new if found else set()
-        stored |= _without_given_up(stored, parcel.runs)
+        left = self._without_given_up(stored, parcel.runs)
+        stored |= left
         described = self._state.described(self._name, [entity.ref for entity in parcel.entities if entity.described])
         settled = settle(parcel.entities, stored, described)
+        settled = replace(settled, entities=tuple(_without_last(one, left.get(one.ref)) for one in settled.entities))
         forgotten = {share.run: share.processes for share in parcel.runs if share.forgotten}
         for told in parcel.entities:
             if told.ref in forgotten and told.ref in stored and told.latest:
@@ -187,6 +194,29 @@ class CatalogSink:
                 kept = never_shrink(settled.entities, told, forgotten[told.ref], attributes)
                 settled = replace(settled, entities=tuple(kept))
         return settled, stored, described
+
+    def _still_there(self, entities: Sequence[Entity], deadline: Deadline) -> tuple[Entity, ...]:
+        """Those that are in the catalogue, of what was there when it was delivered before."""
+        there = self._stored({entity.ref for entity in entities}, deadline, set())
+        absent = {entity.ref: "it was deleted" for entity in entities if entity.ref not in there}
+        return tuple(without_dependents(in_order(entities), absent)[0])
+
+    def _without_given_up(self, stored: Mapping[Ref, Json], shares: Iterable[RunShare]) -> dict[Ref, Json]:
+        """Those of ``stored`` that say what a run says no more: another run's word counts in its place, though it is older.
+
+        It may have given a process up in an earlier delivery than that of who did it before.
+        """
+        now = {(ref, share.name) for share in shares for ref in share.given_up & stored.keys()}
+        found = {}
+        for ref, entity in stored.items():
+            attributes = entity.get("attributes", {})
+            last = attributes.get("lastRun") or ""  # of a process: a job event told of it last, which has no run
+            if ((last or ref.is_process) and (ref, last) in now) or (
+                ref.is_process and last in self._state.who_gave_up(ref)
+            ):
+                known = {name: value for name, value in attributes.items() if name != FACTS_TIME}
+                found[ref] = {**entity, "attributes": known}
+        return found
 
     def _stored(self, wanted: set[Ref], deadline: Deadline, marked: set[Ref]) -> dict[Ref, Json]:
         """What the catalogue has of these, asked for where it was not seen or written lately.
@@ -308,6 +338,7 @@ class CatalogSink:
         }
         times = {ref: _later(dated.get(ref, {}), described) for ref, described in told.items()}
         with self._state.transaction():
+            self._state.forget_given_up((ref, share.name) for share in parcel.runs for ref in share.processes)
             self._state.remember(self._name, known)
             self._state.remember_described(
                 self._name, {ref: after for ref, after in times.items() if after != dated.get(ref)}
@@ -317,16 +348,13 @@ class CatalogSink:
                 self._state.set_fact(self._name, name, None)
 
 
-def _without_given_up(stored: Mapping[Ref, Json], shares: Iterable[RunShare]) -> dict[Ref, Json]:
-    """Those of ``stored`` that say what a run says no more: another run's word counts in its place, though it is older."""
-    found = {}
-    for share in shares:
-        for ref in share.given_up & stored.keys():
-            attributes = stored[ref].get("attributes", {})
-            if share.run is not None and attributes.get("lastRun") == share.run.qualified_name:
-                known = {name: value for name, value in attributes.items() if name != FACTS_TIME}
-                found[ref] = {**stored[ref], "attributes": known}
-    return found
+def _without_last(entity: Entity, given_up: Json | None) -> Entity:
+    """A process that its last run gave up, and of which only a job event tells: no run did it last."""
+    if given_up is None or not entity.ref.is_process or FACTS_TIME in entity.attributes:
+        return entity
+    known = given_up["attributes"]
+    last = {name: None for name in ("lastRun", "lastState") if known.get(name)}
+    return replace(entity, attributes={**entity.attributes, **last, FACTS_TIME: None})
 
 
 _ASKED_FOR = frozenset({"mlgov_endpoint", "mlgov_job_run", "mlgov_model", "mlgov_model_deployment", "mlgov_task_run"})

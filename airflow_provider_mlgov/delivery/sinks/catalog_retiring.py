@@ -7,7 +7,7 @@ does what somebody else made, or put to use since.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.letting_go import let_go
@@ -49,16 +49,22 @@ class Retiring:
         """
         givers: dict[Ref, list[RunShare]] = defaultdict(list)
         for share in shares:
-            for ref in share.given_up.difference(kept):
+            for ref in share.given_up:
                 givers[ref].append(share)
+        # Before any is deleted, since that forgets it; and whatever stays, since those who do it may give it up in later sends.
+        given_up = [(ref, share.name) for ref in givers if ref.is_process for share in givers[ref]]
+        if given_up:
+            with self._state.transaction():
+                self._state.remember_given_up(given_up)
         free = [
-            ref for ref in sorted(givers) if not self._state.claimed(ref, besides=[share.key for share in givers[ref]])
+            ref
+            for ref in sorted(givers.keys() - set(kept))
+            if not self._state.claimed(ref, besides=[share.key for share in givers[ref]])
         ]
         processes = [ref for ref in free if ref.is_process]
         for ref in processes:
             entity = self._patiently(lambda ref=ref: self._catalog.get(ref.type_name, ref.qualified_name))  # type: ignore[misc]
-            runs = [share.run for share in givers[ref] if share.run is not None]
-            if entity is not None and not self._done_by_another(entity.get("attributes", {}), runs):
+            if entity is not None and not self._done_by_another(ref, entity.get("attributes", {})):
                 self._delete(ref)
         others = [ref for ref in free if not ref.is_process]
         while others:
@@ -98,23 +104,22 @@ class Retiring:
             and not any(True for _ in _active(entity, owned=False))
         )
 
-    def _done_by_another(self, attributes: Mapping[str, Any], runs: Sequence[Ref]) -> bool:
+    def _done_by_another(self, process: Ref, attributes: Mapping[str, Any]) -> bool:
         """Whether the catalogue has another run that did this process; True where that cannot be found out.
 
-        What a job event told of has no run.
+        Who gave it up did not do it, however long it is the first or the last that the catalogue names.
         """
-        if not runs:
-            return bool(attributes.get("lastRun"))
-        names = {run.qualified_name for run in runs}
-        if "firstRun" in attributes:
-            return not {attributes["firstRun"], attributes.get("lastRun")} <= names
-        type_name = runs[0].type_name
-        of_process, of_run = _RUN_KEYS.get(type_name, ("", ""))
+        names = self._state.who_gave_up(process)
+        first, last = attributes.get("firstRun") or "", attributes.get("lastRun") or ""
+        if process.type_name == "mlgov_column_lineage":
+            return not {first, last} <= names
+        if not last:  # what job events tell of has no run
+            return False
+        type_name = next((name for name, (key, _) in _RUN_KEYS.items() if attributes.get(key)), None)
         process_key = attributes.get("processKey")
-        if not attributes.get(of_process) or not process_key:
+        if last not in names or type_name is None or not process_key:
             return True
-        if attributes.get("lastRun") not in (None, *names):
-            return True
+        of_process, of_run = _RUN_KEYS[type_name]
         for offset in range(0, _SEARCH_LIMIT, _SEARCH_PAGE):
             page = self._patiently(
                 lambda offset=offset: self._catalog.search(  # type: ignore[misc]

@@ -26,6 +26,11 @@ class RunShare:
     forgotten: bool = False
     """The sender remembers nothing of it, but the catalogue may: what is stored there must not shrink."""
 
+    @property
+    def name(self) -> str:
+        """What the catalogue calls the run where it did something; empty where it has no entity, as of job events."""
+        return "" if self.run is None else self.run.qualified_name
+
 
 @dataclass(frozen=True)
 class Parcel:
@@ -37,6 +42,8 @@ class Parcel:
     """Datasets that were dropped or renamed, oldest first."""
     at: str = ""
     """The catalogue's namespace (``[mlgov] catalogue_namespace``), which quality results are named with."""
+    again: bool = False
+    """It was delivered before, and is again to see whether anything is taken: what somebody deleted since stays away."""
 
 
 @dataclass

@@ -1,0 +1,217 @@
+"""Who is to blame where a catalogue fails at something else than the writing of an entity: one run, or the catalogue.
+
+A portion at which it fails is halved until the run is alone that brings it about, as long as the catalogue takes others meanwhile.
+What was found is remembered: a send with little time goes on where the one before was cut off, after it has sent the others.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from airflow_provider_mlgov.delivery.deadline import BudgetSpentError
+from airflow_provider_mlgov.delivery.renames import told_times
+from airflow_provider_mlgov.errors import (
+    CatalogBusyError,
+    CatalogError,
+    CatalogRefusedError,
+    CatalogUnavailableError,
+    ForeignAnswerError,
+)
+from airflow_provider_mlgov.model.entity import Ref
+from airflow_provider_mlgov.translate.events import application_of
+
+if TYPE_CHECKING:
+    from airflow_provider_mlgov.delivery.runs import Run, RunReader
+    from airflow_provider_mlgov.delivery.state import SenderState
+
+_PROBES, _FEW_PROBES = 8, 2
+"""So many runs are sent alone to see whether the catalogue takes any; few where it asks for a pause, or is not seen at all."""
+_WITNESSES = 3
+_STRIKES = 2
+"""So often a run fails alone, while the catalogue takes others, until it is set aside: it may have been the trouble of a moment."""
+_TAKEN_FACT, _FAILING_FACT = "taken", "failing"
+
+Tried = Callable[["list[Run]", bool], "CatalogError | None"]
+"""Sends runs; what the catalogue fails at, that may be the fault of one of them. The flag: they are only sent again, to see whether
+it takes any, so nothing that is not there is to come to be by it."""
+
+
+class UnexpectedFailureError(CatalogUnavailableError):
+    """A bug, or a machine in trouble: whether one run brings it about shows when another is taken."""
+
+    def __init__(self, error: Exception) -> None:
+        self.reason = f"unexpected {type(error).__name__}: {error}"
+        super().__init__(
+            f"{self.reason}; no run was taken after that, so everything waits (the trace is in the debug log)"
+        )
+
+
+class Culprits:
+    """Delivers runs by ``tried``, and gives those at which the catalogue alone fails to ``set_aside``, with the reason."""
+
+    def __init__(
+        self, state: SenderState, reader: RunReader, tried: Tried, set_aside: Callable[[list[tuple[Run, str]]], None]
+    ) -> None:
+        self._state = state
+        self._reader = reader
+        self._tried = tried
+        self._set_aside = set_aside
+        self._taken: list[str] = json.loads(state.fact("", _TAKEN_FACT) or "[]")
+        """The keys of the last runs that the catalogue took, newest first: sent again they show that it takes any."""
+        self._failing: dict[str, int] = json.loads(state.fact("", _FAILING_FACT) or "{}")
+        """The keys of runs among which there is one that it fails at, and how often each did so alone."""
+        self._wrote = False
+        """Whether something was written by the last delivery: one without entities shows nothing."""
+        self._read: Sequence[Run] = ()
+        self._probed: set[str] = set()
+        """The keys of those that were sent before their turn, to see whether the catalogue takes any."""
+
+    def begin(self, runs: Sequence[Run]) -> None:
+        """These were read and are delivered next, portion by portion."""
+        self._read, self._probed = runs, set()
+
+    def took(self, runs: Sequence[Run], written: int) -> None:
+        """The catalogue took these runs, and wrote so many entities of theirs."""
+        self._wrote = written > 0
+        if self._wrote:
+            self._taken = [*dict.fromkeys((runs[-1].key, *self._taken))][:_WITNESSES]
+        self._clear(runs)
+
+    def remember_taken(self) -> None:
+        """Keep for the next send which runs were taken last."""
+        if (taken := json.dumps(self._taken)) != self._state.fact("", _TAKEN_FACT):
+            self._state.set_fact("", _TAKEN_FACT, taken)
+
+    def finish(self) -> None:
+        """Nothing waits any more."""
+        self._failing = {}
+        self._keep_failing()
+
+    def deliver(self, portion: list[Run]) -> None:
+        """Deliver a portion: those last among which an earlier send found a culprit, so that each send brings others on."""
+        left = self._without_probed(portion)
+        suspects = [run for run in left if run.key in self._failing]
+        others = [run for run in left if run.key not in self._failing]
+        if others and self._are_to_blame(others):
+            self._in_halves(others)
+        if suspects:
+            self._in_halves(suspects)
+
+    def _in_halves(self, runs: list[Run]) -> None:
+        """Deliver what is known to hold a culprit, or is one."""
+        runs = self._without_probed(runs)
+        middle = len(runs) // 2
+        first, second = runs[:middle], runs[middle:]
+        to_blame = [first] if self._are_to_blame(first, untried=second) else []
+        to_blame += [second] if self._are_to_blame(second) else []
+        for half in to_blame:
+            self._in_halves(half)
+
+    def _are_to_blame(self, runs: list[Run], untried: Sequence[Run] = ()) -> bool:
+        """Deliver ``runs``; whether one that is left of them is to blame for what the catalogue failed at, as far as is known.
+
+        ``untried`` are others that were suspected together with these.
+        """
+        runs = self._without_probed(runs)
+        if not runs or (error := self._tried(runs, False)) is None:
+            return False
+        self._suspect(runs, untried)
+        named = isinstance(error, CatalogRefusedError) and error.status != 403
+        if not named:
+            self._check_that_it_takes_others(runs, error)
+        left = self._without_probed(runs)
+        if len(runs) > 1 or not left:
+            return bool(left)
+        key = left[0].key
+        self._failing[key] += 1
+        if named or self._failing[key] >= _STRIKES:
+            self._set_aside([(left[0], f"the catalogue takes others but not this run: {_reason(error)}")])
+            self._failing.pop(key)
+        self._keep_failing()
+        return key in self._failing
+
+    def _check_that_it_takes_others(self, runs: list[Run], error: CatalogError) -> None:
+        """Send others, one by one, until the catalogue takes one; raises if there is none."""
+        try:
+            for portion, is_witness in self._others(runs, error):
+                failure = self._tried(portion, is_witness)
+                if failure is None and not is_witness:
+                    self._probed.add(portion[0].key)
+                if failure is None and self._wrote:
+                    return
+                if failure is not None and not is_witness:
+                    error = failure
+        except BudgetSpentError:
+            raise error from None
+        raise error
+
+    def _others(self, runs: list[Run], error: CatalogError) -> Iterator[tuple[list[Run], bool]]:
+        """What was taken before and is told again (True); then one of ``runs`` alone, or one that may come before them.
+
+        The latter are chosen by lot: what many have in common may be the trouble, and each send is to have a new chance.
+        """
+        few = isinstance(error, ForeignAnswerError) or (
+            isinstance(error, CatalogBusyError) and error.retry_after is not None
+        )
+        own, changed = {run.key for run in runs}, _changed(runs)
+        for key in self._taken[: 1 if few else None]:
+            witness = [] if key in own else self._reader.told_again(key)
+            # Where it names what is to be renamed it would make the new name, which the old one is to get.
+            if witness and all(changed.isdisjoint(told_times(run.entities)) for run in witness):
+                yield witness, True
+        inside = self._without_probed(runs) if len(runs) > 1 else []
+        probes = inside or self._independent_of(runs)
+        for probe in random.sample(probes, min(_FEW_PROBES if few else _PROBES, len(probes))):
+            if portion := [probe] if inside else self._reader.anew([probe]):
+                yield portion, False
+
+    def _independent_of(self, runs: list[Run]) -> list[Run]:
+        """Runs that were read, too, and may come before these: they change no names, and use none that these change.
+
+        Nor are they steps of the application of what is only told again: of that one knows by the events that wait.
+        """
+        changed = _changed(runs)
+        applications = {application_of(run.state) for run in runs if run.state is not None and not run.events} - {None}
+        own = {run.key for run in runs}
+        return [
+            run
+            for run in self._without_probed(self._read)
+            if run.events
+            and run.key not in own
+            and not run.changes
+            and changed.isdisjoint(told_times(run.entities))
+            and (run.state is None or application_of(run.state) not in applications)
+        ]
+
+    def _without_probed(self, runs: Sequence[Run]) -> list[Run]:
+        return [run for run in runs if not (run.events and run.key in self._probed)]
+
+    def _suspect(self, runs: Sequence[Run], untried: Sequence[Run]) -> None:
+        """One of ``runs`` may be to blame; kept at once, since the time of this send, or its process, may end any moment."""
+        for run in untried:
+            self._failing.pop(run.key, None)
+        for run in runs:
+            self._failing.setdefault(run.key, 0)
+        self._keep_failing()
+
+    def _clear(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            self._failing.pop(run.key, None)
+        self._keep_failing()
+
+    def _keep_failing(self) -> None:
+        failing = json.dumps(self._failing) if self._failing else None
+        if failing != self._state.fact("", _FAILING_FACT):
+            self._state.set_fact("", _FAILING_FACT, failing)
+
+
+def _changed(runs: list[Run]) -> set[Ref | None]:
+    """The names that these runs give up, and those that are given by that."""
+    return {ref for run in runs for change in run.changes for ref in (change.ref, change.to)}
+
+
+def _reason(error: CatalogError) -> str:
+    return error.reason if isinstance(error, UnexpectedFailureError) else str(error)

@@ -1,0 +1,142 @@
+"""What several runs did and then gave up, in one send or in several: nothing of it stays, and what another run does does."""
+
+from __future__ import annotations
+
+import sqlite3
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_mlgov.delivery.state import SenderState
+from airflow_provider_mlgov.model.entity import Ref
+from tests.delivery.test_any_order import catalogued
+from tests.delivery.test_any_portion import DB, A, B, C, data, event, of_job
+
+Json = dict[str, Any]
+
+
+@pytest.mark.parametrize(
+    "portions",
+    [
+        [["c1", "c2"], ["f1", "f2"]],
+        [["c1", "c2"], ["f1"], ["f2"]],
+        [["c1"], ["c2", "f1"], ["f2"]],
+        [["c1", "c2", "f1", "f2"]],
+        [["f1", "c2"], ["c1", "f2"]],
+    ],
+)
+def test_failed_runs_of_one_job_leave_neither_edges_nor_data(portions: list[list[str]], tmp_path: Path) -> None:
+    told = {
+        **{f"c{run}": event(run, run, [data("a")], [data("c")]) for run in (1, 2)},
+        **{f"f{run}": event(run, 10 + run, [data("a")], [data("c")], kind="FAIL") for run in (1, 2)},
+    }
+    found = catalogued(tmp_path, [[told[name] for name in portion] for portion in portions])
+    assert {key.split()[0] for key in found} == {"mlgov_job", "mlgov_job_run"}
+
+
+def of_column(source: str) -> Json:
+    """What a column is made of."""
+    made_of = [{"namespace": DB, "name": f"d.s.{source}", "field": "i"}]
+    return {"columnLineage": {"fields": {"z": {"inputFields": made_of}}}}
+
+
+@pytest.mark.parametrize("order", list(permutations(["c1", "c2", "f1", "f2"])))
+def test_runs_that_fail_apart_leave_no_edges_of_columns(order: list[str], tmp_path: Path) -> None:
+    told = {
+        **{f"c{run}": event(run, run, [data("a")], [data("c", **of_column("a"))]) for run in (1, 2)},
+        **{f"f{run}": event(run, 10 + run, [], [], kind="FAIL") for run in (1, 2)},
+    }
+    found = catalogued(tmp_path, [[told[name]] for name in order])
+    assert {key.split()[0] for key in found} == {"mlgov_job", "mlgov_job_run"}
+
+
+@pytest.mark.parametrize("by_job", [False, True], ids=["runs", "job and run"])
+def test_columns_that_are_made_otherwise_have_the_new_edge_only(by_job: bool, tmp_path: Path) -> None:
+    first, then = (
+        [event(run, 10 * number + run, [data(source)], [data("c", **of_column(source))], kind=kind) for run in (1, 2)]
+        for number, (source, kind) in enumerate((("a", "COMPLETE"), ("b", "OTHER")))
+    )
+    if by_job:
+        first[0], then[0] = of_job(first[0]), of_job(then[0])
+    wanted = catalogued(tmp_path / "at once", [[*first, *then]]).keys()
+    assert len([key for key in wanted if key.startswith("mlgov_column_lineage")]) == 1
+    for number, order in enumerate((then, then[::-1])):
+        found = catalogued(tmp_path / str(number), [first, *([one] for one in order)]).keys()
+        assert {key for key in found ^ wanted if not key.startswith("rdbms_column")} == set(), number
+
+
+def test_it_is_remembered_who_gave_up_what_others_do(tmp_path: Path) -> None:
+    def who(*events: Json) -> list[str]:
+        catalogued(tmp_path, [[*events]])
+        db = sqlite3.connect(tmp_path / "spool" / "sender.db")
+        found = [run for (run,) in db.execute("SELECT run FROM given_up ORDER BY run")]
+        db.close()
+        return [run.partition("@")[0][-1:] for run in found]
+
+    def of_run(run: int, second: int, kind: str = "COMPLETE") -> Json:
+        return event(run, second, [data("a")], [data("c")], kind=kind)
+
+    def job(second: int, source: str) -> Json:
+        return of_job(event(0, second, [data(source)], [data("c")]))
+
+    assert who(of_run(1, 1), of_run(2, 2), job(3, "a")) == []
+    assert who(of_run(1, 11, "FAIL"), job(12, "b")) == ["", "1"]
+    assert who(job(20, "a")) == ["1"]
+    assert who(of_run(2, 21, "FAIL")) == ["1", "2"]
+    assert who(job(30, "b")) == []
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_what_only_a_job_event_tells_was_done_by_no_run(failed: bool, tmp_path: Path) -> None:
+    ends = [data("a")], [data("c", **of_column("a"))]
+    told = [event(1, 1, *ends), event(1, 2, [], [], kind="FAIL" if failed else "OTHER"), of_job(event(0, 3, *ends))]
+    for number, portions in enumerate([[told], *([[one] for one in order] for order in permutations(told))]):
+        found = catalogued(tmp_path / str(number), portions)
+        (process,) = (value["attributes"] for key, value in found.items() if key.startswith("mlgov_job_process"))
+        (columns,) = (value["attributes"] for key, value in found.items() if key.startswith("mlgov_column_lineage"))
+        last = process.get("lastRun"), process.get("lastState")
+        assert [value is None for value in last] == [failed, failed], number
+        assert columns.get("lastRun") is None, number
+        assert bool(process.get("factsTime")) is not failed, number
+
+
+def test_the_last_run_is_the_newest_that_did_it_though_a_job_event_is_newer(tmp_path: Path) -> None:
+    ends = [data("a")], [data("c")]
+    told = [event(1, 1, *ends), event(2, 2, *ends), event(3, 3, *ends), of_job(event(0, 4, *ends))]
+    found = catalogued(tmp_path, [told, [event(3, 5, [], [], kind="FAIL")], [event(1, 1, *ends)]])
+    (process,) = (value["attributes"] for key, value in found.items() if key.startswith("mlgov_job_process"))
+    assert process["lastRun"].partition("@")[0].endswith("2")
+
+
+def test_ends_that_grow_in_two_runs_at_once_leave_one_process(tmp_path: Path) -> None:
+    first = [event(run, run, [data("a")], [data("c")]) for run in (1, 2)]
+    more = [event(run, 10 + run, [data("b")], [data("c")], kind="OTHER") for run in (1, 2)]
+    found = catalogued(tmp_path, [first, more])
+    assert len([key for key in found if key.startswith("mlgov_job_process")]) == 1
+
+
+def test_what_another_run_named_stays(tmp_path: Path) -> None:
+    told = [
+        [event(1, 1, [data("a")], [data("c")])],
+        [event(2, 2, [data("c")], [data("b")], job="k")],
+        [event(1, 3, [data("a")], [data("c")], kind="FAIL")],
+    ]
+    found = catalogued(tmp_path, told)
+    assert {B, C} <= found.keys()
+    assert A not in found
+
+
+def test_who_gave_up_what_is_remembered_for_as_long_as_a_run_that_never_ends(tmp_path: Path) -> None:
+    now = [1e9]
+    state = SenderState(tmp_path / "sender.db", keep_hours=1, clock=lambda: now[0])
+    process = Ref("mlgov_job_process", "p")
+    with state.transaction():
+        state.remember_given_up([(process, "run")])
+    for hours, wanted in ((13, {"run"}), (2, set())):
+        now[0] += hours * 3600
+        with state.transaction():
+            state.expire()
+        assert state.who_gave_up(process) == wanted, hours
+    state.close()
