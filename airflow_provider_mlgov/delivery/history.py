@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.batch import references
 from airflow_provider_mlgov.delivery.letting_go import let_go
+from airflow_provider_mlgov.delivery.patient import items, ref_of
 from airflow_provider_mlgov.delivery.quality import QualityResults
 from airflow_provider_mlgov.delivery.renames import homes, renamed, told_times
-from airflow_provider_mlgov.delivery.renaming import Renaming, items, ref_of
+from airflow_provider_mlgov.delivery.renaming import Renaming
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class History:
 
     def _rename(self, change: Change, to: Ref) -> list[tuple[Ref, Ref]]:
         """The names that changed, each with the new one; also those that a delivery that was cut off has changed."""
-        renaming = Renaming(self._catalog, self._patiently)
+        renaming = Renaming(self._catalog, self._name, self._state, self._patiently, change.time)
         entity = self._get(change.ref, relationships=True)
         if entity is not None:
             return [] if self._is_newer(change.ref, entity, change.time) else renaming.rename(entity, to, change.name)

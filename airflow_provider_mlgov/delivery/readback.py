@@ -35,8 +35,15 @@ def never_shrink(
     own, known = _Io.read(told.latest.get("io")), _Io.read(stored.get("io"))
     if known is None:
         return list(entities)
-    said = {ref for ref in processes if own is not None and own.is_said_by(ref, known)}
-    attributes = _united(own, known, said, told.latest.get("processKey"), stored.get("processKey"))
+    told_keys = _tokens(told.latest.get("processKey"))
+    # What it read or wrote may have other names since, and its processes with it: the keys say so, `io` does not.
+    called = dict(zip(told_keys, own.processes, strict=False)) if own is not None else {}
+    said: dict[Ref, Ref] = {}
+    for ref in processes:
+        as_told = called.get(token(ref.qualified_name), ref)
+        if own is not None and own.is_said_by(as_told, known):
+            said[ref] = as_told
+    attributes = _united(own, known, said, told_keys, _tokens(stored.get("processKey")))
     return [
         replace(entity, attributes={**entity.attributes, **attributes}) if entity.ref == told.ref else entity
         for entity in entities
@@ -44,11 +51,12 @@ def never_shrink(
     ]
 
 
-def _united(own: _Io | None, known: _Io, said: set[Ref], own_keys: object, known_keys: object) -> Json:
-    keys = dict.fromkeys([*_tokens(known_keys), *_tokens(own_keys)])
+def _united(own: _Io | None, known: _Io, said: Mapping[Ref, Ref], own_keys: list[str], known_keys: list[str]) -> Json:
+    """``said``: processes that are said already, each with what its run called it."""
+    keys = dict.fromkeys([*known_keys, *own_keys])
     for ref in said:
         keys.pop(token(ref.qualified_name), None)
-    io = known if own is None else known.united_with(own, said)
+    io = known if own is None else known.united_with(own, set(said.values()))
     return {"io": json_text(io.document()), "processKey": " ".join(keys)}
 
 

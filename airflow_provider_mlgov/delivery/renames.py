@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlgov.model.entity import Change, Entity, Ref
+from airflow_provider_mlgov.model.entity import Change, Entity, Ref, renamed_process
 from airflow_provider_mlgov.model.identity import token
 from airflow_provider_mlgov.translate.quality import moved as moved_result
 from airflow_provider_mlgov.translate.settle import merge
@@ -49,6 +49,10 @@ class Renames:
         for old, time, chain in state.renamed():
             self._by_old[old].append(Rename(time, old, tuple(_from_json(item) for item in chain)))
 
+    def __bool__(self) -> bool:
+        """Whether any are known."""
+        return bool(self._by_old)
+
     def learn(self, changes: Iterable[Change]) -> None:
         """Take in what a run renamed. To be kept by `remember` when it is delivered."""
         for change in changes:
@@ -79,17 +83,19 @@ class Renames:
         if not now:
             return entities
         moved = {ref: chain[0].ref for ref, chain in now.items()}
-        return merge(
-            new
-            for entity in entities
-            for new in (
-                reversed(now[entity.ref])
-                if entity.ref in now
-                else [
-                    replace(entity, relations={name: _moved(value, moved) for name, value in entity.relations.items()})
-                ]
-            )
-        )
+        found: list[Entity] = []
+        processes: dict[str, str] = {}
+        for entity in entities:
+            if entity.ref in now:
+                found += reversed(now[entity.ref])
+                continue
+            relations = {name: _moved(value, moved) for name, value in entity.relations.items()}
+            if entity.is_process:
+                processes[entity.qualified_name] = renamed_process(
+                    entity.qualified_name, _ends(entity.relations), _ends(relations)
+                )
+            found.append(replace(entity, relations=relations))
+        return merge(_with_processes(entity, processes) for entity in found)
 
     def of_changes(self, changes: Iterable[Change]) -> tuple[Change, ...]:
         """``changes`` by the names that the datasets have now, and what was renamed after them, once more.
@@ -264,6 +270,27 @@ def _moved(value: Ref | tuple[Ref, ...], moved: Mapping[Ref, Ref]) -> Ref | tupl
         return tuple(dict.fromkeys(moved.get(ref, ref) for ref in value))
     new = moved.get(Ref(value.type_name, value.qualified_name))
     return value if new is None else replace(value, qualified_name=new.qualified_name)
+
+
+def _ends(relations: Relations) -> dict[str, tuple[Ref, ...]]:
+    return {name: refs for name, refs in relations.items() if isinstance(refs, tuple)}
+
+
+def _with_processes(entity: Entity, names: Mapping[str, str]) -> Entity:
+    """``entity`` by the new ``names`` of processes: one of them, one of columns that belongs to it, or a run that did it.
+
+    The ``io`` of a run stays as it is, with its data as the run called that.
+    """
+    name = names.get(entity.qualified_name, entity.qualified_name)
+    attributes, latest = dict(entity.attributes), dict(entity.latest)
+    if name != entity.qualified_name and "processKey" in attributes:
+        attributes["processKey"] = token(name)
+    if (parent := names.get(latest.get("parentProcess") or "")) is not None:
+        latest |= {"parentProcess": parent, "parentKey": token(parent)}
+    if keys := str(latest.get("processKey") or "").split():
+        new = {token(old): token(new) for old, new in names.items()}
+        latest["processKey"] = " ".join(new.get(key, key) for key in keys)
+    return replace(entity, qualified_name=name, attributes=attributes, latest=latest)
 
 
 def _told(entity: Entity) -> int | None:

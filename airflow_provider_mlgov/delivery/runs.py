@@ -198,13 +198,20 @@ class RunReader:
         return self._by_present_names([run for run in runs if self._translate(run)])
 
     def _by_present_names(self, runs: Sequence[Run]) -> list[Run]:
-        taken = [*runs, *(run for run in self._heirs(runs) if self._translate(run))]
-        for run in taken:
+        """``runs``, and those that are told again with them, by the names that all have now."""
+        self._rename(runs)
+        heirs = [run for run in self._heirs(runs) if self._translate(run)]
+        self._rename(heirs)
+        return [*runs, *heirs]
+
+    def _rename(self, runs: Sequence[Run]) -> None:
+        for run in runs:
             self.renames.learn(run.changes)
-        for run in taken:
+        for run in runs:
             run.entities = self.renames.of_entities(run.entities)
             run.changes = self.renames.of_changes(run.changes)
-        return taken
+            if run.before is not None and self.renames:  # what was renamed since it was read took its claims along
+                run.before = self._state.run(run.key)
 
     def _told_again(self, besides: Collection[str], size: int) -> list[Run]:
         """Steps of applications that are told again, until their entities are about ``size``.

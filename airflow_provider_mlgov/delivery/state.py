@@ -248,6 +248,24 @@ class SenderState(StateFile):
             [(catalog, ref.type_name, ref.qualified_name, json.dumps(told), now) for ref, told in times.items()],
         )
 
+    def rename_processes(self, catalog: str, names: Mapping[Ref, Ref]) -> None:
+        """These processes are about to get new names; inside a `transaction`.
+
+        Who did one, or gave it up, did so before, or it would have kept its name. When it was told what is kept under the old name
+        too: a call that is cut off is made again, and what is told of another process of that name is newer.
+        """
+        for old, new in names.items():
+            for table in ("claim", "given_up"):
+                self._db.execute(
+                    f"UPDATE OR REPLACE {table} SET name = ? WHERE type = ? AND name = ?",  # noqa: S608 - constants
+                    (new.qualified_name, old.type_name, old.qualified_name),
+                )
+            own, known = (self.described(catalog, [ref]).get(ref, {}) for ref in (old, new))
+            if own:
+                later = {name: max(time, known.get(name, time)) for name, time in own.items()}
+                self.remember_described(catalog, {new: {**known, **later}})
+        self.forget(catalog, [*names, *names.values()])
+
     # --- which datasets were made here -------------------------------------------------------------------------------
     def begin_making(self, catalog: str, refs: Iterable[Ref]) -> None:
         """These are about to be written, and may come to be by that; inside a `transaction`."""

@@ -173,3 +173,10 @@ def ends_digest(inputs: Iterable[Ref], outputs: Iterable[Ref]) -> str:
     ends = {("in", ref.type_name, ref.qualified_name) for ref in inputs}
     ends |= {("out", ref.type_name, ref.qualified_name) for ref in outputs}
     return token(*(part for end in sorted(ends) for part in end))
+
+
+def renamed_process(name: str, told: Mapping[str, Iterable[Ref]], now: Mapping[str, Iterable[Ref]]) -> str:
+    """The name of a process whose ends (``inputs`` and ``outputs``) have other names now; its own if it is not named after them."""
+    was, will_be = (ends_digest(ends.get("inputs", ()), ends.get("outputs", ())) for ends in (told, now))
+    head, found, tail = name.rpartition(f"/{was}@")
+    return f"{head}/{will_be}@{tail}" if found else name

@@ -84,3 +84,10 @@ def test_a_stored_text_of_another_form_is_left_alone(text):
     kept = shrink(run(io("a", "c", ("p2", "a", "c")), "p2"), "p2", stored={"io": text})
     assert kept[Ref("mlgov_task_run", "r")].attributes == {"name": "r"}
     assert Ref("p", "p2") in kept
+
+
+def test_a_process_that_was_renamed_since_is_known_by_its_key():
+    told = run(io("a", "c", ("p2", "a", "c")), "p2 now")
+    kept = shrink(told, "p2 now", stored={**STORED, "processKey": token("p1 now")})
+    assert Ref("p", "p2 now") not in kept
+    assert kept[Ref("mlgov_task_run", "r")].attributes["processKey"] == token("p1 now")

@@ -1,0 +1,244 @@
+"""Processes of data that gets another name: they are called after their ends as these are called now.
+
+So a job that uses a name again, which another dataset had before, has an edge for each of them.
+"""
+
+from __future__ import annotations
+
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.delivery.outbox import Outbox
+from airflow_provider_mlgov.delivery.sender import Sender
+from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.model.identity import token
+from delivery_events import task_event
+from tests.delivery.test_any_order import OPTIONS, catalogued
+from tests.delivery.test_any_portion import DB, data, event
+from tests.delivery.test_quality import GCS, cut_off_at_each_call, dropped, flows, renamed
+
+Json = dict[str, Any]
+Edges = set[tuple[str, str]]
+S3 = "s3://lake"
+
+
+def wrote(run: int, source: str, table: str, *, job: str = "load", kind: str = "COMPLETE", namespace: str = DB) -> Json:
+    """A run that makes the one column of ``table`` of that of ``source``."""
+    fields = {"fields": [{"name": "c", "type": "int"}]}
+    origin = {"namespace": namespace, "name": data(source, namespace)["name"], "field": "c"}
+    columns = {"fields": {"c": {"inputFields": [origin]}}}
+    output = data(table, namespace, schema=fields, columnLineage=columns)
+    return event(run, run, [data(source, namespace, schema=fields)], [output], job=job, kind=kind)
+
+
+def swapped(run: int, one: str, other: str) -> list[Json]:
+    return [renamed(run, one, "between"), renamed(run + 1, other, one), renamed(run + 2, "between", other)]
+
+
+AGAIN = [wrote(1, "x", "t"), renamed(2, "t", "t_old"), wrote(3, "x", "t")]
+ARCHIVED = [one for run in (1, 3, 5) for one in (wrote(run, "x", "t"), renamed(run + 1, "t", f"t_{run}"))]
+SWAPPED = [wrote(1, "x", "a"), wrote(2, "x", "b"), *swapped(3, "a", "b"), wrote(6, "x", "a"), *swapped(7, "a", "b")]
+READ = [
+    *(wrote(1, "x", "t", job="makes"), wrote(2, "t", "o", job="use"), renamed(3, "t", "t_old")),
+    *(wrote(4, "z", "t", job="makes"), wrote(5, "t", "o", job="use")),
+]
+BACK = [
+    wrote(1, "x", "a"),
+    renamed(2, "a", "b"),
+    wrote(3, "b", "o"),
+    renamed(4, "b", "a"),
+    wrote(5, "x", "a"),
+    wrote(6, "a", "o"),
+]
+DAILY = [one for run in (1, 3, 5) for one in (wrote(run, "y", "t_new"), renamed(run + 1, "t_new", "t"))]
+DAILY_DROPPED = [
+    one
+    for run in (1, 4, 7)
+    for one in (wrote(run, "y", "t_new"), *([dropped(run + 1, "t")] if run > 1 else []), renamed(run + 2, "t_new", "t"))
+]
+LACKING = [
+    *(wrote(1, "x", "m"), wrote(2, "m", "t"), dropped(3, "m"), renamed(4, "t", "t_old")),
+    *(wrote(5, "x", "m"), wrote(6, "m", "t")),
+]
+CASES = {
+    "again": (AGAIN, {("x", "t_old"), ("x", "t")}),
+    "archived": (ARCHIVED, {("x", "t_1"), ("x", "t_3"), ("x", "t_5")}),
+    "swapped": (SWAPPED, {("x", "a"), ("x", "b")}),
+    "read": (READ, {("x", "t_old"), ("t_old", "o"), ("z", "t"), ("t", "o")}),
+    "back": (BACK, {("x", "a"), ("a", "o")}),
+    "daily": (DAILY, {("y", "t")}),
+    "daily, dropped": (DAILY_DROPPED, {("y", "t")}),
+    "an input is gone": (LACKING, {("x", "m"), ("m", "t")}),
+}
+
+
+def check(found: Json, edges: Edges) -> None:
+    """Tables and their columns have these edges, each of one process, and runs lead to processes that are there."""
+    assert flows(found) == edges
+    processes = [entity for key, entity in found.items() if key.startswith("mlgov_job_process")]
+    of_columns = [entity for key, entity in found.items() if key.startswith("mlgov_column_lineage")]
+    with_edges = [one for one in processes if one["relations"]["inputs"] and one["relations"]["outputs"]]
+    assert len(with_edges) == len(edges)
+    keys = {one["attributes"]["processKey"] for one in processes}
+    for entity in (*processes, *of_columns):
+        assert entity["attributes"]["processKey"] == token(entity["attributes"]["qualifiedName"])
+    for entity in of_columns:
+        assert entity["attributes"]["parentKey"] == token(entity["attributes"]["parentProcess"])
+        assert entity["attributes"]["parentKey"] in keys
+    whole = [one for one in of_columns if one["relations"]["inputs"] and one["relations"]["outputs"]]
+    assert len(whole) == len(edges)
+    for key, entity in found.items():
+        if key.startswith("mlgov_job_run"):
+            assert keys.issuperset(entity["attributes"]["processKey"].split()), key
+
+
+@pytest.mark.parametrize("cut", [0, 2, None])
+@pytest.mark.parametrize(("events", "edges"), CASES.values(), ids=CASES)
+def test_a_name_that_is_used_again_by_one_job(
+    events: list[Json], edges: Edges, cut: int | None, tmp_path: Path
+) -> None:
+    """In one portion, in two, or each event by itself."""
+    apart = [[one] for one in events]
+    portions = apart if cut is None else [portion for portion in (events[:cut], events[cut:]) if portion]
+    check(catalogued(tmp_path, portions), edges)
+
+
+@pytest.mark.parametrize(("events", "edges"), CASES.values(), ids=CASES)
+def test_what_is_told_again_later_changes_nothing(events: list[Json], edges: Edges, tmp_path: Path) -> None:
+    for number, again in enumerate(events):
+        folder = tmp_path / str(number)
+        wanted = catalogued(folder, [events])
+        if events is LACKING or events is DAILY_DROPPED:  # what was dropped, and is made again, is one with what it was
+            assert flows(catalogued(folder, [[again]])) == edges
+        else:
+            assert catalogued(folder, [[again]]) == wanted, number
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_rename_that_is_told_before_the_name_is_used_again(order: tuple[int, ...], tmp_path: Path) -> None:
+    found = catalogued(tmp_path, [[AGAIN[number]] for number in order])
+    late = order.index(1) > order.index(2) and order.index(0) < order.index(1)
+    assert flows(found) == ({("x", "t")} if late else {("x", "t_old"), ("x", "t")})
+
+
+@pytest.mark.parametrize("namespace", [S3, GCS])
+def test_folders_that_get_other_names(namespace: str, tmp_path: Path) -> None:
+    def wrote_in(run: int, folder: str) -> Json:
+        return event(run, run, [data("raw", namespace)], [data(folder, namespace)], job="load")
+
+    events = [
+        *(wrote_in(1, "out/a"), wrote_in(2, "out/b"), renamed(3, "out", "out_1", namespace)),
+        *(wrote_in(4, "out/a"), renamed(5, "out/a", "out/b", namespace), wrote_in(6, "out/a")),
+    ]
+    for number, portions in enumerate(([events], [[one] for one in events], [events, *([one] for one in events)])):
+        found = catalogued(tmp_path / str(number), portions)
+        outputs = [
+            key.partition(namespace[2:])[2].partition("@")[0]
+            for key, entity in found.items()
+            if key.startswith(("aws_s3", "mlgov_gcs")) and entity["relations"]["outputFromProcesses"]
+        ]
+        assert sorted(outputs) == [f"/{name}/" for name in ("out/a", "out/b", "out_1", "out_1/a", "out_1/b")], outputs
+
+
+@pytest.mark.parametrize("portions", ["1|2|3", "1|23", "12|3", "1|32"])
+def test_a_run_that_failed_after_all_takes_its_process_along_under_the_new_name(portions: str, tmp_path: Path) -> None:
+    told = {"1": wrote(1, "x", "t"), "2": renamed(2, "t", "t_old"), "3": {**wrote(1, "x", "t", kind="FAIL")}}
+    told["3"]["eventTime"] = "2026-01-31T01:00:03Z"
+    found = catalogued(tmp_path, [[told[name] for name in portion] for portion in portions.split("|")])
+    assert flows(found) == set()
+    assert not [key for key in found if key.startswith("mlgov_column_lineage")]
+    assert [key for key in found if key.startswith("rdbms_table")] == ["rdbms_table db:5432/d.s.t_old@primary"]
+
+
+def test_of_two_runs_one_that_failed_after_all_was_not_the_last(tmp_path: Path) -> None:
+    failed = {**wrote(2, "x", "t", kind="FAIL"), "eventTime": "2026-01-31T01:00:09Z"}
+    events = [wrote(1, "x", "t"), wrote(2, "x", "t"), renamed(3, "t", "t_old"), failed]
+    found = catalogued(tmp_path, [[one] for one in events])
+    assert flows(found) == {("x", "t_old")}
+    (process,) = (entity for key, entity in found.items() if key.startswith("mlgov_job_process jobs/jobs/load"))
+    assert process["attributes"]["lastRun"].endswith("1@primary")
+
+
+def queried(one: Json, query: str) -> Json:
+    return {**one, "job": {**one["job"], "facets": {"sql": {"query": query}}}}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2)])
+def test_two_processes_that_become_one_say_what_was_told_last(order: tuple[int, ...], tmp_path: Path) -> None:
+    events = [
+        [queried(wrote(1, "y", "t_new"), "select 1"), wrote(5, "y", "t")],
+        [wrote(2, "y", "t_new"), queried(wrote(4, "y", "t"), "select 4")],
+    ]
+    for number, (older, newer) in enumerate(events):
+        told = [older, newer, renamed(6, "t_new", "t")]
+        found = catalogued(tmp_path / str(number), [[told[place]] for place in order])
+        (process,) = (
+            entity["attributes"] for key, entity in found.items() if key.startswith("mlgov_job_process jobs/jobs/load")
+        )
+        assert process["lastRun"].endswith(("5@primary", "4@primary")[number])
+        assert process["queryText"] == ("select 1", "select 4")[number]
+
+
+def test_what_people_said_of_a_process_goes_along(tmp_path: Path) -> None:
+    spool, path = Spool(tmp_path / "spool"), tmp_path / "catalog.db"
+
+    def send(*events: Json) -> None:
+        for one in events:
+            Outbox(spool).put(one)
+        assert Sender(spool, lambda: EmbeddedCatalog(path), OPTIONS, breaker_interval=0.0).send().outcome == "done"
+
+    send(wrote(1, "y", "t"), wrote(2, "y", "t_new"))
+    catalog = EmbeddedCatalog(path)
+    for header in catalog.search("mlgov_job_process"):
+        catalog.add_labels(header["guid"], ["theirs"])
+    send(renamed(3, "t_new", "t"))
+    (process,) = (
+        catalog.get_by_guid(header["guid"]) for header in catalog.search("mlgov_job_process", {"jobName": "load"})
+    )
+    assert process is not None
+    assert process["labels"] == ["theirs"]
+    catalog.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "changes"),
+    [
+        ([wrote(1, "x", "t"), wrote(2, "t", "o")], [renamed(3, "t", "t_old"), wrote(4, "x", "t")]),
+        (DAILY[:3], DAILY[3:4]),
+        ([event(run, run, [data("x")], [data(name)], job="load") for run, name in ((1, "a"), (2, "b"))], SWAPPED[2:5]),
+        (
+            [event(run, run, [data(f"d/{run}", GCS)], [data("d/in/a", GCS)], job="load") for run in (1, 2)]
+            + [event(3, 3, [data("d2/1", GCS)], [data("d2/in/a", GCS)], job="load")],
+            [renamed(4, "d", "d2", GCS)],
+        ),
+    ],
+    ids=["again", "daily", "swapped", "folders"],
+)
+def test_a_renaming_that_was_cut_off_at_any_call(before: list[Json], changes: list[Json], tmp_path: Path) -> None:
+    assert cut_off_at_each_call(tmp_path, before, changes) > 20
+
+
+def test_a_task_of_airflows_whose_table_was_archived_between_its_runs(tmp_path: Path) -> None:
+    def at(one: Json, second: int) -> Json:
+        return {**one, "eventTime": f"2026-01-31T01:00:{second:02}Z"}
+
+    ends = {"inputs": (data("x"),), "outputs": (data("t"),)}
+    (first, second) = (task_event("COMPLETE", run=run, seconds=0, **ends) for run in ("r1", "r2"))
+    events = [at(first, 1), renamed(2, "t", "t_old"), at(second, 3)]
+    for number, portions in enumerate(([events], [[one] for one in events], [events, [events[0]]])):
+        found = catalogued(tmp_path / str(number), portions)
+        outputs = {
+            token(key.partition(" ")[2]): entity["relations"]["outputs"]
+            for key, entity in found.items()
+            if key.startswith("mlgov_task_process")
+        }
+        runs = {
+            entity["attributes"]["runId"]: outputs[entity["attributes"]["processKey"]]
+            for key, entity in found.items()
+            if key.startswith("mlgov_task_run")
+        }
+        assert runs == {"r1": ["rdbms_table s.t_old"], "r2": ["rdbms_table s.t"]}
