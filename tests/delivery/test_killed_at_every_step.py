@@ -204,7 +204,7 @@ STEPS = [
     Step("a dead letter of parts written, its events wait", ".spool:Spool.bury", "after", 2),
     Step("the run's state about to be saved", ".state:SenderState.save_run", "before"),
     Step("the run's state saved and not committed", ".state:SenderState.save_run", "after"),
-    Step("the run's state committed", ".sender:_Drain._acknowledge", "before", 2),
+    Step("the run's state committed", ".drain:Drain._acknowledge", "before", 2),
     Step("about to be acknowledged", ".spool:Spool.acknowledge", "before", 2),
     Step("half acknowledged", "pathlib:Path.unlink", "after", 2),
     Step("acknowledged", ".spool:Spool.acknowledge", "after", 2),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from airflow_provider_mlgov.catalog.catalog import Json
 from airflow_provider_mlgov.delivery.clean import clean
+from airflow_provider_mlgov.delivery.renames import Renames
+from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.model.entity import Ref
 from airflow_provider_mlgov.translate.events import run_key, unite
 from airflow_provider_mlgov.translate.reading import read_event
@@ -159,7 +162,7 @@ RECORDED = sorted((Path(__file__).parents[2] / "translate" / "events").glob("*.n
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
-def test_what_real_producers_sent_is_there_as_it_was_translated(shop: Shop, path: Path) -> None:
+def test_what_real_producers_sent_is_there_as_it_was_translated(shop: Shop, path: Path, tmp_path: Path) -> None:
     """In the order of the file and, with each event twice, in another one: the catalogue has the same in the end."""
     events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     states: dict[str, Any] = {}
@@ -169,10 +172,16 @@ def test_what_real_producers_sent_is_there_as_it_was_translated(shop: Shop, path
     shop.send(*events)
     found = {}
     gone: set[Ref] = set()
-    for state in states.values():
-        translation = translate(state, shop.options)
+    translations = [translate(state, shop.options) for state in states.values()]
+    with closing(SenderState(tmp_path / "sender.db")) as memory:
+        renames = Renames(memory)
+    for translation in translations:
         gone |= {change.ref for change in translation.changes}
-        for entity in translation.entities:
+        renames.learn(translation.changes)
+    for translation in translations:
+        for entity in renames.of_entities(
+            translation.entities
+        ):  # processes are called after what their ends are called now
             found[entity.ref] = entity
     shop.send(*events[::-1], *events[::2])
     for ref, entity in found.items():
