@@ -79,8 +79,11 @@ def _serialize(dag: Any) -> None:
     try:
         from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
     except ImportError:
-        return
-    bag = DagBag(dag_folder=os.devnull, bundle_path=None, bundle_name="dags-folder")
+        try:
+            from airflow.models.dagbag import DagBag, sync_bag_to_db  # until Airflow 3.1
+        except ImportError:
+            return
+    bag = DagBag(dag_folder=os.devnull, bundle_path=None)
     bag.bag_dag(dag)
     sync_bag_to_db(bag, "dags-folder", None)
 

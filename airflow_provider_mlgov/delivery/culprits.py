@@ -36,7 +36,7 @@ _TAKEN_FACT, _FAILING_FACT = "taken", "failing"
 
 Tried = Callable[["list[Run]", bool], "CatalogError | None"]
 """Sends runs; what the catalogue fails at, that may be the fault of one of them. The flag: they are only sent again, to see whether
-it takes any, so nothing that is not there is to come to be by it."""
+it takes any, so nothing comes to be, or goes, or is remembered by it."""
 
 
 class UnexpectedFailureError(CatalogUnavailableError):
@@ -66,89 +66,108 @@ class Culprits:
         self._wrote = False
         """Whether something was written by the last delivery: one without entities shows nothing."""
         self._read: Sequence[Run] = ()
-        self._probed: set[str] = set()
-        """The keys of those that were sent before their turn, to see whether the catalogue takes any."""
+        self._settled: set[str] = set()
+        """The keys of those that were delivered or set aside, some of them before their turn, to see whether any is taken."""
 
     def begin(self, runs: Sequence[Run]) -> None:
         """These were read and are delivered next, portion by portion."""
-        self._read, self._probed = runs, set()
+        self._read, self._settled = runs, set()
 
-    def took(self, runs: Sequence[Run], written: int) -> None:
-        """The catalogue took these runs, and wrote so many entities of theirs."""
+    def took(self, runs: Sequence[Run], written: int, *, again: bool) -> None:
+        """The catalogue took these runs (or took them ``again``), and wrote so many entities of theirs."""
         self._wrote = written > 0
+        if again:
+            return
         if self._wrote:
             self._taken = [*dict.fromkeys((runs[-1].key, *self._taken))][:_WITNESSES]
-        self._clear(runs)
+        self._settled.update(run.key for run in runs if run.events)
+        for run in runs:
+            self._failing.pop(run.key, None)
+        self._keep_failing()
 
     def remember_taken(self) -> None:
         """Keep for the next send which runs were taken last."""
         if (taken := json.dumps(self._taken)) != self._state.fact("", _TAKEN_FACT):
             self._state.set_fact("", _TAKEN_FACT, taken)
 
-    def finish(self) -> None:
-        """Nothing waits any more."""
+    def forget_suspects(self) -> None:
+        """Nothing waits any more; or a write was not answered: the sink finds which entity that is, if it gets all again."""
         self._failing = {}
         self._keep_failing()
 
     def deliver(self, portion: list[Run]) -> None:
         """Deliver a portion: those last among which an earlier send found a culprit, so that each send brings others on."""
-        left = self._without_probed(portion)
+        left = self._without_settled(portion)
         suspects = [run for run in left if run.key in self._failing]
+        if not suspects:
+            if self._are_to_blame(left):
+                self._in_halves(left)
+            return
         others = [run for run in left if run.key not in self._failing]
-        if others and self._are_to_blame(others):
+        if self._are_to_blame(self._as_part(others)):
             self._in_halves(others)
-        if suspects:
-            self._in_halves(suspects)
+        self._in_halves(suspects)
 
     def _in_halves(self, runs: list[Run]) -> None:
         """Deliver what is known to hold a culprit, or is one."""
-        runs = self._without_probed(runs)
+        runs = [run for run in self._without_settled(runs) if not run.heir]
         middle = len(runs) // 2
         first, second = runs[:middle], runs[middle:]
-        to_blame = [first] if self._are_to_blame(first, untried=second) else []
-        to_blame += [second] if self._are_to_blame(second) else []
+        to_blame = [first] if self._are_to_blame(self._as_part(first), untried=second) else []
+        to_blame += [second] if self._are_to_blame(self._as_part(second)) else []
         for half in to_blame:
             self._in_halves(half)
+
+    def _as_part(self, runs: list[Run]) -> list[Run]:
+        """``runs`` without the rest of their portion: who is told again with them is told after whoever gave up what it did."""
+        own = [run for run in self._without_settled(runs) if not run.heir]
+        return self._reader.anew(own) if own else []
 
     def _are_to_blame(self, runs: list[Run], untried: Sequence[Run] = ()) -> bool:
         """Deliver ``runs``; whether one that is left of them is to blame for what the catalogue failed at, as far as is known.
 
-        ``untried`` are others that were suspected together with these.
+        ``untried`` are others that were suspected together with these. Where one is suspected that is alone, it is looked first
+        whether others are taken: there may be no time left for that when it has failed again.
         """
-        runs = self._without_probed(runs)
-        if not runs or (error := self._tried(runs, False)) is None:
+        own = [run for run in runs if not run.heir]
+        if not own:
             return False
-        self._suspect(runs, untried)
+        alone = own[0].key if len(own) == 1 else None
+        shown = alone in self._failing and self._takes_others(own, None)
+        if (error := self._tried(runs, False)) is None:
+            return False
+        self._suspect(own, untried, strikes=1 if alone and shown else 0)
         named = isinstance(error, CatalogRefusedError) and error.status != 403
-        if not named:
-            self._check_that_it_takes_others(runs, error)
-        left = self._without_probed(runs)
-        if len(runs) > 1 or not left:
-            return bool(left)
-        key = left[0].key
-        self._failing[key] += 1
-        if named or self._failing[key] >= _STRIKES:
-            self._set_aside([(left[0], f"the catalogue takes others but not this run: {_reason(error)}")])
-            self._failing.pop(key)
-        self._keep_failing()
-        return key in self._failing
+        if not (named or shown):
+            self._takes_others(own, error)
+            self._suspect(own, (), strikes=1 if alone else 0)
+        if alone is None:
+            return bool(self._without_settled(own))
+        if named or self._failing[alone] >= _STRIKES:
+            self._set_aside([(own[0], f"the catalogue takes others but not this run: {_reason(error)}")])
+            self._settled.add(alone)
+            self._failing.pop(alone)
+            self._keep_failing()
+        return alone in self._failing
 
-    def _check_that_it_takes_others(self, runs: list[Run], error: CatalogError) -> None:
-        """Send others, one by one, until the catalogue takes one; raises if there is none."""
+    def _takes_others(self, runs: list[Run], error: CatalogError | None) -> bool:
+        """Send others, one by one, until the catalogue takes one; raises if it takes none. False if there is none to send."""
         try:
             for portion, is_witness in self._others(runs, error):
                 failure = self._tried(portion, is_witness)
-                if failure is None and not is_witness:
-                    self._probed.add(portion[0].key)
                 if failure is None and self._wrote:
-                    return
-                if failure is not None and not is_witness:
+                    return True
+                if failure is not None and (error is None or not is_witness):
                     error = failure
         except BudgetSpentError:
+            if error is None:
+                raise
             raise error from None
+        if error is None:
+            return False
         raise error
 
-    def _others(self, runs: list[Run], error: CatalogError) -> Iterator[tuple[list[Run], bool]]:
+    def _others(self, runs: list[Run], error: CatalogError | None) -> Iterator[tuple[list[Run], bool]]:
         """What was taken before and is told again (True); then one of ``runs`` alone, or one that may come before them.
 
         The latter are chosen by lot: what many have in common may be the trouble, and each send is to have a new chance.
@@ -162,23 +181,24 @@ class Culprits:
             # Where it names what is to be renamed it would make the new name, which the old one is to get.
             if witness and all(changed.isdisjoint(told_times(run.entities)) for run in witness):
                 yield witness, True
-        inside = self._without_probed(runs) if len(runs) > 1 else []
+        inside = self._without_settled(runs) if len(runs) > 1 else []
         probes = inside or self._independent_of(runs)
         for probe in random.sample(probes, min(_FEW_PROBES if few else _PROBES, len(probes))):
-            if portion := [probe] if inside else self._reader.anew([probe]):
+            if portion := self._as_part([probe]):
                 yield portion, False
 
     def _independent_of(self, runs: list[Run]) -> list[Run]:
-        """Runs that were read, too, and may come before these: they change no names, and use none that these change.
+        """Runs that were read, too, and may come before all that waits: they change no names, and use none that are changed.
 
         Nor are they steps of the application of what is only told again: of that one knows by the events that wait.
         """
-        changed = _changed(runs)
+        waiting = self._without_settled(self._read)
+        changed = _changed([*runs, *waiting])
         applications = {application_of(run.state) for run in runs if run.state is not None and not run.events} - {None}
         own = {run.key for run in runs}
         return [
             run
-            for run in self._without_probed(self._read)
+            for run in waiting
             if run.events
             and run.key not in own
             and not run.changes
@@ -186,20 +206,15 @@ class Culprits:
             and (run.state is None or application_of(run.state) not in applications)
         ]
 
-    def _without_probed(self, runs: Sequence[Run]) -> list[Run]:
-        return [run for run in runs if not (run.events and run.key in self._probed)]
+    def _without_settled(self, runs: Sequence[Run]) -> list[Run]:
+        return [run for run in runs if not (run.events and run.key in self._settled)]
 
-    def _suspect(self, runs: Sequence[Run], untried: Sequence[Run]) -> None:
+    def _suspect(self, runs: Sequence[Run], untried: Sequence[Run], *, strikes: int) -> None:
         """One of ``runs`` may be to blame; kept at once, since the time of this send, or its process, may end any moment."""
         for run in untried:
             self._failing.pop(run.key, None)
         for run in runs:
-            self._failing.setdefault(run.key, 0)
-        self._keep_failing()
-
-    def _clear(self, runs: Sequence[Run]) -> None:
-        for run in runs:
-            self._failing.pop(run.key, None)
+            self._failing[run.key] = self._failing.get(run.key, 0) + strikes
         self._keep_failing()
 
     def _keep_failing(self) -> None:

@@ -86,7 +86,7 @@ class Drain:
         """Nothing waits any more: tidy up."""
         with self._state.transaction():
             self._state.expire()
-        self._culprits.finish()
+        self._culprits.forget_suspects()
         self._spool.tidy()
 
     def remember_taken(self) -> None:
@@ -95,9 +95,13 @@ class Drain:
 
     def _tried(self, runs: list[Run], again: bool) -> CatalogError | None:
         """What the catalogue fails at, that may be the fault of one of ``runs``; None if they are delivered."""
+        parcel = parcel_of(runs, self._at)
+        if again:
+            parcel = replace(parcel, runs=(), changes=(), again=True)
         try:
-            delivered = self._sink.deliver(replace(parcel_of(runs, self._at), again=again), self._deadline)
+            delivered = self._sink.deliver(parcel, self._deadline)
         except UnansweredError:  # it may be at work still: nothing else may be sent
+            self._culprits.forget_suspects()
             raise
         except (CatalogBusyError, CatalogRefusedError, ForeignAnswerError) as error:
             return error
@@ -112,9 +116,10 @@ class Drain:
                 ) from error
             log.debug("Where %d runs failed, %s the first:\n%s", len(runs), runs[0].key, trace_of(error))
             return UnexpectedFailureError(error)
-        for run in runs:
-            self._close(run, delivered)
-        self._culprits.took(runs, delivered.written)
+        if not again:
+            for run in runs:
+                self._close(run, delivered)
+        self._culprits.took(runs, delivered.written, again=again)
         self._report.entities += delivered.written
         self._report.warnings += delivered.warnings
         return None

@@ -55,6 +55,8 @@ class Run:
     """It began a moment ago, and nothing of it was sent."""
     anew: bool = False
     """It was deleted and done again: what its first life did is over."""
+    heir: bool = False
+    """It did last what another run gives up: it is only told again, with that."""
 
     @property
     def refs(self) -> list[Ref]:
@@ -242,7 +244,7 @@ class RunReader:
                 times = {key: told_at(state) for key, state in states.items() if (state["kind"] == "job") is of_job}
                 newest = max(times.values(), default=None)
                 heirs |= dict.fromkeys(key for key, time in times.items() if time == newest)
-        return [Run(key) for key in sorted(heirs)]
+        return [Run(key, heir=True) for key in sorted(heirs)]
 
     def _with_named(self, runs: dict[str, Run]) -> dict[str, Run]:
         """Put the events that do not say Airflow's run id to those of the same OpenLineage run that do."""

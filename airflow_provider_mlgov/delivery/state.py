@@ -82,6 +82,9 @@ class SenderState(StateFile):
         now = self._clock()
         gone = "SELECT key FROM run WHERE touched < ? AND (ended OR touched < ?)"
         limits = (now - self._keep, now - self._keep * _OPEN_RUN_FACTOR)
+        # Who is forgotten did what it claims, whoever else gave that up.
+        done = f"SELECT type, name FROM claim WHERE run IN ({gone})"  # noqa: S608 - a constant
+        self._db.execute(f"DELETE FROM given_up WHERE (type, name) IN ({done})", limits)  # noqa: S608 - a constant
         self._db.execute(f"DELETE FROM claim WHERE run IN ({gone})", limits)  # noqa: S608 - a constant
         self._db.execute(f"DELETE FROM run WHERE key IN ({gone})", limits)  # noqa: S608 - a constant
         self._db.execute("DELETE FROM known WHERE expires < ?", (now,))
@@ -104,6 +107,11 @@ class SenderState(StateFile):
         """Of these processes, each was given up by the run of this name, and is still there; inside a `transaction`."""
         rows = [(ref.type_name, ref.qualified_name, run, self._clock()) for ref, run in given_up]
         self._db.executemany("INSERT OR REPLACE INTO given_up VALUES (?, ?, ?, ?)", rows)
+
+    def forget_who_gave_up(self, process: Ref) -> None:
+        """It certainly was done by another run; inside a `transaction`."""
+        row = (process.type_name, process.qualified_name)
+        self._db.execute("DELETE FROM given_up WHERE type = ? AND name = ?", row)
 
     def forget_given_up(self, done: Iterable[tuple[Ref, str]]) -> None:
         """Of these processes, each is done (again) by the run of this name; inside a `transaction`."""

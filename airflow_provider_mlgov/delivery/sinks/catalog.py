@@ -343,7 +343,7 @@ class CatalogSink:
             self._state.remember_described(
                 self._name, {ref: after for ref, after in times.items() if after != dated.get(ref)}
             )
-        for name in (_SIZE_FACT, _SUSPECT_FACT, _APART_FACT):
+        for name in () if parcel.again else (_SIZE_FACT, _SUSPECT_FACT, _APART_FACT):
             if self._state.fact(self._name, name):
                 self._state.set_fact(self._name, name, None)
 

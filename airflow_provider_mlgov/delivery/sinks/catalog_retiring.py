@@ -66,6 +66,9 @@ class Retiring:
             entity = self._patiently(lambda ref=ref: self._catalog.get(ref.type_name, ref.qualified_name))  # type: ignore[misc]
             if entity is not None and not self._done_by_another(ref, entity.get("attributes", {})):
                 self._delete(ref)
+            else:  # for good: nobody who is remembered did it
+                with self._state.transaction():
+                    self._state.forget_who_gave_up(ref)
         others = [ref for ref in free if not ref.is_process]
         while others:
             gone = [ref for ref in others if self._is_unused(ref)]
