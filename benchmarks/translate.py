@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_mlgov.translate.events import unite
-from airflow_provider_mlgov.translate.naming import name_entities
+from airflow_provider_mlgov.translate.naming import names
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.reading import read_event
 from airflow_provider_mlgov.translate.translation import translate
@@ -81,7 +81,7 @@ def run(document: dict[str, Any]) -> Any:
 
 def run_cold(document: dict[str, Any]) -> Any:
     """Translate one event whose names were never seen."""
-    name_entities.cache_clear()
+    names._name_entities.cache_clear()
     return run(document)
 
 
