@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_mlgov.delivery.state import SenderState
+from airflow_provider_mlgov.delivery.state import RunState, SenderState
 from airflow_provider_mlgov.model.entity import Ref
 from tests.delivery.test_any_order import catalogued
 from tests.delivery.test_any_portion import DB, A, B, C, data, event, of_job
@@ -140,3 +141,19 @@ def test_who_gave_up_what_is_remembered_for_as_long_as_a_run_that_never_ends(tmp
             state.expire()
         assert state.who_gave_up(process) == wanted, hours
     state.close()
+
+
+def test_who_is_forgotten_did_what_it_claimed_whoever_gave_that_up(tmp_path: Path) -> None:
+    """Or the next run that fails, days later, would take the edge of all others along."""
+    now, process = [0.0], Ref("mlgov_column_lineage", "p")
+    with closing(SenderState(tmp_path / "sender.db", keep_hours=1, clock=lambda: now[0])) as state:
+        with state.transaction():
+            state.save_run("second", RunState({}, frozenset({process})), ended=True)
+            state.remember_given_up([(process, "first")])
+            state.expire()
+        assert state.who_gave_up(process) == {"first"}
+        now[0] = 7_200.0
+        with state.transaction():
+            state.save_run("tenth", RunState({}, frozenset({process})), ended=True)
+            state.expire()
+        assert state.who_gave_up(process) == set()
