@@ -81,9 +81,10 @@ class Culprits:
         if self._wrote:
             self._taken = [*dict.fromkeys((runs[-1].key, *self._taken))][:_WITNESSES]
         self._settled.update(run.key for run in runs if run.events)
-        for run in runs:
-            self._failing.pop(run.key, None)
-        self._keep_failing()
+        if self._failing:
+            for run in runs:
+                self._failing.pop(run.key, None)
+            self._keep_failing()
 
     def remember_taken(self) -> None:
         """Keep for the next send which runs were taken last."""

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-_SEARCH_PAGE, _SEARCH_LIMIT = 500, 5_000
+_SEARCH_PAGE, SEARCH_LIMIT = 500, 5_000
 _WRITTEN_AT_ONCE = 50
 BY_PEOPLE = ("owner", "description", "userDescription", "displayName")
 """What people say of an entity in a text."""
@@ -49,7 +49,7 @@ class PatientCatalog:
 
     def search(self, type_name: str, filters: Mapping[str, Any], attributes: tuple[str, ...]) -> Iterator[Json]:
         """The headers of the first thousands of them."""
-        for offset in range(0, _SEARCH_LIMIT, _SEARCH_PAGE):
+        for offset in range(0, SEARCH_LIMIT, _SEARCH_PAGE):
             page: list[Json] = self._patiently(
                 lambda offset=offset: self._catalog.search(  # type: ignore[misc]
                     type_name, filters, attributes=attributes, limit=_SEARCH_PAGE, offset=offset

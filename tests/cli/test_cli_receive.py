@@ -128,16 +128,20 @@ class Failing:
         return SendReport("done")
 
 
+def sends(context: Failing, often: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a receiver send so often."""
+    monkeypatch.setattr(_Sending, "_PAUSE", 0.01)
+    with _Sending(context, paused=False):  # type: ignore[arg-type]
+        end = time.monotonic() + 30
+        while context.sends < often and time.monotonic() < end:
+            time.sleep(0.01)
+    assert context.sends >= often
+
+
 def test_a_bug_in_sending_is_said_and_does_not_end_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(_Sending, "_PAUSE", 0.01)
-    context = Failing()
-    with _Sending(context, paused=False):  # type: ignore[arg-type]
-        end = time.monotonic() + 30
-        while context.sends < 4 and time.monotonic() < end:
-            time.sleep(0.01)
-    assert context.sends >= 4
+    sends(Failing(), 4, monkeypatch)
     assert capsys.readouterr().err.count("events wait: unexpected AttributeError: a bug") == 1
 
 
@@ -152,13 +156,7 @@ class Stuck(Failing):
 def test_what_keeps_events_is_said_once_though_nothing_is_tried_in_between(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(_Sending, "_PAUSE", 0.01)
-    context = Stuck()
-    with _Sending(context, paused=False):  # type: ignore[arg-type]
-        end = time.monotonic() + 30
-        while context.sends < 12 and time.monotonic() < end:
-            time.sleep(0.01)
-    assert context.sends >= 12
+    sends(Stuck(), 12, monkeypatch)
     assert capsys.readouterr().err.count("events wait: 1 files cannot be read") == 1
 
 

@@ -25,6 +25,15 @@ FAILS_AT_ONE = pytest.mark.parametrize(
 )
 
 
+def one_parcel(folder: Path, atlas_at: Callable[..., HostileAtlas]) -> tuple[HostileAtlas, Host]:
+    """A host whose Atlas has the types, and whose runs all go in one parcel."""
+    atlas = atlas_at()
+    host = Host(folder, atlas.url)
+    host.knows_types()
+    host.batch_size = 100
+    return atlas, host
+
+
 def poison_look_ups(atlas: HostileAtlas, fault: Handler) -> None:
     """Whatever has ``poison`` in its name cannot be read."""
     atlas.fault, atlas.wanted = fault, lambda method, path: method == "GET" and "poison" in path
@@ -101,10 +110,7 @@ def test_a_poison_event_that_no_budget_of_a_task_outlives_blocks_nothing(
 def test_a_run_that_cannot_even_be_looked_up_blocks_nothing(
     tmp_path: Path, atlas_at: Callable[..., HostileAtlas], fault: Handler, place: int
 ) -> None:
-    atlas = atlas_at()
-    host = Host(tmp_path, atlas.url)
-    host.knows_types()
-    host.batch_size = 100  # all runs in one parcel
+    atlas, host = one_parcel(tmp_path, atlas_at)
     names = ["a", "b", "c"]
     names[place] = "poison"
     for number, name in enumerate(names):
@@ -127,10 +133,7 @@ def test_runs_that_cannot_be_looked_up_block_nothing_wherever_they_stand(
     tmp_path: Path, atlas_at: Callable[..., HostileAtlas], status: str, poison: tuple[int, ...]
 ) -> None:
     """Such as a table that Atlas cannot read, and that the first and the last of the runs use."""
-    atlas = atlas_at()
-    host = Host(tmp_path, atlas.url)
-    host.knows_types()
-    host.batch_size = 100
+    atlas, host = one_parcel(tmp_path, atlas_at)
     for number in range(8):
         name = f"poison{number}" if number in poison else f"good{number}"
         host.put(task_run(task=name, dag=name, seconds=number))
@@ -204,10 +207,7 @@ def test_who_cannot_be_looked_up_within_a_budget_does_not_keep_others_from_it(
     tmp_path: Path, atlas_at: Callable[..., HostileAtlas], fault: Handler
 ) -> None:
     """Each look-up of it takes half of the time that there is; the oldest of all, and in one parcel with them."""
-    atlas = atlas_at()
-    host = Host(tmp_path, atlas.url)
-    host.knows_types()
-    host.batch_size = 100
+    atlas, host = one_parcel(tmp_path, atlas_at)
     host.put(task_run(task="before", dag="before"))
     assert host.send(None).outcome == "done"
     for number, name in enumerate(("poison", "a", "b", "c")):
@@ -230,10 +230,7 @@ def test_who_cannot_be_looked_up_within_a_budget_does_not_keep_others_from_it(
 def test_a_page_of_a_proxy_that_dislikes_one_name_blocks_nothing(
     tmp_path: Path, atlas_at: Callable[..., HostileAtlas], status: str, call: str
 ) -> None:
-    atlas = atlas_at()
-    host = Host(tmp_path, atlas.url)
-    host.knows_types()
-    host.batch_size = 100
+    atlas, host = one_parcel(tmp_path, atlas_at)
     for number, name in enumerate(("a", "poison", "b")):
         host.put(task_run(task=name, dag=name, seconds=10 * number, outputs=[dataset(f"db.s.{name}")]))
     page = answer(status, HTML, "text/html")
@@ -265,10 +262,7 @@ def test_who_is_sent_again_to_show_that_the_catalogue_takes_any_loses_nothing(
     tmp_path: Path, atlas_at: Callable[..., HostileAtlas]
 ) -> None:
     """What its events come to may be otherwise by now, as by another rule: that is for its own next event."""
-    atlas = atlas_at()
-    host = Host(tmp_path, atlas.url)
-    host.knows_types()
-    host.batch_size = 100
+    atlas, host = one_parcel(tmp_path, atlas_at)
     events = task_run(task="a", dag="a", inputs=[dataset("db.s.in")], outputs=[dataset("db.s.x")])
     host.put(events)
     assert host.send(None).outcome == "done"
@@ -291,10 +285,7 @@ def test_who_is_sent_again_to_show_that_the_catalogue_takes_any_loses_nothing(
 def test_what_somebody_deleted_does_not_come_back_to_show_that_the_catalogue_takes_any(
     tmp_path: Path, atlas_at: Callable[..., HostileAtlas]
 ) -> None:
-    atlas = atlas_at()
-    host = Host(tmp_path, atlas.url)
-    host.knows_types()
-    host.batch_size = 100
+    atlas, host = one_parcel(tmp_path, atlas_at)
     host.put(task_run(task="a", dag="a", outputs=[dataset("db.s.x", columns=2)]))
     assert host.send(None).outcome == "done"
     table = next(item["attributes"]["qualifiedName"] for item in atlas.catalog.search("rdbms_table"))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.letting_go import let_go
+from airflow_provider_mlgov.delivery.patient import BY_PEOPLE, SEARCH_LIMIT, PatientCatalog
 from airflow_provider_mlgov.delivery.renaming import OWNED
 from airflow_provider_mlgov.delivery.sinks.sink import RunShare
 from airflow_provider_mlgov.delivery.state import SenderState
@@ -21,13 +22,10 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-_SEARCH_PAGE, _SEARCH_LIMIT = 500, 5_000
 _RUN_KEYS = {"mlgov_task_run": ("taskKey", "taskKey"), "mlgov_job_run": ("jobKey", "workerKey")}
 """What names the worker on a process, and on those of its runs."""
 _PEOPLE = ("classifications", "labels", "meanings", "businessAttributes", "customAttributes")
 """What people hang on an entity, as Atlas has it on the entity or among its relationships."""
-_TEXTS = ("description", "owner", "userDescription", "displayName")
-"""What people write into it; nobody knows whether they did."""
 
 
 class Retiring:
@@ -40,6 +38,7 @@ class Retiring:
         self._name = name
         self._state = state
         self._patiently = patiently
+        self._calls = PatientCatalog(catalog, patiently)
         self._warnings: list[str] = []
 
     def retire(self, shares: Iterable[RunShare], kept: Collection[Ref]) -> list[str]:
@@ -63,7 +62,7 @@ class Retiring:
         ]
         processes = [ref for ref in free if ref.is_process]
         for ref in processes:
-            entity = self._patiently(lambda ref=ref: self._catalog.get(ref.type_name, ref.qualified_name))  # type: ignore[misc]
+            entity = self._calls.get(ref, relationships=False)
             if entity is not None and not self._done_by_another(ref, entity.get("attributes", {})):
                 self._delete(ref)
             else:  # for good: nobody who is remembered did it
@@ -86,13 +85,11 @@ class Retiring:
 
         The same has to hold of what goes with it.
         """
-        entity = self._patiently(lambda: self._catalog.get(ref.type_name, ref.qualified_name, relationships=True))
+        entity = self._calls.get(ref)
         if entity is None or not self._is_ours_alone(entity):
             return False
         for item in _active(entity, owned=True):
-            child = self._patiently(
-                lambda item=item: self._catalog.get_by_guid(item["guid"], relationships=True)  # type: ignore[misc]
-            )
+            child = self._calls.by_guid(item["guid"])
             if child is not None and not self._is_ours_alone(child):
                 return False
         return True
@@ -103,7 +100,7 @@ class Retiring:
         return (
             self._state.was_made_here(self._name, entity["guid"])
             and not any(entity.get(name) or relations.get(name) for name in _PEOPLE)
-            and not any(attributes.get(name) for name in _TEXTS)
+            and not any(attributes.get(name) for name in BY_PEOPLE)
             and not any(True for _ in _active(entity, owned=False))
         )
 
@@ -123,24 +120,14 @@ class Retiring:
         if last not in names or type_name is None or not process_key:
             return True
         of_process, of_run = _RUN_KEYS[type_name]
-        for offset in range(0, _SEARCH_LIMIT, _SEARCH_PAGE):
-            page = self._patiently(
-                lambda offset=offset: self._catalog.search(  # type: ignore[misc]
-                    type_name,
-                    {of_run: attributes[of_process]},
-                    attributes=("processKey",),
-                    limit=_SEARCH_PAGE,
-                    offset=offset,
-                )
-            )
-            for header in page:
-                found = header.get("attributes", {})
-                keys = str(found.get("processKey") or "").split()
-                if process_key in keys and found.get("qualifiedName") not in names:
-                    return True
-            if len(page) < _SEARCH_PAGE:
-                return False
-        return True
+        seen = 0
+        for header in self._calls.search(type_name, {of_run: attributes[of_process]}, ("processKey",)):
+            found = header.get("attributes", {})
+            keys = str(found.get("processKey") or "").split()
+            if process_key in keys and found.get("qualifiedName") not in names:
+                return True
+            seen += 1
+        return seen >= SEARCH_LIMIT
 
 
 def _active(entity: Json, *, owned: bool) -> Iterator[Json]:
