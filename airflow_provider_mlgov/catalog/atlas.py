@@ -37,6 +37,8 @@ from airflow_provider_mlgov.errors import CatalogRefusedError, CatalogUnavailabl
 _QUERY_LENGTH = 6000
 """A query stays below this, for the sake of proxies; Atlas itself takes 16,000."""
 _GUIDS_PER_CALL = 100
+_NARROW_REFERRED = {"minExtInfo": "true"}
+"""Of many entities Atlas would describe whatever they refer to in full."""
 _FORBIDDEN = "ATLAS-403-00-001"
 
 
@@ -145,6 +147,21 @@ class AtlasCatalog:
             path = f"v2/entity/bulk/uniqueAttribute/type/{_part(type_name)}?{query}"
             answer = self._object("GET", path, form=FOUND)
             found |= {each["attributes"]["qualifiedName"]: each for each in answer.get("entities") or ()}
+        return found
+
+    def get_many_by_guid(self, guids: Iterable[str], *, relationships: bool = False) -> dict[str, Json]:
+        """The entities with these guids, active or deleted, by guid; one call for as many as a URL holds."""
+        found: dict[str, Json] = {}
+        for some in _chunks([*dict.fromkeys(guids)]):
+            query = urlencode(
+                [*(_narrow(relationships) | _NARROW_REFERRED).items(), *(("guid", guid) for guid in some)]
+            )
+            answer = self._or_none(GUID_NOT_FOUND, f"v2/entity/bulk?{query}", FOUND)
+            if answer is not None:
+                entities = answer.get("entities") or ()
+            else:  # one that is absent fails all
+                entities = [each for guid in some if (each := self.get_by_guid(guid, relationships=relationships))]
+            found |= {each["guid"]: each for each in entities}
         return found
 
     # --- reading -----------------------------------------------------------------------------------------------------
@@ -302,7 +319,7 @@ def _by_name(resource: str, type_name: str, qualified_name: str, **parameters: s
 
 
 def _narrow(relationships: bool) -> dict[str, str]:
-    return {} if relationships else {"ignoreRelationships": "true", "minExtInfo": "true"}
+    return {} if relationships else {"ignoreRelationships": "true", **_NARROW_REFERRED}
 
 
 def _queries(qualified_names: Iterable[str]) -> Iterator[str]:

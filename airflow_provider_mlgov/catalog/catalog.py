@@ -80,6 +80,10 @@ class Catalog(Protocol):
         """The active entities among these names, by qualifiedName, without relationships; in as few calls as possible."""
         ...
 
+    def get_many_by_guid(self, guids: Iterable[str], *, relationships: bool = False) -> dict[str, Json]:
+        """The entities with these guids, active or deleted, by guid; in as few calls as possible."""
+        ...
+
     # --- reading -----------------------------------------------------------------------------------------------------
     def lineage(self, type_name: str, qualified_name: str, *, direction: Direction = "BOTH", depth: int = 3) -> Json:
         """Atlas's lineage answer (``guidEntityMap``, ``relations`` …). Depth counts dataset hops; 0 has no limit.

@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from airflow_provider_mlgov.catalog.atlas import AtlasCatalog
 from airflow_provider_mlgov.catalog.atlas_forms import DONE
@@ -75,7 +74,7 @@ class MessagedAtlas(AtlasCatalog):
         claims = _Claims(entities, self._find(entities))
         if not self._send(
             create(entities),
-            lambda: claims.hold(self._find(entities), self._related),
+            lambda: claims.hold(self._find(entities), lambda guids: self.get_many_by_guid(guids, relationships=True)),
             lambda: claims.is_begun(self.get),
         ):
             self._check_types(entities)
@@ -182,11 +181,6 @@ class MessagedAtlas(AtlasCatalog):
             names = sorted(name for other, name in wanted if other == type_name)
             found |= {(type_name, name): entity for name, entity in self.get_many(type_name, names).items()}
         return found
-
-    def _related(self, guids: Iterable[str]) -> dict[str, Json]:
-        """Entities with their relationships, by guid, in one call."""
-        query = urlencode([("guid", guid) for guid in guids])
-        return {each["guid"]: each for each in self._object("GET", f"v2/entity/bulk?{query}").get("entities") or ()}
 
     def _check_types(self, entities: Iterable[Json]) -> None:
         """Say so if something was dropped because somebody emptied the catalogue of its types."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_mlgov.errors import CatalogRefusedError
 from airflow_provider_mlgov.model.entity import Ref
@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
+_T = TypeVar("_T")
 
 _SEARCH_PAGE, SEARCH_LIMIT = 500, 5_000
-_WRITTEN_AT_ONCE = 50
+_AT_ONCE = 50
+"""So many entities are read, or written, by one call."""
+_MANDATORY = ("qualifiedName", "name", "type", "table")
+"""What Atlas wants in each whole write of an entity, where the entity has it: the last two of columns of Hive."""
 BY_PEOPLE = ("owner", "description", "userDescription", "displayName")
 """What people say of an entity in a text."""
 
@@ -47,6 +51,15 @@ class PatientCatalog:
         found: Json | None = self._patiently(lambda: self._catalog.get_by_guid(guid, relationships=relationships))
         return found
 
+    def by_guids(self, guids: Iterable[str], *, relationships: bool = True) -> dict[str, Json]:
+        """The entities, active or deleted, by guid; those that were purged are left out."""
+        found: dict[str, Json] = {}
+        for some in _portions([*dict.fromkeys(guids)]):
+            found |= self._patiently(
+                lambda some=some: self._catalog.get_many_by_guid(some, relationships=relationships)  # type: ignore[misc]
+            )
+        return found
+
     def search(self, type_name: str, filters: Mapping[str, Any], attributes: tuple[str, ...]) -> Iterator[Json]:
         """The headers of the first thousands of them."""
         for offset in range(0, SEARCH_LIMIT, _SEARCH_PAGE):
@@ -64,22 +77,20 @@ class PatientCatalog:
         """Change these attributes of an entity. Whether the catalogue took it."""
         return self._tried(lambda: self._catalog.update(ref.type_name, ref.qualified_name, attributes), ref)
 
-    def update_many(self, changes: Iterable[tuple[Json, Mapping[str, Any]]]) -> None:
-        """Change attributes of many entities that are there; each header has their ``name`` and ``qualifiedName``."""
-        documents = [
-            {
-                "guid": header["guid"],
-                "typeName": header["typeName"],
-                "attributes": {
-                    **{name: header["attributes"][name] for name in ("qualifiedName", "name")},
-                    **attributes,
-                },
-            }
-            for header, attributes in changes
-        ]
-        for start in range(0, len(documents), _WRITTEN_AT_ONCE):
-            some = documents[start : start + _WRITTEN_AT_ONCE]
-            self._tried(lambda some=some: self._catalog.write(some), ref_of(some[0]))  # type: ignore[misc]
+    def update_many(self, changes: Iterable[tuple[Json, Mapping[str, Any]]]) -> bool:
+        """Change attributes of many entities. Whether the catalogue took all.
+
+        Each entity, or its header, has at least ``name`` and ``qualifiedName``.
+        """
+        taken = True
+        for some in _portions([*changes]):
+            documents = [_changed(entity, attributes) for entity, attributes in some]
+            try:
+                self._patiently(lambda documents=documents: self._catalog.write(documents))  # type: ignore[misc]
+            except CatalogRefusedError:  # one that is refused fails all
+                for entity, attributes in some:
+                    taken &= self.update(ref_of(entity), attributes)
+        return taken
 
     def delete(self, entity: Json) -> None:
         """Soft-delete it."""
@@ -109,6 +120,22 @@ class PatientCatalog:
             log.warning("%s stays as it is: %s", ref.qualified_name, error)
             return False
         return True
+
+
+def _portions(many: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(many), _AT_ONCE):
+        yield many[start : start + _AT_ONCE]
+
+
+def _changed(entity: Json, attributes: Mapping[str, Any]) -> Json:
+    """The document that changes ``attributes`` of an entity that is there, and nothing else."""
+    known = {name: entity["attributes"].get(name) for name in _MANDATORY}
+    mandatory = {
+        name: guidref_of(value) if isinstance(value, dict) else value
+        for name, value in known.items()
+        if value is not None
+    }
+    return {"guid": entity["guid"], "typeName": entity["typeName"], "attributes": {**mandatory, **attributes}}
 
 
 def items(entity: Json, relations: Iterable[str], *, active: bool = True) -> Iterator[Json]:

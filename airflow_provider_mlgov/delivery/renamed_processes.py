@@ -80,27 +80,25 @@ class RenamedProcesses:
         for entity, to in data:
             self._called[entity["guid"]], self._to[entity["guid"]] = ref_of(entity), to
             around |= dict.fromkeys(item["guid"] for item in items(entity, ENDS))
-        found = [process for guid in around if (process := self._renamed(guid)) is not None]
+        processes = [*self._calls.by_guids(around).values()]
+        self._name_all(processes)
+        found = [renamed for process in processes if (renamed := self._renamed(process)) is not None]
         if not found:
             return
         with self._state.transaction():
             self._state.rename_processes(self._name, {process.old: process.to for process in found})
         wholes = [process for process in found if process.old.type_name != _COLUMNS]
         of_columns = [process for process in found if process.old.type_name == _COLUMNS]
-        there = self._there(found)
         parents = {process.old.qualified_name: process.to.qualified_name for process in wholes}
-        for process in of_columns:
-            self._give_name(process, parents, there)
+        self._give_names(of_columns, parents)
         self._tell_columns(parents, besides={process.entity["guid"] for process in of_columns})
         self._tell_runs(wholes)
-        for process in wholes:
-            self._give_name(process, parents, there)
+        self._give_names(wholes, parents)
 
     # --- which processes ---------------------------------------------------------------------------------------------
-    def _renamed(self, guid: str) -> _Process | None:
+    def _renamed(self, process: Json) -> _Process | None:
         """The process, if it is named after its ends, and they are about to be called otherwise."""
-        process = self._calls.by_guid(guid)
-        if process is None or not is_active(process):
+        if not is_active(process):
             return None
         name = process["attributes"]["qualifiedName"]
         if _DIGEST.search(name) is None:
@@ -129,36 +127,46 @@ class RenamedProcesses:
 
     def _names(self, ends: Iterable[Json], to: Mapping[str, Ref]) -> dict[Ref, Json]:
         """What the ends are called, or will be where ``to`` says that; what was purged is called nothing."""
-        named = ((to.get(item["guid"]) or self._name_of(item["guid"]), item) for item in ends)
+        named = ((to.get(item["guid"]) or self._called[item["guid"]], item) for item in ends)
         return {ref: item for ref, item in named if ref is not None}
 
-    def _name_of(self, guid: str) -> Ref | None:
-        if guid not in self._called:
-            entity = self._calls.by_guid(guid, relationships=False)
-            self._called[guid] = None if entity is None else ref_of(entity)
-        return self._called[guid]
+    def _name_all(self, processes: Iterable[Json]) -> None:
+        """Find out what all that is an end of these is called, or was."""
+        ends = {
+            item["guid"]: None
+            for process in processes
+            for active in (True, False)
+            for item in items(process, _SIDES, active=active)
+        }
+        unknown = [guid for guid in ends if guid not in self._called]
+        found = self._calls.by_guids(unknown, relationships=False)
+        self._called |= {guid: ref_of(found[guid]) if guid in found else None for guid in unknown}
 
     # --- their names -------------------------------------------------------------------------------------------------
-    def _there(self, processes: Sequence[_Process]) -> set[str]:
-        """Those of the new names that processes have already."""
-        by_type: dict[str, list[str]] = defaultdict(list)
+    def _give_names(self, processes: Iterable[_Process], parents: Mapping[str, str]) -> None:
+        by_type: dict[str, list[_Process]] = defaultdict(list)
         for process in processes:
-            by_type[process.to.type_name].append(process.to.qualified_name)
-        return {name for type_name, names in by_type.items() for name in self._calls.get_many(type_name, names)}
-
-    def _give_name(self, process: _Process, parents: Mapping[str, str], there: set[str]) -> None:
-        parent, name = _parent(process.entity["attributes"], parents), process.to.qualified_name
-        if name in there:
-            self._unite(process, parent)
-        else:
-            self._calls.update(process.old, {"qualifiedName": name, "processKey": token(name), **parent})
-            there.add(name)
+            by_type[process.to.type_name].append(process)
+        for type_name, of_type in by_type.items():
+            taken = {*self._calls.get_many(type_name, [process.to.qualified_name for process in of_type])}
+            changes, others = [], []
+            for process in of_type:
+                parent, name = _parent(process.entity["attributes"], parents), process.to.qualified_name
+                if name in taken:
+                    others.append((process, parent))
+                else:
+                    taken.add(name)
+                    changes.append((process.entity, {"qualifiedName": name, "processKey": token(name), **parent}))
+            self._calls.update_many(changes)
+            for process, parent in others:
+                self._unite(process, parent)
 
     def _unite(self, process: _Process, parent: Json) -> None:
         """There is one of that name already: it takes over what is newer, and what people said of this one, which goes."""
         there = self._calls.get(process.to)
         if there is None:
             return
+        self._name_all([there])
         told = self._newer(process, there) | self._lacking(process, there)
         if told.keys() & parent.keys():
             told |= parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from airflow_provider_mlgov.delivery.state import SenderState
 
 Json = dict[str, Any]
+_Parents = tuple[Json, Json]
+"""What a part was in, and what it is to be in: there was one of that name."""
 
 OWNED = ("columns", "partitionKeys", "sd", "mlgov_fields")
 """Relationships to what is a part of the entity, and goes with it."""
@@ -62,7 +65,10 @@ class Renaming:
         Where there is an entity of that name, it takes over what is around this one: the processes, labels, classifications, and
         the columns that it has not. This one is deleted then, unless something is in it that has no name after the new one.
         """
-        self._rename(entity, to, {"name": name})
+        whole = self._whole(entity, to)
+        # First: while the names of their ends are as they were, it is known which processes are named after them.
+        self._processes.rename(whole.all())
+        self._move(whole, to, {"name": name})
         return self._touched
 
     def go_on(self, there: Json, old: Ref) -> list[tuple[Ref, Ref]]:
@@ -70,22 +76,18 @@ class Renaming:
 
         A renaming may have been cut off after ``there`` itself had its name; its processes had theirs before.
         """
-        new = ref_of(there)
-        for child in (*self._children(there, OWNED), *self._children(there, _INSIDE)):
+        new, left = ref_of(there), []
+        for child in self._children(there, (*OWNED, *_INSIDE)):
             ref = ref_of(child)
             if (name := _called_after(old, ref, new)) is not None:
-                self._rename(child, Ref(ref.type_name, name), {})
+                left.append(self._whole(child, Ref(ref.type_name, name)))
             elif (name := _called_after(new, ref, old)) is not None:
                 before = Ref(ref.type_name, name)
                 self._touched.append((before, ref))
                 self.go_on(child, before)
+        self._processes.rename(named for part in left for named in part.all())
+        self._move_all(left, None)
         return self._touched
-
-    def _rename(self, entity: Json, to: Ref, attributes: Json) -> None:
-        """Processes first: while the names of their ends are as they were, it is known which processes are named after them."""
-        whole = self._whole(entity, to)
-        self._processes.rename(whole.all())
-        self._move(whole, to, attributes)
 
     def _whole(self, entity: Json, to: Ref) -> _Part:
         whole, old = _Part(entity, to), ref_of(entity)
@@ -96,42 +98,64 @@ class Renaming:
                 parts.append(_Part(child, None) if name is None else self._whole(child, Ref(ref.type_name, name)))
         return whole
 
-    def _move(self, part: _Part, to: Ref, attributes: Json, parents: tuple[Json, Json] | None = None) -> bool:
+    def _move(self, part: _Part, to: Ref, attributes: Json, parents: _Parents | None = None) -> bool:
         """Whether the entity stays beside the one that has its new name."""
         entity, old = part.entity, ref_of(part.entity)
         there = self._calls.get(to)
         self._touched.append((old, to))
         if there is None:
-            named = named_after(entity["attributes"], old.qualified_name, to.qualified_name)
-            moved = _to_parent(entity, *parents) if parents else {}
-            if not self._calls.update(old, {**attributes, **named, **moved, "qualifiedName": to.qualified_name}):
+            if not self._calls.update(old, {**attributes, **_moved(entity, to, parents)}):
                 return True
         else:
             self._take_over(entity, there)
-        stays = False
-        for parts, matters in ((part.owned, False), (part.inside, True)):
-            for child in parts:
-                child_stays = child.to is None or self._move(child, child.to, {}, (entity, there) if there else None)
-                stays |= child_stays and matters
+        parents = (entity, there) if there else None
+        self._move_all(part.owned, parents)
+        stays = self._move_all(part.inside, parents)
         if there is not None and not stays:
             self._calls.delete(entity)
         return there is not None and stays
 
+    def _move_all(self, parts: Iterable[_Part], parents: _Parents | None) -> bool:
+        """Whether one of ``parts`` stays where it is. Those that consist of nothing else get their names many at once."""
+        stays = False
+        simple: dict[str, dict[str, _Part]] = defaultdict(dict)
+        for part in parts:
+            if part.to is not None and not (part.owned or part.inside):
+                simple[part.to.type_name][part.to.qualified_name] = part
+            else:
+                stays |= part.to is None or self._move(part, part.to, {}, parents)
+        for type_name, by_name in simple.items():
+            taken = self._calls.get_many(type_name, by_name)
+            changes = []
+            for name, part in by_name.items():
+                to = Ref(type_name, name)
+                if name in taken:
+                    stays |= self._move(part, to, {}, parents)
+                else:
+                    self._touched.append((ref_of(part.entity), to))
+                    changes.append((part.entity, _moved(part.entity, to, parents)))
+            stays |= not self._calls.update_many(changes)
+        return stays
+
     def _children(self, entity: Json, relations: Iterable[str]) -> list[Json]:
-        found = (self._calls.by_guid(item["guid"]) for item in items(entity, relations))
-        return [child for child in found if child is not None]
+        return [*self._calls.by_guids(item["guid"] for item in items(entity, relations)).values()]
 
     def _take_over(self, entity: Json, there: Json) -> None:
         """Put ``there`` where ``entity`` was an end of processes, and give it what people said of it."""
         for relation, end in ENDS.items():
-            for item in items(entity, (relation,)):
-                process = self._calls.by_guid(item["guid"])
-                if process is not None and is_active(process):
+            for process in self._children(entity, (relation,)):
+                if is_active(process):
                     refs = {one["guid"]: guidref_of(one) for one in items(process, (end,))}
                     refs[entity["guid"]] = guidref_of(there)
                     ends = {ref["guid"]: ref for ref in refs.values()}
                     self._calls.update(ref_of(process), {end: list(ends.values())})
         self._calls.hand_over(entity, there)
+
+
+def _moved(entity: Json, to: Ref, parents: _Parents | None) -> Json:
+    """The attributes that ``entity`` gets with its new name, and with the new one of the ``parents`` where there are any."""
+    named = named_after(entity["attributes"], entity["attributes"]["qualifiedName"], to.qualified_name)
+    return {**named, **(_to_parent(entity, *parents) if parents else {}), "qualifiedName": to.qualified_name}
 
 
 def _to_parent(child: Json, old: Json, new: Json) -> Json:

@@ -194,16 +194,19 @@ def cut_off_at_each_call(folder: Path, before: list[Json], changes: list[Json]) 
     pytest.fail("it never came to an end")
 
 
+CALLS = {
+    *("get", "get_by_guid", "get_many", "get_many_by_guid", "search"),
+    *("write", "update", "delete", "delete_by_guid"),
+}
+
+
 class CutOff(EmbeddedCatalog):
     """A catalogue that goes away at the call of number ``left``, counted from when that is set; 0: never."""
 
     left = 0
 
     def __getattribute__(self, name: str) -> Any:
-        if (
-            name in ("get", "get_by_guid", "get_many", "write", "update", "delete", "delete_by_guid", "search")
-            and self.left
-        ):
+        if name in CALLS and self.left:
             self.left -= 1
             if not self.left:
                 raise CatalogUnavailableError("gone in the middle")

@@ -143,6 +143,12 @@ class EmbeddedCatalog:
         """The active entities among these names, by qualifiedName."""
         return self._named(type_name, list(dict.fromkeys(qualified_names)), relationships=False)
 
+    def get_many_by_guid(self, guids: Iterable[str], *, relationships: bool = False) -> dict[str, Json]:
+        """The entities with these guids, active or deleted, by guid."""
+        with self.reading() as work:
+            rows = [row for guid in dict.fromkeys(guids) if (row := work.find_guid(guid)) is not None]
+            return {each["guid"]: each for each in reading.describe(work, rows, relationships=relationships)}
+
     def _named(self, type_name: str, names: Sequence[str], *, relationships: bool) -> dict[str, Json]:
         with self.reading() as work:
             entity_type = work.entity_type(type_name)

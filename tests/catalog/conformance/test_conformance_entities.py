@@ -14,6 +14,7 @@ pytestmark = pytest.mark.usefixtures("kit")
 
 Put = Callable[..., str]
 Unique = Callable[[str], str]
+ABSENT = "00000000-0000-0000-0000-000000000000"
 
 
 def attributes(catalog: Catalog, type_name: str, name: str) -> Json:
@@ -234,7 +235,7 @@ def test_partial_update_with_a_bad_value(catalog: Catalog, kit: Any, unique: Uni
 
 def test_get_what_is_absent(catalog: Catalog, kit: Any, unique: Unique) -> None:
     assert catalog.get(kit.thing, unique("a")) is None
-    assert catalog.get_by_guid("00000000-0000-0000-0000-000000000000") is None
+    assert catalog.get_by_guid(ABSENT) is None
 
 
 def test_get_with_an_unknown_type_is_refused(catalog: Catalog, unique: Unique) -> None:
@@ -245,6 +246,27 @@ def test_get_with_an_unknown_type_is_refused(catalog: Catalog, unique: Unique) -
 def test_get_by_guid(catalog: Catalog, kit: Any, unique: Unique, put: Put) -> None:
     guid = put(kit.thing, unique("a"), number=1)
     assert catalog.get_by_guid(guid) == catalog.get(kit.thing, unique("a"))
+
+
+def test_get_many_by_guid(catalog: Catalog, kit: Any, unique: Unique, put: Put) -> None:
+    guids = [put(kit.thing, unique(f"g{i}"), number=i) for i in range(3)]
+    catalog.delete(kit.thing, unique("g1"))
+    found = catalog.get_many_by_guid([*guids, guids[0]], relationships=True)
+    assert [found[guid]["attributes"]["number"] for guid in guids] == [0, 1, 2]
+    assert [found[guid]["status"] for guid in guids] == ["ACTIVE", "DELETED", "ACTIVE"]
+    assert all("relationshipAttributes" in entity for entity in found.values())
+    assert catalog.get_many_by_guid([*guids, ABSENT]).keys() == set(guids)
+    assert catalog.get_many_by_guid([ABSENT]) == catalog.get_many_by_guid([]) == {}
+
+
+def test_a_name_that_is_changed_by_guid(catalog: Catalog, kit: Any, unique: Unique, put: Put) -> None:
+    guid = put(kit.thing, unique("old"), number=1)
+    attributes_now = {"name": "x", "qualifiedName": unique("new")}
+    catalog.write([{"guid": guid, "typeName": kit.thing, "attributes": attributes_now}])
+    assert catalog.get(kit.thing, unique("old")) is None
+    found = catalog.get(kit.thing, unique("new"))
+    assert found is not None
+    assert (found["guid"], found["attributes"]["number"]) == (guid, 1)
 
 
 def test_get_many(catalog: Catalog, kit: Any, unique: Unique, make: Any) -> None:
