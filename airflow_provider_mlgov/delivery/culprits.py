@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError
 from airflow_provider_mlgov.delivery.renames import told_times
+from airflow_provider_mlgov.delivery.sinks.catalog_work import OF_ALL
 from airflow_provider_mlgov.errors import (
     CatalogBusyError,
     CatalogError,
@@ -138,7 +139,7 @@ class Culprits:
         if (error := self._tried(runs, False)) is None:
             return False
         self._suspect(own, untried, strikes=1 if alone and shown else 0)
-        named = isinstance(error, CatalogRefusedError) and error.status != 403
+        named = isinstance(error, CatalogRefusedError) and error.status not in OF_ALL
         if not (named or shown):
             self._takes_others(own, error)
             self._suspect(own, (), strikes=1 if alone else 0)

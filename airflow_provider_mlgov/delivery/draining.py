@@ -141,6 +141,9 @@ class Draining(ABC):
         except SpoolError as error:
             report.outcome, report.reason = "spool", str(error)
             log.warning("Events wait: %s", error)
+        except MemoryError:
+            report.outcome, report.reason = "unavailable", "this process has too little memory for sending"
+            log.warning("Events wait: %s", report.reason)
 
     @abstractmethod
     def _deliver_all(self, report: SendReport, deadline: Deadline) -> None:

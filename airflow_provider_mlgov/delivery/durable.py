@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 FILE_MODE = 0o600
+_LONGEST_NAME = 200
+"""Bytes: a file system takes 255, and we put something before and after it."""
 
 
 def write(temporary: Path, content: bytes, target: Path, when_written: Callable[[Path], None] = lambda _: None) -> None:
@@ -27,6 +30,11 @@ def write(temporary: Path, content: bytes, target: Path, when_written: Callable[
         temporary.unlink(missing_ok=True)
         raise
     sync(target.parent)
+
+
+def aside(name: str) -> str:
+    """What a file or an object is called that is set aside: apart from others, and with room for an ending."""
+    return f"{secrets.token_hex(4)}-{os.fsdecode(os.fsencode(name)[:_LONGEST_NAME])}"
 
 
 def sync(folder: Path) -> None:

@@ -21,7 +21,7 @@ from airflow_provider_mlgov.catalog.bounded import Deadline as CallDeadline
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, SendReport
 from airflow_provider_mlgov.delivery.refused import Refused
-from airflow_provider_mlgov.errors import CatalogBusyError, CatalogUnavailableError
+from airflow_provider_mlgov.errors import CatalogBusyError, CatalogError, CatalogUnavailableError
 from airflow_provider_mlgov.masking import shown
 
 if TYPE_CHECKING:
@@ -161,16 +161,23 @@ class Forwarder(Draining):
         again = [waiting[name] for name in before if name in self._refused.names]
         if again and (self._refused.is_due or self._by_hand):
             taken = report.events
-            try:
-                self._go_through(_Pass(session, again, report, deadline), events)
-            except _NoneTakenError:  # that is known of these: the breaker is for what comes
-                self._refused_now += 1
+            # Alone, where one at which the receiver fails was among them.
+            for size in (events, 1) if len(again) > 1 else (1,):
+                try:
+                    self._go_through(_Pass(session, again, report, deadline), size)
+                    break
+                except (
+                    CatalogBusyError,
+                    CatalogUnavailableError,
+                ):  # that is known of these: the breaker is for what comes
+                    self._refused_now += 1
+                again = [path for path in again if path.name in self._refused.names]
             self._refused.tried(taken=report.events > taken)
 
     def _go_through(self, work: _Pass, events: int) -> bool:
         """Send what is to be sent, past the events that are refused; False where none of very many was taken."""
         in_a_row = 0
-        for batch in batches_of(self._spool, work.paths, events):
+        for batch in batches_of(self._spool, work.paths, work.deadline, events):
             taken = work.report.events
             self._forward(work, batch)
             in_a_row = 0 if work.report.events > taken else in_a_row + len(batch)
@@ -184,25 +191,34 @@ class Forwarder(Draining):
         batch = [(path, text) for path, text in batch if path not in work.done]
         if not batch:
             return
-        status, answer = self._patiently(work.session, batch, work.deadline)
+        try:
+            status, answer = self._patiently(work.session, batch, work.deadline)
+        except (CatalogBusyError, CatalogUnavailableError) as error:
+            asks_for_time = isinstance(error, CatalogBusyError) and error.retry_after is not None
+            if len(batch) > 1 or asks_for_time:
+                raise
+            self._trust = 0
+            self._check_that_it_takes_others(work, batch, error)
+            self._refuse(work, batch[0][0], str(error))
+            return
         if self._is_told(work, batch, status, answer):
             return
-        if status != _TOO_LARGE:
-            self._check_that_it_takes_others(work, batch, status, answer)
+        if status in _OF_ALL:
+            raise CatalogUnavailableError(self._answered(status, answer))
+        if status != _TOO_LARGE or len(batch) == 1:
+            self._check_that_it_takes_others(work, batch, _NoneTakenError(self._answered(status, answer)))
         if len(batch) == 1:
-            self._refuse(work, batch[0][0], status, answer)
+            self._refuse(work, batch[0][0], _said(status, answer))
             return
         half = len(batch) // 2
         self._forward(work, batch[:half])
         self._forward(work, batch[half:])
 
-    def _check_that_it_takes_others(self, work: _Pass, batch: Batch, status: int, answer: Json) -> None:
-        """Raise where the receiver does not answer as one to any of a few events: then it is not the fault of one of ``batch``.
+    def _check_that_it_takes_others(self, work: _Pass, batch: Batch, error: CatalogError) -> None:
+        """Raise ``error`` where the receiver does not answer as one to any of a few events: then ``batch`` is not to blame.
 
         Chosen by lot: many that wait may be the trouble, and each send is to have a new chance.
         """
-        if status in _OF_ALL:
-            raise CatalogUnavailableError(self._answered(status, answer))
         if self._trust:
             self._trust -= 1
             return
@@ -210,27 +226,27 @@ class Forwarder(Draining):
         others = [path for path in work.paths if path not in tried]
         try:
             takes_any = self._takes_any(work, random.sample(others, min(_WITNESSES, len(others))))
-        except BudgetSpentError:
-            takes_any = False
+        except (BudgetSpentError, CatalogError) as other:
+            raise error from other
         if not takes_any:
-            raise _NoneTakenError(self._answered(status, answer))
+            raise error
 
     def _takes_any(self, work: _Pass, paths: Sequence[Path]) -> bool:
         """Send events alone until the receiver answers as one; those before are refused by that."""
-        failed: list[tuple[Path, int, Json]] = []
-        for witness in batches_of(self._spool, paths, 1):
-            found = self._patiently(work.session, witness, work.deadline)
-            if self._is_told(work, witness, *found):
+        failed: list[tuple[Path, str]] = []
+        for witness in batches_of(self._spool, paths, work.deadline, 1):
+            status, answer = self._patiently(work.session, witness, work.deadline)
+            if self._is_told(work, witness, status, answer):
                 for each in failed:
                     self._refuse(work, *each)
                 return True
-            failed.append((witness[0][0], *found))
+            failed.append((witness[0][0], _said(status, answer)))
         return False
 
-    def _refuse(self, work: _Pass, path: Path, status: int, answer: Json) -> None:
+    def _refuse(self, work: _Pass, path: Path, said: str) -> None:
         """The receiver takes others and not this event: it waits, and is tried again now and then."""
         work.done.add(path)
-        self._refused.add(path.name, f"it takes others, and {_said(status, answer)}")
+        self._refused.add(path.name, f"it takes others, and {said}")
         self._refused_now += 1
 
     def _is_told(self, work: _Pass, batch: Batch, status: int, answer: Json) -> bool:
@@ -239,7 +255,7 @@ class Forwarder(Draining):
         False if this is no answer of a receiver to this batch.
         """
         report = work.report
-        if status == _TOO_LARGE and len(batch) == 1:
+        if status == _TOO_LARGE and len(batch) == 1 and isinstance(answer.get("limit"), int):
             failed = {0: {"reason": str(answer.get("error")), "status": status}}
         elif status == 200 and (told := _failed(answer, len(batch))) is not None:
             failed, self._trust = told, _FAILURES_IN_A_ROW
@@ -325,11 +341,15 @@ def _said(status: int, answer: Json) -> str:
     return f"answered {status}: {shown(answer.get('error') or 'no reason')[:300]}"
 
 
-def batches_of(spool: Spool, paths: Sequence[Path], events: int = _EVENTS_PER_CALL) -> Iterator[list[tuple[Path, str]]]:
+def batches_of(
+    spool: Spool, paths: Sequence[Path], deadline: Deadline, events: int = _EVENTS_PER_CALL
+) -> Iterator[list[tuple[Path, str]]]:
     """The events of ``paths``, as many at once as go into one call, at most ``events``."""
     batch: list[tuple[Path, str]] = []
     size = 0
     for path in paths:
+        if not deadline.left():
+            deadline.check()
         event = spool.read(path)
         if event is None:
             continue

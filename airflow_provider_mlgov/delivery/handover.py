@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, SendReport
-from airflow_provider_mlgov.delivery.durable import sync
+from airflow_provider_mlgov.delivery.durable import aside, sync
 from airflow_provider_mlgov.delivery.forward import batches_of
 from airflow_provider_mlgov.delivery.packing import LaterVersionError, packed, unpacked
 from airflow_provider_mlgov.errors import CatalogUnavailableError, InvalidEventError
@@ -193,7 +193,7 @@ class Handover(Draining):
         objects: Objects | None = None
         while paths := self._spool.waiting():
             deadline.check()
-            for batch in batches_of(self._spool, paths):
+            for batch in batches_of(self._spool, paths, deadline):
                 deadline.check()
                 content = packed({}, [json.loads(text) for _, text in batch])
                 name = f"{NEW}/{time.time_ns():020d}-{secrets.token_hex(8)}.json"
@@ -296,7 +296,7 @@ def _take(objects: Objects, name: str, outbox: Outbox, collected: Collected) -> 
 
 
 def _set_aside(objects: Objects, name: str, reason: str, collected: Collected) -> None:
-    target = f"{ODD}/{secrets.token_hex(4)}-{name}"
+    target = f"{ODD}/{aside(name)}"
     _tried(lambda: objects.put(f"{target}.reason", f"{reason}\n".encode()))
     try:
         objects.move(f"{NEW}/{name}", target)

@@ -6,7 +6,10 @@ else made it since. What is told later of an earlier time does not bring it back
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +20,7 @@ from airflow_provider_mlgov.delivery.patient import items, ref_of
 from airflow_provider_mlgov.delivery.quality import QualityResults
 from airflow_provider_mlgov.delivery.renames import homes, renamed, told_times
 from airflow_provider_mlgov.delivery.renaming import Renaming
+from airflow_provider_mlgov.errors import CatalogBusyError, CatalogRefusedError, ForeignAnswerError
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
 
 if TYPE_CHECKING:
@@ -24,8 +28,13 @@ if TYPE_CHECKING:
     from airflow_provider_mlgov.delivery.sinks.sink import Parcel
     from airflow_provider_mlgov.delivery.state import SenderState
 
+log = logging.getLogger(__name__)
+
 Json = dict[str, Any]
 
+_ASKED_AT_ONCE = 50
+_MOST_FAILURES = 3
+"""After so many names in a row for which it cannot be asked, the catalogue is asked for no more."""
 _CONTENTS = ("contained", "children", "buckets", "s3Objects")
 """Datasets in a dataset: directories, and what is in them."""
 
@@ -56,16 +65,49 @@ class History:
         """Names that were given up, whatever is called so since, and when."""
 
     # --- what was made here ------------------------------------------------------------------------------------------
-    def look_back(self) -> None:
-        """Find out what came to be by a delivery that was cut off before it could remember that."""
-        making = self._state.making(self._name)
-        if making:
-            found = ((since, self._get(ref)) for ref, since in making.items())
-            guids = [
-                entity["guid"] for since, entity in found if entity and int(entity.get("createTime") or 0) >= since
-            ]
-            with self._state.transaction():
-                self._state.end_making(self._name, guids)
+    def look_back(self, later: set[Ref]) -> None:
+        """Find out what came to be by a delivery that was cut off before it could remember that, if it was.
+
+        What cannot be asked for goes to ``later``, where the next send asks again: it may be nothing that this parcel is about.
+        """
+        making = {ref: since for ref, since in self._state.making(self._name).items() if ref not in later}
+        by_type: dict[str, list[Ref]] = defaultdict(list)
+        for ref in making:
+            by_type[ref.type_name].append(ref)
+        failures = 0
+        for refs in by_type.values():
+            parts = [refs[start : start + _ASKED_AT_ONCE] for start in range(0, len(refs), _ASKED_AT_ONCE)]
+            while parts:
+                part = parts.pop()
+                if failures >= _MOST_FAILURES:
+                    later.update(part)
+                elif self._looked_back(part, making):
+                    failures = 0
+                elif len(part) > 1:
+                    middle = len(part) // 2
+                    parts += random.sample(
+                        [part[:middle], part[middle:]], 2
+                    )  # by lot, so that each comes first at times
+                else:
+                    failures += 1
+                    later.update(part)
+
+    def _looked_back(self, part: Sequence[Ref], making: Mapping[Ref, int]) -> bool:
+        """Whether the catalogue said what it has of these, all of one type."""
+        names = [ref.qualified_name for ref in part]
+        try:
+            found = self._patiently(lambda: self._catalog.get_many(part[0].type_name, names))
+        except (CatalogBusyError, CatalogRefusedError, ForeignAnswerError) as error:
+            log.debug("Whether %s and %d more came to be is asked later: %s", part[0], len(part) - 1, error)
+            return False
+        guids = [
+            entity["guid"]
+            for ref in part
+            if (entity := found.get(ref.qualified_name)) and int(entity.get("createTime") or 0) >= making[ref]
+        ]
+        with self._state.transaction():
+            self._state.end_making(self._name, part, guids)
+        return True
 
     def begin(self) -> None:
         """Remember that the data of the parcel is about to be written."""
@@ -78,7 +120,7 @@ class History:
         """Remember when the data was read or written, and the guids of what came to be."""
         with self._state.transaction():
             self._state.remember_told(self._name, self._told)
-            self._state.end_making(self._name, created)
+            self._state.end_making(self._name, self._told, created)
 
     # --- renaming ----------------------------------------------------------------------------------------------------
     def rename(self) -> list[Entity]:

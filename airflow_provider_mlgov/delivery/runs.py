@@ -259,6 +259,9 @@ class RunReader:
             known = named.setdefault(key, Run(key))
             known.paths += run.paths
             known.events += run.events
+        for run in named.values():  # the first names its dead letter, which another send is to find
+            waits = sorted(zip(run.paths, run.events, strict=True), key=lambda pair: pair[0])
+            run.paths, run.events = [path for path, _ in waits], [event for _, event in waits]
         return named
 
     def _add(self, path: Path, runs: dict[str, Run]) -> int:
@@ -284,6 +287,8 @@ class RunReader:
             self.applications.learn(event)
         except InvalidEventError as error:
             self._dead.append((Run("(unreadable)", [path], [document]), str(error)))
+        except MemoryError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever one event brings about must not stop the others
             self._dead.append((Run("(unreadable)", [path], [document]), _unexpected(error)))
 
@@ -309,7 +314,7 @@ class RunReader:
                 translation = translate(self.applications.known_to(run.state), self._options)
                 run.entities, run.warnings = translation.entities, translation.warnings
                 run.changes, run.failed = translation.changes, translation.failed
-        except SpoolError:
+        except (SpoolError, MemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever one run brings about must not stop the others
             self._dead.append((run, _unexpected(error)))

@@ -18,19 +18,18 @@ import heapq
 import itertools
 import logging
 import os
-import random
 import re
 import secrets
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_mlgov.delivery.durable import FILE_MODE, sync, write
-from airflow_provider_mlgov.delivery.left import OF_THIS_PROCESS, Left
+from airflow_provider_mlgov.delivery.durable import FILE_MODE, aside, sync, write
+from airflow_provider_mlgov.delivery.left import OF_THIS_PROCESS, Left, content_of, readable_of
 from airflow_provider_mlgov.delivery.packing import LaterVersionError, head_of, packed, unpacked
 from airflow_provider_mlgov.errors import SpoolError
 from airflow_provider_mlgov.masking import shown
@@ -45,8 +44,8 @@ _NAME = re.compile(r"\d{20}-\d+-\d{6}-[0-9a-f]{8}\.json")
 _STALE_SECONDS = 3600.0
 _RESERVE = 16 * 2**20
 """Bytes: what the sender's state may need before SQLite takes its log back (4 MB), and room for dead letters."""
-_UNREAD, _WITNESSES = 3, 8
-"""After so many files in a row that cannot be read it is looked, at so many others, whether any can be."""
+_UNREAD = 3
+"""After so many files in a row that cannot be read it is looked whether any can be."""
 _WRITABLE = "give the spool a writable folder with free space"
 _READABLE = "give the spool a folder that this user can read, on a disk that works"
 _numbers = itertools.count()
@@ -84,6 +83,7 @@ class Spool:
         """Events that it did not get as a further spool, since it could be written last."""
         self._unread = 0
         """Files in a row that could not be read."""
+        self._readable: Path | None = None
 
     def __repr__(self) -> str:
         return f"Spool({str(self.root)!r})"
@@ -339,28 +339,20 @@ class Spool:
         return [self.root / folder / name for name in names]
 
     def _read(self, path: Path) -> tuple[Json, list[Json]] | None:
-        content: bytes | None = None
         try:
-            content = path.read_bytes()
+            content = content_of(path)
+            self._unread = 0
+            _left.read(path)
+            return unpacked(content)
         except FileNotFoundError:
-            return None
-        except PermissionError:
             pass
         except OSError as error:
             self._go_past(path, error)
-            return None
-        self._unread = 0
-        _left.read(path)
-        try:
-            if content is None:
-                raise ValueError("it cannot be read: it belongs to another user")
-            return unpacked(content)
         except LaterVersionError as error:
             _left.of_later_version(path, error)
-            return None
         except ValueError as error:
             self._set_aside(path, str(error))
-            return None
+        return None
 
     def _go_past(self, path: Path, error: OSError) -> None:
         """Leave a file that cannot be read where it is; `SpoolError` where the trouble is not that file's, but any's."""
@@ -373,16 +365,15 @@ class Spool:
             raise error
 
     def _can_read_another(self, folder: Path) -> bool:
-        """Whether any of a few files can be read; by lot, since those beside it may lie on the same part of a disk."""
-        others = [path for entry in self._scan(folder.name) if (path := Path(entry.path)) not in _left]
-        for path in random.sample(others, min(_WITNESSES, len(others))):
-            with suppress(OSError):
-                path.read_bytes()
-                return True
-        return False
+        """Whether any of a few files can be read. One that could be is tried first: to look at a large folder takes long."""
+        if self._readable is None or readable_of([self._readable]) is None:
+            self._readable = readable_of(
+                path for entry in self._scan(folder.name) if (path := Path(entry.path)) not in _left
+            )
+        return self._readable is not None
 
     def _set_aside(self, path: Path, reason: str) -> None:
-        target = self.root / "odd" / f"{secrets.token_hex(4)}-{path.name}"
+        target = self.root / "odd" / aside(path.name)
         said = target.with_name(f"{target.name}.reason")
         with self._explained("set a damaged file aside"):
             said.write_text(reason + "\n", encoding="utf-8")  # first: whoever finds the file finds the reason

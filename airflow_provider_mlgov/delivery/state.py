@@ -88,6 +88,7 @@ class SenderState(StateFile):
         self._db.execute(f"DELETE FROM claim WHERE run IN ({gone})", limits)  # noqa: S608 - a constant
         self._db.execute(f"DELETE FROM run WHERE key IN ({gone})", limits)  # noqa: S608 - a constant
         self._db.execute("DELETE FROM known WHERE expires < ?", (now,))
+        self._db.execute("DELETE FROM making WHERE since < ?", ((now - self._keep) * 1000,))
         self._db.execute("DELETE FROM step WHERE run NOT IN (SELECT key FROM run)")
         for table in ("alias", "given_up"):  # which count as long as a run that never ends may
             limit = (now - self._keep * _OPEN_RUN_FACTOR,)
@@ -287,9 +288,12 @@ class SenderState(StateFile):
         rows = self._rows("SELECT type, name, since FROM making WHERE catalog = ?", catalog)
         return {Ref(row[0], row[1]): row[2] for row in rows}
 
-    def end_making(self, catalog: str, guids: Iterable[str]) -> None:
-        """All is written, and these entities came to be by it; inside a `transaction`."""
-        self._db.execute("DELETE FROM making WHERE catalog = ?", (catalog,))
+    def end_making(self, catalog: str, refs: Iterable[Ref], guids: Iterable[str]) -> None:
+        """Of ``refs`` is known what came to be: the entities of these ``guids``; inside a `transaction`."""
+        self._db.executemany(
+            "DELETE FROM making WHERE catalog = ? AND type = ? AND name = ?",
+            [(catalog, ref.type_name, ref.qualified_name) for ref in refs],
+        )
         now = self._clock()
         self._db.executemany("INSERT OR REPLACE INTO made VALUES (?, ?, ?)", [(catalog, guid, now) for guid in guids])
 

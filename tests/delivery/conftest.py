@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from hostile_atlas import HostileAtlas
 from hostile_hosts import EVENTS, whole
+from odd_receivers import Answer, serve
 
 
 @pytest.fixture
@@ -29,3 +31,18 @@ def atlas_at(tmp_path: Path) -> Iterator[Callable[..., HostileAtlas]]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("undisturbed")
     return whole(folder, EVENTS)
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[Answer], str]]:
+    """Starts receivers that answer as a test wants."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(answer: Answer) -> str:
+        servers.append(serve(answer))
+        return f"http://127.0.0.1:{servers[-1].server_address[1]}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +14,8 @@ from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.lineage import receiver
 from airflow_provider_mlgov.lineage.tokens import Tokens
+from odd_receivers import Answer, event, filled, refused, runs, whole
 from serving import served
-
-Answer = Callable[[list[Any]], tuple[Any, ...]]
-
-
-def event(number: int, size: int = 0) -> dict[str, Any]:
-    return {
-        "eventType": "COMPLETE",
-        "eventTime": "2026-11-23T10:00:00Z",
-        "run": {"runId": str(number), "facets": {}},
-        "job": {"namespace": "n", "name": "j", "facets": {"documentation": {"description": "x" * size}}},
-        "inputs": [],
-        "outputs": [],
-    }
 
 
 class World:
@@ -53,10 +38,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     with served(made.app) as made.url:
         yield made
-
-
-def runs(spool: Spool) -> list[str]:
-    return [found["run"]["runId"] for path in spool.waiting() if (found := spool.read(path))]
 
 
 def test_events_arrive_and_leave_the_spool(world: World) -> None:
@@ -176,98 +157,6 @@ def test_what_neither_goes_nor_can_be_sent_ends_with_the_budget(
     assert forwarder.send(0.2).outcome == "budget"
 
 
-def poisoned(status: int, said: Any, poison: set[int], calls: list[int]) -> Answer:
-    """Takes everything but calls with one of these events."""
-
-    def answer(events: list[Any]) -> tuple[Any, ...]:
-        calls.append(len(events))
-        return (status, said) if poison & {int(event["run"]["runId"]) for event in events} else (200, whole(events))
-
-    return answer
-
-
-@pytest.mark.parametrize("count", [2, 5, 450])
-@pytest.mark.parametrize(
-    ("status", "said"),
-    [
-        (500, {"error": "bug"}),
-        (403, b"<html>forbidden</html>"),
-        (400, {"error": "no"}),
-        (200, b"<html>rejected</html>"),
-    ],
-)
-def test_others_go_past_one_event_that_does_not_get_through(
-    tmp_path: Path, answering: Callable[[Answer], str], count: int, status: int, said: Any
-) -> None:
-    """It waits, is tried again as what a right is missing for, and goes when it is taken."""
-    spool, poison, calls = Spool(tmp_path), {1}, list[int]()
-    for number in range(count):
-        spool.append(event(number))
-    url = answering(poisoned(status, said, poison, calls))
-    report = Forwarder(spool, url, "token").send()
-    assert (report.outcome, report.events, report.dead, runs(spool)) == ("unavailable", count - 1, 0, ["1"])
-    assert f"refuses 1 that wait, the last since it takes others, and answered {status}" in str(report.reason)
-    assert len(calls) < 25
-    assert Forwarder(spool, url, "token").breaker.opening() is None
-    del calls[:]
-    assert Forwarder(spool, url, "token").send().outcome == "open"
-    assert calls == []
-    assert Forwarder(spool, url, "token").send(despite_breaker=True).outcome == "unavailable"
-    assert calls == [1]
-    spool.append(event(1000))
-    assert Forwarder(spool, url, "token").send().events == 1
-    poison.clear()
-    assert Forwarder(spool, url, "token").send(despite_breaker=True).outcome == "done"
-    assert not spool.has_waiting()
-    assert not (tmp_path / "refused.json").exists()
-
-
-@pytest.mark.parametrize("count", [1, 1300])
-@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 500])
-def test_where_nothing_gets_through_everything_waits_and_few_calls_are_made(
-    tmp_path: Path, answering: Callable[[Answer], str], count: int, status: int
-) -> None:
-    spool, calls = Spool(tmp_path), list[int]()
-    for number in range(count):
-        spool.append(event(number))
-    forwarder = Forwarder(spool, answering(poisoned(status, {"error": "no"}, set(range(count)), calls)), "token")
-    for _ in range(3):
-        assert forwarder.send(despite_breaker=True).outcome == "unavailable"
-    assert len(calls) <= 15
-    assert forwarder.breaker.opening() is not None
-    assert (len(spool.waiting()), spool.counts().dead) == (count, 0)
-    assert not (tmp_path / "refused.json").exists()
-
-
-def test_a_receiver_that_fails_in_the_middle_is_left_alone(tmp_path: Path, answering: Callable[[Answer], str]) -> None:
-    spool, calls = Spool(tmp_path), list[int]()
-    for number in range(600):
-        spool.append(event(number))
-    forwarder = Forwarder(spool, answering(poisoned(500, {}, set(range(200, 600)), calls)), "token")
-    assert (forwarder.send().outcome, len(calls) < 20) == ("unavailable", True)
-    assert forwarder.breaker.opening() is not None
-    assert len(spool.waiting()) == 400
-
-
-def test_many_that_do_not_get_through_do_not_hold_the_others(
-    tmp_path: Path, answering: Callable[[Answer], str]
-) -> None:
-    """Such as all events of one DAG, whose SQL a firewall does not like: each send has a new chance."""
-    spool, calls = Spool(tmp_path), list[int]()
-    for number in range(120):
-        spool.append(event(number))
-    url = answering(poisoned(403, {}, set(range(60)), calls))
-    for _ in range(30):
-        Forwarder(spool, url, "token", breaker_interval=60.0).send(despite_breaker=True)
-        if sorted(map(int, runs(spool))) == list(range(60)):
-            break
-    else:
-        pytest.fail(f"{len(spool.waiting())} wait")
-    calls.clear()
-    report = Forwarder(spool, url, "token").send(despite_breaker=True)
-    assert (report.outcome, report.dead, len(calls) < 20) == ("unavailable", 0, True)
-
-
 def test_what_the_receiver_cannot_take_becomes_a_dead_letter(world: World) -> None:
     world.spool.append({"eventTime": "never"})
     world.spool.append(event(2))
@@ -297,47 +186,6 @@ def test_a_receiver_that_is_away_and_comes_back(world: World) -> None:
     time.sleep(0.01)
     assert world.forwarder().send().outcome == "done"
     assert world.forwarder().breaker.opening() is None
-
-
-def whole(events: list[Any]) -> dict[str, Any]:
-    return {"summary": {"received": len(events), "failed": 0}, "failed_events": []}
-
-
-def refused(events: list[Any], **item: Any) -> dict[str, Any]:
-    return {"summary": {"received": len(events), "failed": 1}, "failed_events": [{"index": 0, "reason": "r", **item}]}
-
-
-@pytest.fixture
-def answering() -> Iterator[Callable[[Answer], str]]:
-    servers = []
-
-    def start(answer: Answer) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                import gzip
-
-                body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
-                status, said, *headers = answer(json.loads(body))
-                content = said if isinstance(said, bytes) else json.dumps(said).encode()
-                self.send_response(status)
-                for name, value in headers:
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_: Any) -> None:
-                """Quiet."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_address[1]}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.mark.parametrize(
@@ -374,13 +222,6 @@ def later(*seconds: str) -> Answer:
     """Answers 429 with each ``Retry-After`` once, then takes everything."""
     left = list(seconds)
     return lambda events: (429, {}, ("Retry-After", left.pop(0))) if left else (200, whole(events))
-
-
-def filled(tmp_path: Path) -> Spool:
-    spool = Spool(tmp_path)
-    for number in range(3):
-        spool.append(event(number))
-    return spool
 
 
 def test_a_receiver_that_says_when_is_waited_for_within_the_budget(

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Counts
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.translate.events import run_key
@@ -18,7 +20,7 @@ from catalog_content import content
 from delivery_events import dataset, task_run
 from fake_atlas import Handler, answer
 from hostile_atlas import HostileAtlas, the_write
-from hostile_hosts import ATLAS_403, ATLAS_404, ATLAS_409, EVENTS, HTML, Host, close, heals
+from hostile_hosts import ATLAS_403, ATLAS_404, ATLAS_409, EVENTS, HTML, OPTIONS, Host, close, heals
 
 FAILS_AT_ONE = pytest.mark.parametrize(
     "fault", [answer("500 Server Error", "oops", "text/plain"), answer("403 Forbidden", ATLAS_403)]
@@ -339,3 +341,32 @@ def test_an_atlas_that_breaks_off_in_the_middle_makes_no_dead_letters(
     assert writes == 3
     assert (report.outcome == "done", report.dead) == (False, 0), report.reason
     heals(host, atlas, undisturbed)
+
+
+@pytest.mark.parametrize("status", ["413 Request Entity Too Large", "414 URI Too Long"])
+def test_a_proxy_for_which_every_write_is_too_large_makes_no_dead_letters(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas], status: str, undisturbed: Any
+) -> None:
+    atlas, host = one_parcel(tmp_path, atlas_at)
+    host.put(EVENTS)
+    atlas.fault, atlas.wanted = answer(status, HTML, "text/html"), the_write
+    report = host.send(None)
+    assert (report.outcome, report.events, report.dead) == ("unavailable", 0, 0)
+    assert "is too large for what stands before it" in str(report.reason)
+    assert host.spool.counts() == Counts(waiting=len(EVENTS), dead=0, odd=0)
+    assert host.opening is not None
+    heals(host, atlas, undisturbed)
+
+
+def test_where_memory_runs_out_everything_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no run's fault: another moment, or a larger process, has more."""
+
+    def translating(*_: Any) -> Any:
+        raise MemoryError
+
+    catalog, host = EmbeddedCatalog(tmp_path / "catalog.db"), Host(tmp_path, "unused")
+    host.put(EVENTS)
+    monkeypatch.setattr("airflow_provider_mlgov.delivery.runs.translate", translating)
+    report = Sender(host.spool, lambda: catalog, OPTIONS).send()
+    assert (report.outcome, report.reason) == ("unavailable", "this process has too little memory for sending")
+    assert host.spool.counts() == Counts(waiting=len(EVENTS), dead=0, odd=0)

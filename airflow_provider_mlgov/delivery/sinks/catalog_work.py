@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlgov.delivery.batch import to_atlas, without_dependents
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered
-from airflow_provider_mlgov.errors import CatalogBusyError, CatalogRefusedError, CatalogUnavailableError
+from airflow_provider_mlgov.errors import CatalogBusyError, CatalogRefusedError
 from airflow_provider_mlgov.model.entity import Entity, Ref
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ TRIES = 3
 STRIKES = 2
 """How often a write of one entity is not answered, while others are, until it is the entity's fault: Atlas may have gone away."""
 _STUCK_LIMIT = 3
+OF_ALL = (403, 413, 414)
+"""What is said of one entity, or of all: the user lacks a right, or a proxy lets nothing through that has any size."""
 _UNKNOWN_TYPES = frozenset({"ATLAS-400-00-014", "ATLAS-404-00-001"})
 _ALREADY_CLASSIFIED = "ATLAS-400-00-01A"
 
@@ -71,7 +73,7 @@ class Work:
         except CatalogRefusedError as error:
             if len(kept) == 1:
                 self.delivered.refused[kept[0].ref] = str(error)
-                self._forbidden = error if error.status == 403 else self._forbidden
+                self._forbidden = error if error.status in OF_ALL else self._forbidden
                 return
             self._halve(kept, tries)
         except CatalogBusyError as error:
@@ -120,9 +122,7 @@ class Work:
             if self._stuck:
                 raise next(iter(self._stuck.values()))
             if self._forbidden is not None:
-                raise CatalogUnavailableError(
-                    f"the catalogue forbids everything: {self._forbidden}"
-                ) from self._forbidden
+                raise self._forbidden
         if self._stuck_in_a_row:
             # Nothing was written since: it may be the catalogue that fails now. What it took before is written again, to see.
             self._call([self.written[-1]], TRIES)

@@ -1,0 +1,132 @@
+"""Names that were about to be written when a send was cut off: it is found out later whether they were made here."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.delivery.outbox import Outbox
+from airflow_provider_mlgov.delivery.sender import Sender
+from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.delivery.state import SenderState
+from airflow_provider_mlgov.model.entity import Ref
+from delivery_events import dataset, task_run
+from fake_atlas import answer
+from hostile_atlas import HostileAtlas
+from hostile_hosts import EVENTS, HTML, OPTIONS, Host
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+class Counting(EmbeddedCatalog):
+    """Counts its calls; ``killed``: its next write ends the process that asked for it."""
+
+    killed = False
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.calls: list[str] = []
+
+    def get(self, *args: Any, **more: Any) -> Any:
+        self.calls.append("get")
+        return super().get(*args, **more)
+
+    def get_many(self, *args: Any) -> Any:
+        self.calls.append("get_many")
+        return super().get_many(*args)
+
+    def write(self, *args: Any, **more: Any) -> Any:
+        if self.killed:
+            self.killed = False
+            raise KilledError
+        return super().write(*args, **more)
+
+    def close(self) -> None:
+        """It stays open: the next send uses it."""
+
+
+def making(spool: Spool, catalog: str) -> set[Ref]:
+    state = SenderState(spool.root / "sender.db")
+    found = {*state.making(catalog)}
+    state.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    "fault", [answer("403 Forbidden", HTML, "text/html"), answer("500 Server Error", "oops", "text/plain")]
+)
+def test_a_name_that_nobody_may_ask_for_holds_nobody_else(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas], fault: Callable[[socket.socket, str], None]
+) -> None:
+    """A firewall does not like the name of one table: neither its event, nor what is remembered of it, keeps others from Atlas."""
+    atlas = atlas_at()
+    host = Host(tmp_path, atlas.url)
+    host.knows_types()
+    host.batch_size = 100
+    host.put(EVENTS)
+    assert host.send(None).outcome == "done"
+
+    def firewall(client: socket.socket, request: str) -> None:
+        if "poison" in request:
+            fault(client, request)
+        else:
+            atlas.fault = None
+            atlas._handle(client, request)
+            atlas.fault = firewall
+
+    atlas.fault = firewall
+    host.put(task_run(task="p", outputs=[dataset("db.s.poison")]))
+    for number in range(4):
+        host.put(task_run(task=f"c{number}", seconds=20 + number, outputs=[dataset(f"db.s.z{number}")]))
+        report = host.send(None, despite_breaker=True)
+        assert (report.outcome, host.spool.counts().waiting) == ("done", 0)
+    (letter,) = host.spool.dead_letters()
+    assert {event["job"]["name"] for event in letter.events} == {"shop.p"}
+
+
+def test_of_many_names_is_asked_few_times_and_the_others_wait_for_nothing(tmp_path: Path) -> None:
+    catalog, spool = Counting(tmp_path / "catalog.db"), Spool(tmp_path / "spool")
+    sender = Sender(spool, lambda: catalog, OPTIONS)
+    for event in task_run(task="first"):
+        Outbox(spool).put(event)
+    assert sender.send().outcome == "done"
+    for event in task_run(task="wide", outputs=[dataset(f"db.s.w{number}") for number in range(600)]):
+        Outbox(spool).put(event)
+    catalog.killed = True
+    with pytest.raises(KilledError):
+        sender.send()
+    assert len(making(spool, catalog.identity)) > 600
+    del catalog.calls[:]
+    assert Sender(spool, lambda: catalog, OPTIONS).send().outcome == "done"
+    assert len(catalog.calls) < 40
+    assert making(spool, catalog.identity) == set()
+
+
+def test_what_came_to_be_before_the_cut_is_known_for_ones_own(tmp_path: Path) -> None:
+    """So it goes with a run that failed after all, as if nothing had been cut off."""
+    catalog, spool = Counting(tmp_path / "catalog.db"), Spool(tmp_path / "spool")
+    original = catalog.write
+
+    def killed_after(*args: Any, **more: Any) -> Any:
+        original(*args, **more)
+        raise KilledError
+
+    for event in task_run(task="a", outputs=[dataset("db.s.x")]):
+        Outbox(spool).put(event)
+    catalog.write = killed_after  # type: ignore[method-assign]
+    with pytest.raises(KilledError):
+        Sender(spool, lambda: catalog, OPTIONS, batch_size=1000).send()
+    catalog.write = original  # type: ignore[method-assign]
+    assert Sender(spool, lambda: catalog, OPTIONS).send().outcome == "done"
+    table = catalog.get("rdbms_table", "db.test:5432/db.s.x@primary")
+    assert table is not None
+    state = SenderState(spool.root / "sender.db")
+    assert state.was_made_here(catalog.identity, table["guid"])
+    state.close()

@@ -1,0 +1,161 @@
+"""One event at which a receiver fails waits, and the others go past it; where it takes none, all wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_mlgov.delivery.forward import Forwarder
+from airflow_provider_mlgov.delivery.spool import Spool
+from odd_receivers import Answer, event, filled, poisoned, runs
+
+
+@pytest.mark.parametrize("count", [2, 5, 450])
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (500, {"error": "bug"}),
+        (403, b"<html>forbidden</html>"),
+        (400, {"error": "no"}),
+        (200, b"<html>rejected</html>"),
+    ],
+)
+def test_others_go_past_one_event_that_does_not_get_through(
+    tmp_path: Path, answering: Callable[[Answer], str], count: int, status: int, said: Any
+) -> None:
+    """It waits, is tried again as what a right is missing for, and goes when it is taken."""
+    spool, poison, calls = Spool(tmp_path), {1}, list[int]()
+    for number in range(count):
+        spool.append(event(number))
+    url = answering(poisoned(status, said, poison, calls))
+    report = Forwarder(spool, url, "token").send()
+    assert (report.outcome, report.events, report.dead, runs(spool)) == ("unavailable", count - 1, 0, ["1"])
+    assert f"refuses 1 that wait, the last since it takes others, and answered {status}" in str(report.reason)
+    assert len(calls) < 25
+    assert Forwarder(spool, url, "token").breaker.opening() is None
+    del calls[:]
+    assert Forwarder(spool, url, "token").send().outcome == "open"
+    assert calls == []
+    assert Forwarder(spool, url, "token").send(despite_breaker=True).outcome == "unavailable"
+    assert calls == [1]
+    spool.append(event(1000))
+    assert Forwarder(spool, url, "token").send().events == 1
+    poison.clear()
+    assert Forwarder(spool, url, "token").send(despite_breaker=True).outcome == "done"
+    assert not spool.has_waiting()
+    assert not (tmp_path / "refused.json").exists()
+
+
+@pytest.mark.parametrize("count", [1, 1300])
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 500])
+def test_where_nothing_gets_through_everything_waits_and_few_calls_are_made(
+    tmp_path: Path, answering: Callable[[Answer], str], count: int, status: int
+) -> None:
+    spool, calls = Spool(tmp_path), list[int]()
+    for number in range(count):
+        spool.append(event(number))
+    forwarder = Forwarder(spool, answering(poisoned(status, {"error": "no"}, set(range(count)), calls)), "token")
+    for _ in range(3):
+        assert forwarder.send(despite_breaker=True).outcome == "unavailable"
+    assert len(calls) <= 15
+    assert forwarder.breaker.opening() is not None
+    assert (len(spool.waiting()), spool.counts().dead) == (count, 0)
+    assert not (tmp_path / "refused.json").exists()
+
+
+def test_a_receiver_that_fails_in_the_middle_is_left_alone(tmp_path: Path, answering: Callable[[Answer], str]) -> None:
+    spool, calls = Spool(tmp_path), list[int]()
+    for number in range(600):
+        spool.append(event(number))
+    forwarder = Forwarder(spool, answering(poisoned(500, {}, set(range(200, 600)), calls)), "token")
+    assert (forwarder.send().outcome, len(calls) < 20) == ("unavailable", True)
+    assert forwarder.breaker.opening() is not None
+    assert len(spool.waiting()) == 400
+
+
+def test_many_that_do_not_get_through_do_not_hold_the_others(
+    tmp_path: Path, answering: Callable[[Answer], str]
+) -> None:
+    """Such as all events of one DAG, whose SQL a firewall does not like: each send has a new chance."""
+    spool, calls = Spool(tmp_path), list[int]()
+    for number in range(120):
+        spool.append(event(number))
+    url = answering(poisoned(403, {}, set(range(60)), calls))
+    for _ in range(30):
+        Forwarder(spool, url, "token", breaker_interval=60.0).send(despite_breaker=True)
+        if sorted(map(int, runs(spool))) == list(range(60)):
+            break
+    else:
+        pytest.fail(f"{len(spool.waiting())} wait")
+    calls.clear()
+    report = Forwarder(spool, url, "token").send(despite_breaker=True)
+    assert (report.outcome, report.dead, len(calls) < 20) == ("unavailable", 0, True)
+
+
+@pytest.mark.parametrize("status", [0, 408, 429, 502, 503, 504])
+@pytest.mark.parametrize("count", [2, 40])
+def test_others_go_past_one_event_at_which_a_receiver_always_seems_busy(
+    tmp_path: Path, answering: Callable[[Answer], str], count: int, status: int
+) -> None:
+    """Such as one that a gateway cuts off. A busy receiver is given time first, and smaller batches."""
+    spool, poison, calls = Spool(tmp_path), {0}, list[int]()
+    for number in range(count):
+        spool.append(event(number))
+    url = answering(poisoned(status, {}, poison, calls))
+    outcomes = []
+    while len(spool.waiting()) > 1 and len(outcomes) < 10:
+        forwarder = Forwarder(spool, url, "token", breaker_interval=0.001)
+        outcomes.append(forwarder.send(despite_breaker=True).outcome)
+    assert runs(spool) == ["0"]
+    assert outcomes[:-1] == [outcomes[0]] * (len(outcomes) - 1)
+    spool.append(event(1000))
+    assert Forwarder(spool, url, "token").send().events == 1
+    poison.clear()
+    assert Forwarder(spool, url, "token").send(despite_breaker=True).outcome == "done"
+    assert not spool.has_waiting()
+
+
+@pytest.mark.parametrize("status", [0, 502])
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_receiver_that_is_busy_for_all_is_to_blame(
+    tmp_path: Path, answering: Callable[[Answer], str], count: int, status: int
+) -> None:
+    spool, calls = Spool(tmp_path), list[int]()
+    for number in range(count):
+        spool.append(event(number))
+    url = answering(poisoned(status, {}, set(range(count)), calls))
+    for _ in range(12):
+        Forwarder(spool, url, "token", breaker_interval=0.001).send(despite_breaker=True)
+    assert len(spool.waiting()) == count
+    assert len(calls) <= 24
+    assert Forwarder(spool, url, "token").breaker.opening() is not None
+    assert not (tmp_path / "refused.json").exists()
+
+
+def test_what_was_refused_goes_though_one_of_it_never_does(tmp_path: Path, answering: Callable[[Answer], str]) -> None:
+    spool, poison, calls = Spool(tmp_path), {0, 1, 2, 3}, list[int]()
+    for number in range(9):
+        spool.append(event(number))
+    Forwarder(spool, answering(poisoned(400, {"error": "no"}, poison, calls)), "token").send()
+    assert sorted(runs(spool)) == ["0", "1", "2", "3"]
+    Forwarder(spool, answering(poisoned(502, {}, {2}, calls)), "token").send(despite_breaker=True)
+    assert runs(spool) == ["2"]
+
+
+@pytest.mark.parametrize("of_receiver", [True, False])
+def test_who_says_that_an_event_is_too_large(
+    tmp_path: Path, answering: Callable[[Answer], str], of_receiver: bool
+) -> None:
+    """The receiver's word is final. A proxy's may be about all, or change."""
+    said: Any = {"error": "the body has more than 9 bytes", "limit": 9} if of_receiver else b"<html>too large</html>"
+    calls = list[int]()
+    spool = filled(tmp_path / "one")
+    report = Forwarder(spool, answering(poisoned(413, said, {1}, calls)), "token").send()
+    assert (report.events, report.dead, runs(spool)) == ((3, 1, []) if of_receiver else (2, 0, ["1"]))
+    spool = filled(tmp_path / "all")
+    report = Forwarder(spool, answering(poisoned(413, said, {0, 1, 2}, calls)), "token").send()
+    assert (report.outcome, report.dead) == (("done", 3) if of_receiver else ("unavailable", 0))
+    assert len(spool.waiting()) == (0 if of_receiver else 3)
