@@ -15,12 +15,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.batch import references
+from airflow_provider_mlgov.delivery.deadline import BudgetSpentError
 from airflow_provider_mlgov.delivery.letting_go import let_go
 from airflow_provider_mlgov.delivery.patient import items, ref_of
 from airflow_provider_mlgov.delivery.quality import QualityResults
 from airflow_provider_mlgov.delivery.renames import homes, renamed, told_times
 from airflow_provider_mlgov.delivery.renaming import Renaming
-from airflow_provider_mlgov.errors import CatalogBusyError, CatalogRefusedError, ForeignAnswerError
+from airflow_provider_mlgov.errors import CatalogUnavailableError, ForeignAnswerError
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
 
 if TYPE_CHECKING:
@@ -97,7 +98,12 @@ class History:
         names = [ref.qualified_name for ref in part]
         try:
             found = self._patiently(lambda: self._catalog.get_many(part[0].type_name, names))
-        except (CatalogBusyError, CatalogRefusedError, ForeignAnswerError) as error:
+        except (BudgetSpentError, MemoryError):
+            raise
+        except Exception as error:
+            if isinstance(error, CatalogUnavailableError) and not isinstance(error, ForeignAnswerError):
+                raise
+            # Whatever it is, a bug too: the parcel need not be about these, and shows by itself whether it can be delivered.
             log.debug("Whether %s and %d more came to be is asked later: %s", part[0], len(part) - 1, error)
             return False
         guids = [
