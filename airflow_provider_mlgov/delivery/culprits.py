@@ -128,29 +128,36 @@ class Culprits:
     def _are_to_blame(self, runs: list[Run], untried: Sequence[Run] = ()) -> bool:
         """Deliver ``runs``; whether one that is left of them is to blame for what the catalogue failed at, as far as is known.
 
-        ``untried`` are others that were suspected together with these. Where one is suspected that is alone, it is looked first
-        whether others are taken: there may be no time left for that when it has failed again.
+        ``untried`` are others that were suspected together with these.
         """
         own = [run for run in runs if not run.heir]
-        if not own:
+        if len(own) == 1:
+            return self._is_to_blame(own[0], runs, untried)
+        if not own or (error := self._tried(runs, False)) is None:
             return False
-        alone = own[0].key if len(own) == 1 else None
-        shown = alone in self._failing and self._takes_others(own, None)
+        self._suspect(own, untried)
+        if not _names_one(error):
+            self._takes_others(own, error)
+        return bool(self._without_settled(own))
+
+    def _is_to_blame(self, run: Run, runs: list[Run], untried: Sequence[Run]) -> bool:
+        """The same of one run, with its heirs among ``runs``: it is set aside after its strikes.
+
+        Where it is known for failing, it is looked first whether others are taken: there may be no time left for that after.
+        """
+        shown = run.key in self._failing and self._takes_others([run], None)
         if (error := self._tried(runs, False)) is None:
             return False
-        self._suspect(own, untried, strikes=1 if alone and shown else 0)
-        named = isinstance(error, CatalogRefusedError) and error.status not in OF_ALL
-        if not (named or shown):
-            self._takes_others(own, error)
-            self._suspect(own, (), strikes=1 if alone else 0)
-        if alone is None:
-            return bool(self._without_settled(own))
-        if named or self._failing[alone] >= _STRIKES:
-            self._set_aside([(own[0], f"the catalogue takes others but not this run: {_reason(error)}")])
-            self._settled.add(alone)
-            self._failing.pop(alone)
-            self._keep_failing()
-        return alone in self._failing
+        self._suspect([run], untried)
+        if not (shown or _names_one(error)):
+            self._takes_others([run], error)
+        strikes = self._failing[run.key] = self._failing.get(run.key, 0) + 1
+        if _names_one(error) or strikes >= _STRIKES:
+            self._set_aside([(run, f"the catalogue takes others but not this run: {_reason(error)}")])
+            self._settled.add(run.key)
+            self._failing.pop(run.key)
+        self._keep_failing()
+        return run.key in self._failing
 
     def _takes_others(self, runs: list[Run], error: CatalogError | None) -> bool:
         """Send others, one by one, until the catalogue takes one; raises if it takes none. False if there is none to send."""
@@ -211,12 +218,12 @@ class Culprits:
     def _without_settled(self, runs: Sequence[Run]) -> list[Run]:
         return [run for run in runs if not (run.events and run.key in self._settled)]
 
-    def _suspect(self, runs: Sequence[Run], untried: Sequence[Run], *, strikes: int) -> None:
+    def _suspect(self, runs: Sequence[Run], untried: Sequence[Run]) -> None:
         """One of ``runs`` may be to blame; kept at once, since the time of this send, or its process, may end any moment."""
         for run in untried:
             self._failing.pop(run.key, None)
         for run in runs:
-            self._failing[run.key] = self._failing.get(run.key, 0) + strikes
+            self._failing.setdefault(run.key, 0)
         self._keep_failing()
 
     def _keep_failing(self) -> None:
@@ -228,6 +235,11 @@ class Culprits:
 def _changed(runs: list[Run]) -> set[Ref | None]:
     """The names that these runs give up, and those that are given by that."""
     return {ref for run in runs for change in run.changes for ref in (change.ref, change.to)}
+
+
+def _names_one(error: CatalogError) -> bool:
+    """Whether the catalogue itself says that it is what was sent, and not anything else."""
+    return isinstance(error, CatalogRefusedError) and error.status not in OF_ALL
 
 
 def _reason(error: CatalogError) -> str:

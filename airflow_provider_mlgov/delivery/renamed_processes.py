@@ -13,6 +13,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.patient import BY_PEOPLE, PatientCatalog, guidref_of, is_active, items, ref_of
+from airflow_provider_mlgov.delivery.workers import Worker, worker_of
 from airflow_provider_mlgov.model.entity import Ref, ends_digest, renamed_process
 from airflow_provider_mlgov.model.identity import token
 from airflow_provider_mlgov.translate.settle import FACTS_TIME
@@ -26,12 +27,6 @@ ENDS = {"inputToProcesses": "inputs", "outputFromProcesses": "outputs"}
 """The relationships of data to processes, and what these call it."""
 _SIDES = tuple(ENDS.values())
 _COLUMNS = "mlgov_column_lineage"
-_WORKERS = {
-    "mlgov_job_process": ("mlgov_job_run", "jobKey", "workerKey"),
-    "mlgov_score_process": ("mlgov_task_run", "taskKey", "taskKey"),
-    "mlgov_task_process": ("mlgov_task_run", "taskKey", "taskKey"),
-}
-"""The type of the runs that do a process, and what names the worker on the process and on its runs."""
 _DIGEST = re.compile(r"/(io|columns)/[0-9a-f]{32}@")
 _NAMED = ("qualifiedName", "name")
 _LATEST = (
@@ -209,15 +204,14 @@ class RenamedProcesses:
 
     def _tell_runs(self, processes: Sequence[_Process]) -> None:
         """Runs say by keys which processes they did."""
-        by_worker: dict[tuple[str, str, str], list[_Process]] = defaultdict(list)
+        by_worker: dict[Worker, list[_Process]] = defaultdict(list)
         for process in processes:
-            type_name, of_process, of_run = _WORKERS.get(process.old.type_name, ("", "", ""))
-            if worker := process.entity["attributes"].get(of_process):
-                by_worker[type_name, of_run, worker].append(process)
-        for (type_name, of_run, worker), done in by_worker.items():
+            if (worker := worker_of(process.entity["attributes"])) is not None:
+                by_worker[worker].append(process)
+        for worker, done in by_worker.items():
             keys = {token(process.old.qualified_name): token(process.to.qualified_name) for process in done}
-            of_worker = {of_run: worker}
-            found = self._runs(type_name, [{**of_worker, "processKey": key} for key in keys] + [of_worker], done)
+            searches = [*({**worker.filters, "processKey": key} for key in keys), worker.filters]
+            found = self._runs(worker.run_type, searches, done)
             told = ((run, str(run["attributes"].get("processKey") or "").split()) for run in found)
             self._calls.update_many(
                 (run, {"processKey": " ".join(keys.get(key, key) for key in known)})

@@ -15,6 +15,7 @@ from airflow_provider_mlgov.delivery.patient import BY_PEOPLE, SEARCH_LIMIT, Pat
 from airflow_provider_mlgov.delivery.renaming import OWNED
 from airflow_provider_mlgov.delivery.sinks.sink import RunShare
 from airflow_provider_mlgov.delivery.state import SenderState
+from airflow_provider_mlgov.delivery.workers import worker_of
 from airflow_provider_mlgov.model.entity import Ref
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-_RUN_KEYS = {"mlgov_task_run": ("taskKey", "taskKey"), "mlgov_job_run": ("jobKey", "workerKey")}
-"""What names the worker on a process, and on those of its runs."""
 _PEOPLE = ("classifications", "labels", "meanings", "businessAttributes", "customAttributes")
 """What people hang on an entity, as Atlas has it on the entity or among its relationships."""
 
@@ -115,13 +114,12 @@ class Retiring:
             return not {first, last} <= names
         if not last:  # what job events tell of has no run
             return False
-        type_name = next((name for name, (key, _) in _RUN_KEYS.items() if attributes.get(key)), None)
+        worker = worker_of(attributes)
         process_key = attributes.get("processKey")
-        if last not in names or type_name is None or not process_key:
+        if last not in names or worker is None or not process_key:
             return True
-        of_process, of_run = _RUN_KEYS[type_name]
         seen = 0
-        for header in self._calls.search(type_name, {of_run: attributes[of_process]}, ("processKey",)):
+        for header in self._calls.search(worker.run_type, worker.filters, ("processKey",)):
             found = header.get("attributes", {})
             keys = str(found.get("processKey") or "").split()
             if process_key in keys and found.get("qualifiedName") not in names:
