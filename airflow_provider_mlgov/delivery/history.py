@@ -105,11 +105,17 @@ class History:
     def _rename(self, change: Change, to: Ref) -> list[tuple[Ref, Ref]]:
         """The names that changed, each with the new one; also those that a delivery that was cut off has changed."""
         renaming = Renaming(self._catalog, self._name, self._state, self._patiently, change.time)
-        entity = self._get(change.ref, relationships=True)
-        if entity is not None:
-            return [] if self._is_newer(change.ref, entity, change.time) else renaming.rename(entity, to, change.name)
-        there = self._get(to, relationships=True)
-        return renaming.go_on(there, change.ref) if there is not None else []
+        if (entity := self._get(change.ref, relationships=True)) is not None:
+            if self._is_newer(change.ref, entity, change.time):
+                return []
+            touched = renaming.rename(entity, to, change.name)
+        elif (there := self._get(to, relationships=True)) is not None:
+            touched = renaming.go_on(there, change.ref)
+        else:
+            return []
+        with self._state.transaction():
+            self._state.rename_described(self._name, {change.ref: to, **dict(touched)}, change.time)
+        return touched
 
     @cached_property
     def _given(self) -> dict[Ref, int]:

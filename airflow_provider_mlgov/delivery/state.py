@@ -268,11 +268,25 @@ class SenderState(StateFile):
                     f"UPDATE OR REPLACE {table} SET name = ? WHERE type = ? AND name = ?",  # noqa: S608 - constants
                     (new.qualified_name, old.type_name, old.qualified_name),
                 )
-            own, known = (self.described(catalog, [ref]).get(ref, {}) for ref in (old, new))
-            if own:
-                later = {name: max(time, known.get(name, time)) for name, time in own.items()}
-                self.remember_described(catalog, {new: {**known, **later}})
+            self._describe(catalog, new, self.described(catalog, [old]).get(old, {}))
         self.forget(catalog, [*names, *names.values()])
+
+    def rename_described(self, catalog: str, names: Mapping[Ref, Ref], time_: int) -> None:
+        """What describes these datasets, and was told until ``time_``, goes with their new names; inside a `transaction`.
+
+        What was told since is of what is called so now. All are read first: one may get the name that another had.
+        """
+        known = self.described(catalog, names)
+        for ref, times in known.items():
+            self.remember_described(catalog, {ref: {name: time for name, time in times.items() if time > time_}})
+        for ref, times in known.items():
+            self._describe(catalog, names[ref], {name: time for name, time in times.items() if time <= time_})
+
+    def _describe(self, catalog: str, ref: Ref, times: Mapping[str, int]) -> None:
+        if times:
+            known = self.described(catalog, [ref]).get(ref, {})
+            later = {name: max(time, known.get(name, time)) for name, time in times.items()}
+            self.remember_described(catalog, {ref: {**known, **later}})
 
     # --- which datasets were made here -------------------------------------------------------------------------------
     def begin_making(self, catalog: str, refs: Iterable[Ref]) -> None:

@@ -183,6 +183,38 @@ def test_two_processes_that_become_one_say_what_was_told_last(order: tuple[int, 
         assert process["queryText"] == ("select 1", "select 4")[number]
 
 
+def described(run: int, name: str, of_type: str, kind: str) -> Json:
+    fields = {"fields": [{"name": "c", "type": of_type}]}
+    return event(run, run, [], [data(name, schema=fields, datasetType={"datasetType": kind})], job=f"makes{run}")
+
+
+@pytest.mark.parametrize("portions", ["123|1", "1|2|3|1", "23|1", "2|3|1", "1|23|1", "12|3|3|1", "12|3|4|1"])
+def test_an_older_event_does_not_rewind_what_describes_a_table_with_another_name(portions: str, tmp_path: Path) -> None:
+    told = {
+        "1": described(1, "a", "int", "TABLE"),
+        "2": described(2, "a", "bigint", "VIEW"),
+        "3": renamed(3, "a", "b"),
+        "4": described(4, "a", "text", "TABLE"),
+    }
+    found = catalogued(tmp_path, [[told[name] for name in portion] for portion in portions.split("|")])
+    assert found["rdbms_column db:5432/d.s.b.c@primary"]["attributes"]["data_type"] == "bigint"
+    assert found["rdbms_table db:5432/d.s.b@primary"]["attributes"]["type"] == "VIEW"
+    if portions == "12|3|4|1":
+        assert found["rdbms_column db:5432/d.s.a.c@primary"]["attributes"]["data_type"] == "text"
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_an_older_event_does_not_rewind_tables_that_changed_their_names(at_once: bool, tmp_path: Path) -> None:
+    swap = swapped(5, "a", "b")
+    if at_once:
+        swap = [{**one, "eventTime": swap[0]["eventTime"]} for one in swap]
+    older = [described(1, "a", "int", "TABLE"), described(2, "b", "int", "TABLE")]
+    newer = [described(3, "a", "bigint", "VIEW"), described(4, "b", "text", "EXTERNAL")]
+    found = catalogued(tmp_path, [[*older, *newer], swap, older])
+    types = {name: found[f"rdbms_column db:5432/d.s.{name}.c@primary"]["attributes"]["data_type"] for name in "ab"}
+    assert types == {"a": "text", "b": "bigint"}
+
+
 def test_what_people_said_of_a_process_goes_along(tmp_path: Path) -> None:
     spool, path = Spool(tmp_path / "spool"), tmp_path / "catalog.db"
 
