@@ -168,14 +168,15 @@ class History:
     def _gone(self) -> dict[Ref, int]:
         """What of the parcel is known to be gone since it was told of, itself or with what contains it, and when.
 
-        To be asked for after `rename`.
+        What was gone before it got its name is another dataset that had that. To be asked for after `rename`.
         """
         around = {ref: inside for ref, inside in homes(self._parcel.entities).items() if ref in self._told}
         times = self._state.gone(self._name, {home for inside in around.values() for home in inside})
         if not times:
             return {}
         found = {
-            ref: max((times[home] for home in inside if home in times), default=0) for ref, inside in around.items()
+            ref: max((times[home] for home, named in inside.items() if times.get(home, 0) > named), default=0)
+            for ref, inside in around.items()
         }
         return {ref: time for ref, time in found.items() if self._told[ref] <= time}
 

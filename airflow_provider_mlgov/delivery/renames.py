@@ -147,7 +147,7 @@ class Renames:
             if not later:
                 return names
             rename, place = min(later, key=lambda found: found[0])
-            new = [_as(now[place], rename.chain[-1]), *reversed(rename.chain[:-1])]
+            new = [_as(now[place], rename), *reversed(rename.chain[:-1])]
             for entity in reversed(now[:place]):
                 new.insert(0, _inside(entity, rename, new[0].ref))
             now, after = new, rename.time
@@ -187,13 +187,15 @@ def told_times(entities: Iterable[Entity]) -> dict[Ref, int]:
     return times
 
 
-def homes(entities: Iterable[Entity]) -> dict[Ref, tuple[Ref, ...]]:
-    """Each entity's own reference, then those of what it is about and of what contains it, from the inside out."""
+def homes(entities: Iterable[Entity]) -> dict[Ref, dict[Ref, int]]:
+    """Each entity's own reference, then those of what it is about and of what contains it, each with `Entity.named`."""
     by_ref = {entity.ref: entity for entity in entities}
-    return {
-        ref: tuple(home.ref for home in (*_up(entity, by_ref), *reversed(entity.about)))
-        for ref, entity in by_ref.items()
-    }
+    found = {}
+    for ref, entity in by_ref.items():
+        found[ref] = {home.ref: home.named for home in (*_up(entity, by_ref), *entity.about)}
+        if entity.about:  # which it is named after
+            found[ref][ref] = entity.about[-1].named
+    return found
 
 
 def renamed(name: str, old: str, new: str) -> str | None:
@@ -235,8 +237,9 @@ def _up(entity: Entity, by_ref: Mapping[Ref, Entity]) -> Iterator[Entity]:
         found = next((by_ref[ref] for ref in refs if ref in by_ref), None)
 
 
-def _as(entity: Entity, new: Entity) -> Entity:
-    """What is told of ``entity``, told of ``new``."""
+def _as(entity: Entity, rename: Rename) -> Entity:
+    """What is told of ``entity``, told of what it is called since."""
+    new = rename.chain[-1]
     attributes = {**entity.attributes, **new.attributes}
     return replace(
         entity,
@@ -244,6 +247,7 @@ def _as(entity: Entity, new: Entity) -> Entity:
         attributes=attributes,
         create_only={**entity.create_only, **new.create_only},
         relations=new.relations,
+        named=rename.time,
     )
 
 
@@ -262,6 +266,7 @@ def _inside(entity: Entity, rename: Rename, parent: Ref) -> Entity:
         attributes={**entity.attributes, **named_after(entity.attributes, entity.qualified_name, name)},
         create_only={**entity.create_only, **named_after(entity.create_only, entity.qualified_name, name)},
         relations=relations,
+        named=rename.time,
     )
 
 
