@@ -114,7 +114,7 @@ class History:
         else:
             return []
         with self._state.transaction():
-            self._state.rename_described(self._name, {change.ref: to, **dict(touched)}, change.time)
+            self._state.rename_data(self._name, {change.ref: to, **dict(touched)}, change.time)
         return touched
 
     @cached_property

@@ -213,6 +213,11 @@ class SenderState(StateFile):
         """Those of ``refs`` that were dropped or got another name, and when, in epoch milliseconds."""
         return self._heard("gone", catalog, refs)
 
+    def dropped(self) -> Iterator[tuple[Ref, int]]:
+        """What was dropped or got another name, in whichever catalogue, and when it last did, in epoch milliseconds."""
+        for type_name, name, time_ in self._rows("SELECT type, name, gone FROM heard WHERE gone IS NOT NULL"):
+            yield Ref(type_name, name), time_
+
     def _heard(self, what: str, catalog: str, refs: Iterable[Ref]) -> dict[Ref, int]:
         statement = f"SELECT {what} FROM heard WHERE catalog = ? AND type = ? AND name = ?"  # noqa: S608 - a constant
         rows = ((ref, self._rows(statement, catalog, ref.type_name, ref.qualified_name)) for ref in refs)
@@ -271,14 +276,18 @@ class SenderState(StateFile):
             self._describe(catalog, new, self.described(catalog, [old]).get(old, {}))
         self.forget(catalog, [*names, *names.values()])
 
-    def rename_described(self, catalog: str, names: Mapping[Ref, Ref], time_: int) -> None:
-        """What describes these datasets, and was told until ``time_``, goes with their new names; inside a `transaction`.
+    def rename_data(self, catalog: str, names: Mapping[Ref, Ref], time_: int) -> None:
+        """What was told of these datasets until ``time_`` was told of their new names; inside a `transaction`.
 
         What was told since is of what is called so now. All are read first: one may get the name that another had.
         """
         known = self.described(catalog, names)
         for ref, times in known.items():
             self.remember_described(catalog, {ref: {name: time for name, time in times.items() if time > time_}})
+        self._db.executemany(
+            "UPDATE heard SET told = NULL WHERE catalog = ? AND type = ? AND name = ? AND told <= ?",
+            [(catalog, ref.type_name, ref.qualified_name, time_) for ref in names],
+        )
         for ref, times in known.items():
             self._describe(catalog, names[ref], {name: time for name, time in times.items() if time <= time_})
 
