@@ -6,6 +6,8 @@ else made it since. What is told later of an earlier time does not bring it back
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -18,6 +20,7 @@ from airflow_provider_mlgov.delivery.quality import QualityResults
 from airflow_provider_mlgov.delivery.renames import homes, renamed, told_times
 from airflow_provider_mlgov.delivery.renaming import Renaming
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
+from airflow_provider_mlgov.translate.runs import told_at
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
@@ -28,6 +31,10 @@ Json = dict[str, Any]
 
 _CONTENTS = ("contained", "children", "buckets", "s3Objects")
 """Datasets in a dataset: directories, and what is in them."""
+
+_EVER = (1 << 63) - 1
+_MARKS = re.compile("[@./#]")
+"""What follows the name of a dataset in the names of its parts."""
 
 
 class History:
@@ -54,6 +61,8 @@ class History:
         """Names that were given or given up, and since when."""
         self._left: dict[Ref, int] = {}
         """Names that were given up, whatever is called so since, and when."""
+        self._taken_back: set[Ref] = set()
+        """What runs of the parcel give up, and was dropped at some time."""
 
     # --- what was made here ------------------------------------------------------------------------------------------
     def look_back(self) -> None:
@@ -135,6 +144,34 @@ class History:
             with self._state.transaction():
                 self._state.remember_gone(self._name, now)
 
+    # --- giving up ---------------------------------------------------------------------------------------------------
+    def take_back(self) -> None:
+        """Forget when runs told of data what they give up now: it is as old as what others told of it.
+
+        So what was dropped before a run that failed used its name again is gone.
+        """
+        givers: dict[Ref, set[str]] = defaultdict(set)
+        for share in self._parcel.runs:
+            for ref in share.given_up:
+                if not ref.is_process:
+                    givers[ref].add(share.key)
+        gone = set(self._state.gone_below(self._name, "", _EVER)) if givers else set()
+        heads = {_head(ref.qualified_name) for ref in gone}
+        self._taken_back = gone & givers.keys()
+        if not heads:
+            return
+        with self._state.transaction():
+            for share in self._parcel.runs:
+                for ref in share.given_up & givers.keys():
+                    told = self._state.told(self._name, ref)
+                    if told == share.told and not heads.isdisjoint(_heads(ref.qualified_name)):
+                        self._state.correct_told(self._name, ref, self._claimed(ref, givers[ref]))
+
+    def _claimed(self, ref: Ref, besides: Collection[str]) -> int | None:
+        """When runs other than those of the keys ``besides`` last told of this data."""
+        known = (self._state.run(key) for key in self._state.claimants(ref) if key not in besides)
+        return max((told_at(run.state) or run.state["last"] // 1000 for run in known if run is not None), default=None)
+
     # --- dropping ----------------------------------------------------------------------------------------------------
     def without_gone(self, entities: Sequence[Entity], stored: Collection[Ref]) -> tuple[Entity, ...]:
         """``entities`` without what is gone since, so that nothing told again brings it back only to be deleted again.
@@ -186,6 +223,8 @@ class History:
         for change in self._parcel.changes:
             if change.kind == "drop":
                 times[change.ref] = max(change.time, times.get(change.ref, 0))
+        taken_back = self._state.gone(self._name, self._taken_back).items()
+        times |= {ref: max(time, times.get(ref, 0)) for ref, time in taken_back if time > self._given.get(ref, 0)}
         gone = self._state.gone(self._name, self._renamed).items()
         times |= {ref: max(time, times.get(ref, 0)) for ref, time in gone if time > self._renamed[ref]}
         results = {**self._left, **times}
@@ -234,3 +273,13 @@ class History:
         if self._state.was_made_here(self._name, entity["guid"]):
             return False
         return int(entity.get("createTime" if told is not None else "updateTime") or 0) > time
+
+
+def _head(name: str) -> str:
+    """What the names of all that is in a dataset of this ``name`` begin with."""
+    return (name.rpartition("@")[0] or name).rstrip("/")
+
+
+def _heads(name: str) -> set[str]:
+    """The `_head` of this name, and those of what may contain it."""
+    return {_head(name), *(name[: mark.start()] for mark in _MARKS.finditer(name))}

@@ -227,6 +227,11 @@ class SenderState(StateFile):
         """These were read or written then; inside a `transaction`."""
         self._hear("told", catalog, times)
 
+    def correct_told(self, catalog: str, ref: Ref, time_: int | None) -> None:
+        """It was last read or written then, after all; inside a `transaction`."""
+        row = (time_, catalog, ref.type_name, ref.qualified_name)
+        self._db.execute("UPDATE heard SET told = ? WHERE catalog = ? AND type = ? AND name = ?", row)
+
     def remember_gone(self, catalog: str, times: Mapping[Ref, int]) -> None:
         """These are gone since: what is told later of an earlier time does not bring them back; inside a `transaction`."""
         self._hear("gone", catalog, times)
@@ -277,16 +282,13 @@ class SenderState(StateFile):
         self.forget(catalog, [*names, *names.values()])
 
     def rename_data(self, catalog: str, names: Mapping[Ref, Ref], time_: int) -> None:
-        """What was told of these datasets until ``time_`` was told of their new names; inside a `transaction`.
-
-        What was told since is of what is called so now. All are read first: one may get the name that another had.
-        """
-        known = self.described(catalog, names)
-        for ref, times in known.items():
-            self.remember_described(catalog, {ref: {name: time for name, time in times.items() if time > time_}})
+        """What was told of these datasets until ``time_`` was told of their new names; inside a `transaction`."""
+        known = self.described(catalog, names)  # all first: one may get the name that another had
+        since = {ref: {name: time for name, time in times.items() if time > time_} for ref, times in known.items()}
+        self.remember_described(catalog, since)
+        rows = [(catalog, ref.type_name, ref.qualified_name, time_) for ref in names]
         self._db.executemany(
-            "UPDATE heard SET told = NULL WHERE catalog = ? AND type = ? AND name = ? AND told <= ?",
-            [(catalog, ref.type_name, ref.qualified_name, time_) for ref in names],
+            "UPDATE heard SET told = NULL WHERE catalog = ? AND type = ? AND name = ? AND told <= ?", rows
         )
         for ref, times in known.items():
             self._describe(catalog, names[ref], {name: time for name, time in times.items() if time <= time_})

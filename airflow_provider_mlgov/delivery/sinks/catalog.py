@@ -99,6 +99,7 @@ class CatalogSink:
         history.look_back()
         if told_again := history.rename():
             parcel = replace(parcel, entities=merge([*parcel.entities, *told_again]))
+        history.take_back()
         if parcel.again:
             self.forget(entity.ref for entity in parcel.entities)
         with work.knowing_types():
