@@ -146,10 +146,11 @@ class History:
 
     # --- giving up ---------------------------------------------------------------------------------------------------
     def take_back(self) -> None:
-        """Forget when runs told of data what they give up now: it is as old as what others told of it.
+        """Forget when runs told what they give up now: what others told of it counts again, whenever that was.
 
         So what was dropped before a run that failed used its name again is gone.
         """
+        self._take_back_described()
         givers: dict[Ref, set[str]] = defaultdict(set)
         for share in self._parcel.runs:
             for ref in share.given_up:
@@ -166,6 +167,18 @@ class History:
                     told = self._state.told(self._name, ref)
                     if told == share.told and not heads.isdisjoint(_heads(ref.qualified_name)):
                         self._state.correct_told(self._name, ref, self._claimed(ref, givers[ref]))
+
+    def _take_back_described(self) -> None:
+        given_up = [(share, ref) for share in self._parcel.runs for ref in share.given_up]
+        described = self._state.described(self._name, {ref for _, ref in given_up})
+        left = dict(described)
+        for share, ref in given_up:
+            if ref in left:
+                left[ref] = {name: time for name, time in left[ref].items() if time != share.told}
+        changed = {ref: times for ref, times in left.items() if times != described[ref]}
+        if changed:
+            with self._state.transaction():
+                self._state.remember_described(self._name, changed)
 
     def _claimed(self, ref: Ref, besides: Collection[str]) -> int | None:
         """When runs other than those of the keys ``besides`` last told of this data."""

@@ -160,6 +160,34 @@ def test_what_was_dropped_and_made_again_stays_though_another_run_failed(tmp_pat
     assert A in found
 
 
+def telling(run: int, second: int, word: str, *, job: str = "j") -> Json:
+    """A run that says this of its process and of its table."""
+    one = event(run, second, [data("a")], [data("c", datasetType={"datasetType": word})], job=job)
+    return {**one, "job": {**one["job"], "facets": {"sql": {"query": word}}}}
+
+
+def said(found: Json) -> set[str]:
+    (process,) = (one["attributes"] for key, one in found.items() if key.startswith("mlgov_job_process"))
+    return {process["queryText"], found[C]["attributes"]["type"]}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_what_a_run_that_failed_said_does_not_stay(order: tuple[int, ...], tmp_path: Path) -> None:
+    told = [telling(1, 1, "good"), telling(2, 2, "bad"), event(2, 3, [], [], kind="FAIL")]
+    for number, portions in enumerate(([told], [[told[place]] for place in order], [told, told[:1]])):
+        assert said(catalogued(tmp_path / str(number), portions)) == {"good"}, number
+
+
+def test_what_a_run_of_another_job_that_failed_said_goes_when_the_one_before_is_told_again(tmp_path: Path) -> None:
+    told = [telling(1, 1, "good"), telling(2, 2, "bad", job="k"), event(2, 3, [], [], kind="FAIL", job="k")]
+    assert said(catalogued(tmp_path, [*([one] for one in told), told[:1]])) == {"good"}
+
+
+def test_what_was_said_after_a_run_that_failed_stays(tmp_path: Path) -> None:
+    told = [telling(1, 1, "old"), telling(2, 2, "bad"), telling(3, 3, "good"), event(2, 4, [], [], kind="FAIL")]
+    assert said(catalogued(tmp_path, [*([one] for one in told), told[:1]])) == {"good"}
+
+
 def test_who_gave_up_what_is_remembered_for_as_long_as_a_run_that_never_ends(tmp_path: Path) -> None:
     now = [1e9]
     state = SenderState(tmp_path / "sender.db", keep_hours=1, clock=lambda: now[0])
