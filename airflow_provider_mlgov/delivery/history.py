@@ -6,38 +6,35 @@ else made it since. What is told later of an earlier time does not bring it back
 
 from __future__ import annotations
 
-import logging
-import random
+import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.batch import references
-from airflow_provider_mlgov.delivery.deadline import BudgetSpentError
 from airflow_provider_mlgov.delivery.letting_go import let_go
 from airflow_provider_mlgov.delivery.patient import items, ref_of
 from airflow_provider_mlgov.delivery.quality import QualityResults
 from airflow_provider_mlgov.delivery.renames import homes, renamed, told_times
 from airflow_provider_mlgov.delivery.renaming import Renaming
-from airflow_provider_mlgov.errors import CatalogUnavailableError, ForeignAnswerError
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
+from airflow_provider_mlgov.translate.runs import told_at
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
     from airflow_provider_mlgov.delivery.sinks.sink import Parcel
     from airflow_provider_mlgov.delivery.state import SenderState
 
-log = logging.getLogger(__name__)
-
 Json = dict[str, Any]
 
-_ASKED_AT_ONCE = 50
-_MOST_FAILURES = 3
-"""After so many names in a row for which it cannot be asked, the catalogue is asked for no more."""
 _CONTENTS = ("contained", "children", "buckets", "s3Objects")
 """Datasets in a dataset: directories, and what is in them."""
+
+_EVER = (1 << 63) - 1
+_MARKS = re.compile("[@./#]")
+"""What follows the name of a dataset in the names of its parts."""
 
 
 class History:
@@ -60,73 +57,32 @@ class History:
         self.warnings: list[str] = []
         """What the catalogue did not let go."""
         self._results = QualityResults(catalog, name, parcel.at, state, patiently, self._let_go)
+        self._begun: set[Ref] = set()
+        """Names that may come to be by this delivery."""
         self._renamed: dict[Ref, int] = {}
         """Names that were given or given up, and since when."""
         self._left: dict[Ref, int] = {}
         """Names that were given up, whatever is called so since, and when."""
+        self._taken_back: set[Ref] = set()
+        """What runs of the parcel give up, and was dropped at some time."""
 
     # --- what was made here ------------------------------------------------------------------------------------------
-    def look_back(self, later: set[Ref]) -> None:
-        """Find out what came to be by a delivery that was cut off before it could remember that, if it was.
-
-        What cannot be asked for goes to ``later``, where the next send asks again: it may be nothing that this parcel is about.
-        """
-        making = {ref: since for ref, since in self._state.making(self._name).items() if ref not in later}
-        by_type: dict[str, list[Ref]] = defaultdict(list)
-        for ref in making:
-            by_type[ref.type_name].append(ref)
-        failures = 0
-        for refs in by_type.values():
-            parts = [refs[start : start + _ASKED_AT_ONCE] for start in range(0, len(refs), _ASKED_AT_ONCE)]
-            while parts:
-                part = parts.pop()
-                if failures >= _MOST_FAILURES:
-                    later.update(part)
-                elif self._looked_back(part, making):
-                    failures = 0
-                elif len(part) > 1:
-                    middle = len(part) // 2
-                    parts += random.sample(
-                        [part[:middle], part[middle:]], 2
-                    )  # by lot, so that each comes first at times
-                else:
-                    failures += 1
-                    later.update(part)
-
-    def _looked_back(self, part: Sequence[Ref], making: Mapping[Ref, int]) -> bool:
-        """Whether the catalogue said what it has of these, all of one type."""
-        names = [ref.qualified_name for ref in part]
-        try:
-            found = self._patiently(lambda: self._catalog.get_many(part[0].type_name, names))
-        except (BudgetSpentError, MemoryError):
-            raise
-        except Exception as error:
-            if isinstance(error, CatalogUnavailableError) and not isinstance(error, ForeignAnswerError):
-                raise
-            # Whatever it is, a bug too: the parcel need not be about these, and shows by itself whether it can be delivered.
-            log.debug("Whether %s and %d more came to be is asked later: %s", part[0], len(part) - 1, error)
-            return False
-        guids = [
-            entity["guid"]
-            for ref in part
-            if (entity := found.get(ref.qualified_name)) and int(entity.get("createTime") or 0) >= making[ref]
-        ]
-        with self._state.transaction():
-            self._state.end_making(self._name, part, guids)
-        return True
-
     def begin(self) -> None:
         """Remember that the data of the parcel is about to be written."""
-        new = [ref for ref in self._told if self._state.told(self._name, ref) is None]
-        if new:
+        new = {ref for ref in self._told if self._state.told(self._name, ref) is None}
+        self._begun = new - self._state.making(self._name, new).keys()
+        if self._begun:
             with self._state.transaction():
-                self._state.begin_making(self._name, new)
+                self._state.begin_making(self._name, self._begun)
 
     def end(self, created: Iterable[str]) -> None:
-        """Remember when the data was read or written, and the guids of what came to be."""
+        """Remember when the data was read or written, and the guids of what came to be.
+
+        Names of an earlier delivery that was cut off stay noted: whether it made them shows when they were created.
+        """
         with self._state.transaction():
             self._state.remember_told(self._name, self._told)
-            self._state.end_making(self._name, self._told, created)
+            self._state.end_making(self._name, self._begun, created)
 
     # --- renaming ----------------------------------------------------------------------------------------------------
     def rename(self) -> list[Entity]:
@@ -153,11 +109,17 @@ class History:
     def _rename(self, change: Change, to: Ref) -> list[tuple[Ref, Ref]]:
         """The names that changed, each with the new one; also those that a delivery that was cut off has changed."""
         renaming = Renaming(self._catalog, self._name, self._state, self._patiently, change.time)
-        entity = self._get(change.ref, relationships=True)
-        if entity is not None:
-            return [] if self._is_newer(change.ref, entity, change.time) else renaming.rename(entity, to, change.name)
-        there = self._get(to, relationships=True)
-        return renaming.go_on(there, change.ref) if there is not None else []
+        if (entity := self._get(change.ref, relationships=True)) is not None:
+            if self._is_newer(change.ref, entity, change.time):
+                return []
+            touched = renaming.rename(entity, to, change.name)
+        elif (there := self._get(to, relationships=True)) is not None:
+            touched = renaming.go_on(there, change.ref)
+        else:
+            return []
+        with self._state.transaction():
+            self._state.rename_data(self._name, {change.ref: to, **dict(touched)}, change.time)
+        return touched
 
     @cached_property
     def _given(self) -> dict[Ref, int]:
@@ -176,6 +138,47 @@ class History:
         if now:
             with self._state.transaction():
                 self._state.remember_gone(self._name, now)
+
+    # --- giving up ---------------------------------------------------------------------------------------------------
+    def take_back(self) -> None:
+        """Forget when runs told what they give up now: what others told of it counts again, whenever that was.
+
+        So what was dropped before a run that failed used its name again is gone.
+        """
+        self._take_back_described()
+        givers: dict[Ref, set[str]] = defaultdict(set)
+        for share in self._parcel.runs:
+            for ref in share.given_up:
+                if not ref.is_process:
+                    givers[ref].add(share.key)
+        gone = set(self._state.gone_below(self._name, "", _EVER)) if givers else set()
+        heads = {_head(ref.qualified_name) for ref in gone}
+        self._taken_back = gone & givers.keys()
+        if not heads:
+            return
+        with self._state.transaction():
+            for share in self._parcel.runs:
+                for ref in share.given_up & givers.keys():
+                    told = self._state.told(self._name, ref)
+                    if told == share.told and not heads.isdisjoint(_heads(ref.qualified_name)):
+                        self._state.correct_told(self._name, ref, self._claimed(ref, givers[ref]))
+
+    def _take_back_described(self) -> None:
+        given_up = [(share, ref) for share in self._parcel.runs for ref in share.given_up]
+        described = self._state.described(self._name, {ref for _, ref in given_up})
+        left = dict(described)
+        for share, ref in given_up:
+            if ref in left:
+                left[ref] = {name: time for name, time in left[ref].items() if time != share.told}
+        changed = {ref: times for ref, times in left.items() if times != described[ref]}
+        if changed:
+            with self._state.transaction():
+                self._state.remember_described(self._name, changed)
+
+    def _claimed(self, ref: Ref, besides: Collection[str]) -> int | None:
+        """When runs other than those of the keys ``besides`` last told of this data."""
+        known = (self._state.run(key) for key in self._state.claimants(ref) if key not in besides)
+        return max((told_at(run.state) or run.state["last"] // 1000 for run in known if run is not None), default=None)
 
     # --- dropping ----------------------------------------------------------------------------------------------------
     def without_gone(self, entities: Sequence[Entity], stored: Collection[Ref]) -> tuple[Entity, ...]:
@@ -210,14 +213,15 @@ class History:
     def _gone(self) -> dict[Ref, int]:
         """What of the parcel is known to be gone since it was told of, itself or with what contains it, and when.
 
-        To be asked for after `rename`.
+        What was gone before it got its name is another dataset that had that. To be asked for after `rename`.
         """
         around = {ref: inside for ref, inside in homes(self._parcel.entities).items() if ref in self._told}
         times = self._state.gone(self._name, {home for inside in around.values() for home in inside})
         if not times:
             return {}
         found = {
-            ref: max((times[home] for home in inside if home in times), default=0) for ref, inside in around.items()
+            ref: max((times[home] for home, named in inside.items() if times.get(home, 0) > named), default=0)
+            for ref, inside in around.items()
         }
         return {ref: time for ref, time in found.items() if self._told[ref] <= time}
 
@@ -227,6 +231,8 @@ class History:
         for change in self._parcel.changes:
             if change.kind == "drop":
                 times[change.ref] = max(change.time, times.get(change.ref, 0))
+        taken_back = self._state.gone(self._name, self._taken_back).items()
+        times |= {ref: max(time, times.get(ref, 0)) for ref, time in taken_back if time > self._given.get(ref, 0)}
         gone = self._state.gone(self._name, self._renamed).items()
         times |= {ref: max(time, times.get(ref, 0)) for ref, time in gone if time > self._renamed[ref]}
         results = {**self._left, **times}
@@ -272,6 +278,16 @@ class History:
         told = self._state.told(self._name, ref)
         if told is not None and told > time:
             return True
-        if self._state.was_made_here(self._name, entity["guid"]):
+        if self._state.was_made_here(self._name, entity):
             return False
         return int(entity.get("createTime" if told is not None else "updateTime") or 0) > time
+
+
+def _head(name: str) -> str:
+    """What the names of all that is in a dataset of this ``name`` begin with."""
+    return (name.rpartition("@")[0] or name).rstrip("/")
+
+
+def _heads(name: str) -> set[str]:
+    """The `_head` of this name, and those of what may contain it."""
+    return {_head(name), *(name[: mark.start()] for mark in _MARKS.finditer(name))}

@@ -48,14 +48,20 @@ class Renames:
         self._new: list[Rename] = []
         for old, time, chain in state.renamed():
             self._by_old[old].append(Rename(time, old, tuple(_from_json(item) for item in chain)))
+        self._dropped: dict[Ref, set[int]] = defaultdict(set)
+        """When datasets were dropped, as far as that is remembered: of what was done before, the last time."""
+        for ref, time in state.dropped():
+            self._dropped[ref].add(time)
 
     def __bool__(self) -> bool:
         """Whether any are known."""
         return bool(self._by_old)
 
     def learn(self, changes: Iterable[Change]) -> None:
-        """Take in what a run renamed. To be kept by `remember` when it is delivered."""
+        """Take in what a run renamed or dropped. To be kept by `remember` when it is delivered."""
         for change in changes:
+            if change.kind == "drop":
+                self._dropped[change.ref].add(change.time)
             if change.kind == "rename":
                 rename = Rename(change.time, change.ref, change.chain)
                 if rename not in self._by_old[rename.old]:
@@ -113,7 +119,9 @@ class Renames:
         """A dataset may have been moved with what contains it, before this was known: its entity may have any name since."""
         now = next(iter(self._names(change.chain, change.time)[-1:]), None)
         if change.to is None:
-            yield change if now is None else replace(change, ref=now[0].ref)
+            yield change
+            if now is not None:
+                yield replace(change, ref=now[0].ref)
             return
         if now is not None:
             change = replace(change, to=now[0].ref, name=now[0].attributes["name"])
@@ -133,7 +141,7 @@ class Renames:
     def _names(self, chain: Sequence[Entity], after: int) -> list[list[Entity]]:
         """What a dataset and what contains it were called since ``after``, name by name, each from the inside out.
 
-        ``chain`` is what they were called then, from the outside in.
+        ``chain`` is what they were called then, from the outside in. What was dropped before a name was given up had it no more.
         """
         names: list[list[Entity]] = []
         now = list(reversed(chain))
@@ -142,16 +150,20 @@ class Renames:
                 (rename, place)
                 for place, entity in enumerate(now)
                 for rename in self._by_old.get(entity.ref, ())
-                if rename.time > after
+                if rename.time > after and not self._was_dropped(now, after, rename.time)
             ]
             if not later:
                 return names
             rename, place = min(later, key=lambda found: found[0])
-            new = [_as(now[place], rename.chain[-1]), *reversed(rename.chain[:-1])]
+            new = [_as(now[place], rename), *reversed(rename.chain[:-1])]
             for entity in reversed(now[:place]):
                 new.insert(0, _inside(entity, rename, new[0].ref))
             now, after = new, rename.time
             names.append(now)
+
+    def _was_dropped(self, chain: Sequence[Entity], after: int, before: int) -> bool:
+        """Whether a dataset was dropped in this time, itself or with what contains it."""
+        return any(after < time < before for entity in chain for time in self._dropped.get(entity.ref, ()))
 
 
 def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
@@ -187,13 +199,15 @@ def told_times(entities: Iterable[Entity]) -> dict[Ref, int]:
     return times
 
 
-def homes(entities: Iterable[Entity]) -> dict[Ref, tuple[Ref, ...]]:
-    """Each entity's own reference, then those of what it is about and of what contains it, from the inside out."""
+def homes(entities: Iterable[Entity]) -> dict[Ref, dict[Ref, int]]:
+    """Each entity's own reference, then those of what it is about and of what contains it, each with `Entity.named`."""
     by_ref = {entity.ref: entity for entity in entities}
-    return {
-        ref: tuple(home.ref for home in (*_up(entity, by_ref), *reversed(entity.about)))
-        for ref, entity in by_ref.items()
-    }
+    found = {}
+    for ref, entity in by_ref.items():
+        found[ref] = {home.ref: home.named for home in (*_up(entity, by_ref), *entity.about)}
+        if entity.about:  # which it is named after
+            found[ref][ref] = entity.about[-1].named
+    return found
 
 
 def renamed(name: str, old: str, new: str) -> str | None:
@@ -235,8 +249,9 @@ def _up(entity: Entity, by_ref: Mapping[Ref, Entity]) -> Iterator[Entity]:
         found = next((by_ref[ref] for ref in refs if ref in by_ref), None)
 
 
-def _as(entity: Entity, new: Entity) -> Entity:
-    """What is told of ``entity``, told of ``new``."""
+def _as(entity: Entity, rename: Rename) -> Entity:
+    """What is told of ``entity``, told of what it is called since."""
+    new = rename.chain[-1]
     attributes = {**entity.attributes, **new.attributes}
     return replace(
         entity,
@@ -244,6 +259,7 @@ def _as(entity: Entity, new: Entity) -> Entity:
         attributes=attributes,
         create_only={**entity.create_only, **new.create_only},
         relations=new.relations,
+        named=rename.time,
     )
 
 
@@ -262,6 +278,7 @@ def _inside(entity: Entity, rename: Rename, parent: Ref) -> Entity:
         attributes={**entity.attributes, **named_after(entity.attributes, entity.qualified_name, name)},
         create_only={**entity.create_only, **named_after(entity.create_only, entity.qualified_name, name)},
         relations=relations,
+        named=rename.time,
     )
 
 

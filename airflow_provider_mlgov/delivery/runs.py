@@ -99,6 +99,7 @@ class Run:
             run=self.entity,
             processes=self.processes,
             given_up=self.given_up,
+            told=told_at(self.before.state) if self.before is not None else 0,
             new=self.new and self._has_own_entity(),
             forgotten=self.before is None and not self.new and self._has_own_entity(),
         )

@@ -214,6 +214,11 @@ class SenderState(StateFile):
         """Those of ``refs`` that were dropped or got another name, and when, in epoch milliseconds."""
         return self._heard("gone", catalog, refs)
 
+    def dropped(self) -> Iterator[tuple[Ref, int]]:
+        """What was dropped or got another name, in whichever catalogue, and when it last did, in epoch milliseconds."""
+        for type_name, name, time_ in self._rows("SELECT type, name, gone FROM heard WHERE gone IS NOT NULL"):
+            yield Ref(type_name, name), time_
+
     def _heard(self, what: str, catalog: str, refs: Iterable[Ref]) -> dict[Ref, int]:
         statement = f"SELECT {what} FROM heard WHERE catalog = ? AND type = ? AND name = ?"  # noqa: S608 - a constant
         rows = ((ref, self._rows(statement, catalog, ref.type_name, ref.qualified_name)) for ref in refs)
@@ -222,6 +227,11 @@ class SenderState(StateFile):
     def remember_told(self, catalog: str, times: Mapping[Ref, int]) -> None:
         """These were read or written then; inside a `transaction`."""
         self._hear("told", catalog, times)
+
+    def correct_told(self, catalog: str, ref: Ref, time_: int | None) -> None:
+        """It was last read or written then, after all; inside a `transaction`."""
+        row = (time_, catalog, ref.type_name, ref.qualified_name)
+        self._db.execute("UPDATE heard SET told = ? WHERE catalog = ? AND type = ? AND name = ?", row)
 
     def remember_gone(self, catalog: str, times: Mapping[Ref, int]) -> None:
         """These are gone since: what is told later of an earlier time does not bring them back; inside a `transaction`."""
@@ -269,11 +279,26 @@ class SenderState(StateFile):
                     f"UPDATE OR REPLACE {table} SET name = ? WHERE type = ? AND name = ?",  # noqa: S608 - constants
                     (new.qualified_name, old.type_name, old.qualified_name),
                 )
-            own, known = (self.described(catalog, [ref]).get(ref, {}) for ref in (old, new))
-            if own:
-                later = {name: max(time, known.get(name, time)) for name, time in own.items()}
-                self.remember_described(catalog, {new: {**known, **later}})
+            self._describe(catalog, new, self.described(catalog, [old]).get(old, {}))
         self.forget(catalog, [*names, *names.values()])
+
+    def rename_data(self, catalog: str, names: Mapping[Ref, Ref], time_: int) -> None:
+        """What was told of these datasets until ``time_`` was told of their new names; inside a `transaction`."""
+        known = self.described(catalog, names)  # all first: one may get the name that another had
+        since = {ref: {name: time for name, time in times.items() if time > time_} for ref, times in known.items()}
+        self.remember_described(catalog, since)
+        rows = [(catalog, ref.type_name, ref.qualified_name, time_) for ref in names]
+        self._db.executemany(
+            "UPDATE heard SET told = NULL WHERE catalog = ? AND type = ? AND name = ? AND told <= ?", rows
+        )
+        for ref, times in known.items():
+            self._describe(catalog, names[ref], {name: time for name, time in times.items() if time <= time_})
+
+    def _describe(self, catalog: str, ref: Ref, times: Mapping[str, int]) -> None:
+        if times:
+            known = self.described(catalog, [ref]).get(ref, {})
+            later = {name: max(time, known.get(name, time)) for name, time in times.items()}
+            self.remember_described(catalog, {ref: {**known, **later}})
 
     # --- which datasets were made here -------------------------------------------------------------------------------
     def begin_making(self, catalog: str, refs: Iterable[Ref]) -> None:
@@ -283,10 +308,11 @@ class SenderState(StateFile):
             [(catalog, ref.type_name, ref.qualified_name, int(self._clock() * 1000)) for ref in refs],
         )
 
-    def making(self, catalog: str) -> dict[Ref, int]:
-        """What was about to be written when a sender stopped, and since when, in epoch milliseconds."""
-        rows = self._rows("SELECT type, name, since FROM making WHERE catalog = ?", catalog)
-        return {Ref(row[0], row[1]): row[2] for row in rows}
+    def making(self, catalog: str, refs: Iterable[Ref]) -> dict[Ref, int]:
+        """Those of ``refs`` that are noted as about to be written, and since when, in epoch milliseconds."""
+        statement = "SELECT since FROM making WHERE catalog = ? AND type = ? AND name = ?"
+        rows = ((ref, self._rows(statement, catalog, ref.type_name, ref.qualified_name)) for ref in refs)
+        return {ref: found[0][0] for ref, found in rows if found}
 
     def end_making(self, catalog: str, refs: Iterable[Ref], guids: Iterable[str]) -> None:
         """Of ``refs`` is known what came to be: the entities of these ``guids``; inside a `transaction`."""
@@ -297,9 +323,13 @@ class SenderState(StateFile):
         now = self._clock()
         self._db.executemany("INSERT OR REPLACE INTO made VALUES (?, ?, ?)", [(catalog, guid, now) for guid in guids])
 
-    def was_made_here(self, catalog: str, guid: str) -> bool:
-        """Whether the entity came to be by what was sent from here lately."""
-        return bool(self._rows("SELECT 1 FROM made WHERE catalog = ? AND guid = ?", catalog, guid))
+    def was_made_here(self, catalog: str, entity: Json) -> bool:
+        """Whether the entity came to be by what was sent from here lately, also if that was cut off before it could tell."""
+        if self._rows("SELECT 1 FROM made WHERE catalog = ? AND guid = ?", catalog, entity["guid"]):
+            return True
+        ref = Ref(entity["typeName"], entity["attributes"]["qualifiedName"])
+        since = self.making(catalog, [ref]).get(ref)
+        return since is not None and int(entity.get("createTime") or 0) >= since
 
     # --- datasets that got another name ------------------------------------------------------------------------------
     def renamed(self) -> Iterator[tuple[Ref, int, list[Json]]]:

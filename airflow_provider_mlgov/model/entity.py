@@ -113,6 +113,8 @@ class Entity:
     """Labels, classifications and custom attributes."""
     about: tuple[Entity, ...] = field(default=(), compare=False, repr=False)
     """The dataset that this tells of and is named after, last, after what contains it; whether they are there or not."""
+    named: int = field(default=0, compare=False, repr=False)
+    """Since when a dataset that was told of by another name has this one, in epoch milliseconds; 0 if it was told of by this."""
 
     @cached_property
     def ref(self) -> Ref:

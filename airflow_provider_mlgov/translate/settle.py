@@ -180,6 +180,8 @@ def _merged(left: Entity, right: Entity) -> Entity:
         as_of=newest.as_of,
         relations={**left.relations, **right.relations},
         marks=left.marks.united(right.marks) if right.marks else left.marks,
+        about=newest.about,
+        named=min(left.named, right.named),
     )
 
 

@@ -129,6 +129,65 @@ def test_what_another_run_named_stays(tmp_path: Path) -> None:
     assert A not in found
 
 
+@pytest.mark.parametrize("job", ["j", "k"])
+@pytest.mark.parametrize("namespace", [DB, "s3://lake"])
+@pytest.mark.parametrize("what", ["out/a", "out"])
+@pytest.mark.parametrize("portions", ["1|2|3|4", "123|4", "1234", "12|3|4", "1|3|2|4", "123|4|1"])
+def test_what_was_dropped_does_not_come_back_by_a_run_that_failed(
+    portions: str, what: str, namespace: str, job: str, tmp_path: Path
+) -> None:
+    dropped = data(what, namespace, lifecycleStateChange={"lifecycleStateChange": "DROP"})
+    name = what if namespace == DB else "out/a"
+    fields = {"schema": {"fields": [{"name": "i", "type": "int"}]}} if namespace == DB else {}
+    told = {
+        "1": event(1, 1, [], [data(name, namespace, **fields)]),
+        "2": event(2, 2, [], [dropped], job="d"),
+        "3": event(3, 3, [], [data(name, namespace, **fields)], job=job),
+        "4": event(3, 4, [], [], kind="FAIL", job=job),
+    }
+    found = catalogued(tmp_path, [[told[number] for number in portion] for portion in portions.split("|")])
+    there = {key.partition("lake/")[2] for key in found if key.startswith("aws_s3_v2_directory")}
+    assert there - {"", "@primary"} == ({"out/@primary"} if (namespace, what) == ("s3://lake", "out/a") else set())
+    assert not [key for key in found if key.startswith(("rdbms_table", "rdbms_column"))]
+    assert not any(entity["relations"].get("outputs") for entity in found.values())
+
+
+def test_what_was_dropped_and_made_again_stays_though_another_run_failed(tmp_path: Path) -> None:
+    dropped = data("a", lifecycleStateChange={"lifecycleStateChange": "DROP"})
+    told = [event(1, 1, [], [data("a")]), event(2, 2, [], [dropped], job="d"), event(3, 3, [], [data("a")], job="k")]
+    told += [event(4, 4, [], [data("a")]), event(4, 5, [], [], kind="FAIL")]
+    found = catalogued(tmp_path, [[one] for one in told])
+    assert A in found
+
+
+def telling(run: int, second: int, word: str, *, job: str = "j") -> Json:
+    """A run that says this of its process and of its table."""
+    one = event(run, second, [data("a")], [data("c", datasetType={"datasetType": word})], job=job)
+    return {**one, "job": {**one["job"], "facets": {"sql": {"query": word}}}}
+
+
+def said(found: Json) -> set[str]:
+    (process,) = (one["attributes"] for key, one in found.items() if key.startswith("mlgov_job_process"))
+    return {process["queryText"], found[C]["attributes"]["type"]}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_what_a_run_that_failed_said_does_not_stay(order: tuple[int, ...], tmp_path: Path) -> None:
+    told = [telling(1, 1, "good"), telling(2, 2, "bad"), event(2, 3, [], [], kind="FAIL")]
+    for number, portions in enumerate(([told], [[told[place]] for place in order], [told, told[:1]])):
+        assert said(catalogued(tmp_path / str(number), portions)) == {"good"}, number
+
+
+def test_what_a_run_of_another_job_that_failed_said_goes_when_the_one_before_is_told_again(tmp_path: Path) -> None:
+    told = [telling(1, 1, "good"), telling(2, 2, "bad", job="k"), event(2, 3, [], [], kind="FAIL", job="k")]
+    assert said(catalogued(tmp_path, [*([one] for one in told), told[:1]])) == {"good"}
+
+
+def test_what_was_said_after_a_run_that_failed_stays(tmp_path: Path) -> None:
+    told = [telling(1, 1, "old"), telling(2, 2, "bad"), telling(3, 3, "good"), event(2, 4, [], [], kind="FAIL")]
+    assert said(catalogued(tmp_path, [*([one] for one in told), told[:1]])) == {"good"}
+
+
 def test_who_gave_up_what_is_remembered_for_as_long_as_a_run_that_never_ends(tmp_path: Path) -> None:
     now = [1e9]
     state = SenderState(tmp_path / "sender.db", keep_hours=1, clock=lambda: now[0])

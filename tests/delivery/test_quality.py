@@ -157,6 +157,36 @@ def flows(found: Json) -> set[tuple[str, str]]:
     }
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_a_result_of_a_table_that_takes_the_place_of_a_dropped_one_stays_however_late(
+    before: bool, tmp_path: Path
+) -> None:
+    """Told late or again: the drop was of the table that had the name before."""
+    old, new, test = made(1, "t", "x"), made(2, "t_new", "y"), checked(3, "t_new")
+    swap = [dropped(4, "t"), renamed(5, "t_new", "t")]
+    first = [old] if before else []
+    for number, portions in enumerate(
+        (
+            [[*first, new, test, *swap], [test]],
+            [[*first, new, *swap], [test]],
+            [[*first, *swap], [new, test]],
+            [[*first, *swap], [test, new]],
+            [[*first, new, test, *swap], [*first, new, test, *swap]],
+        )
+    ):
+        found = catalogued(tmp_path / str(number), portions)
+        assert (told(found), flows(found)) == ({of("t"): (1, 0)}, {("y", "t")}), portions
+    if before:
+        found = catalogued(tmp_path / "older", [[old, new, test, *swap], [old]])
+        assert (told(found), flows(found)) == ({of("t"): (1, 0)}, {("y", "t")})
+
+
+def test_a_result_of_a_table_that_got_its_name_in_two_steps_stays_when_told_again(tmp_path: Path) -> None:
+    test = checked(1, "a")
+    found = catalogued(tmp_path, [[test, dropped(2, "c"), renamed(3, "a", "b"), renamed(4, "b", "c")], [test]])
+    assert told(found) == {of("c"): (1, 0)}
+
+
 def test_a_result_stays_with_its_table_in_whatever_order_the_names_change(tmp_path: Path) -> None:
     events = [checked(1, "t_new"), renamed(2, "t", "t_old"), renamed(3, "t_new", "t")]
     for number, order in enumerate(permutations(events)):

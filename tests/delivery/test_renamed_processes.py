@@ -183,6 +183,70 @@ def test_two_processes_that_become_one_say_what_was_told_last(order: tuple[int, 
         assert process["queryText"] == ("select 1", "select 4")[number]
 
 
+MADE_AGAIN = [event(1, 1, [data("y")], [data("a")]), dropped(2, "a"), wrote(3, "x", "a", job="l"), renamed(4, "a", "b")]
+
+
+@pytest.mark.parametrize("again", ["", "1", "1234"])
+@pytest.mark.parametrize("portions", ["1234", "1|2|3|4", "234|1", "2|34|1", "23|4|1", "4|3|2|1", "34|2|1"])
+def test_who_wrote_what_was_dropped_did_not_write_what_got_its_name_and_gave_it_up(
+    portions: str, again: str, tmp_path: Path
+) -> None:
+    told = [[MADE_AGAIN[int(number) - 1] for number in portion] for portion in (*portions.split("|"), again)]
+    found = catalogued(tmp_path, told)
+    assert flows(found) == {("x", "b")}
+    assert [key for key in found if key.startswith("rdbms_table") and "d.s.a@" in key] == []
+    keys = {entity["attributes"]["processKey"] for key, entity in found.items() if key.startswith("mlgov_job_process")}
+    (run,) = (entity for key, entity in found.items() if key.startswith("mlgov_job_run jobs/jobs/j/"))
+    assert run["attributes"]["processKey"] in keys
+
+
+@pytest.mark.parametrize("what", ["out/a", "out"])
+def test_who_wrote_into_a_folder_what_was_dropped_did_not_write_what_is_there_now(what: str, tmp_path: Path) -> None:
+    def wrote_in(run: int, folder: str) -> Json:
+        return event(run, run, [data(f"raw{run}", S3)], [data(folder, S3)], job=f"load{run}")
+
+    events = [wrote_in(1, "out/a"), dropped(2, what, S3), wrote_in(3, "out"), renamed(4, "out", "in", S3)]
+    events.append(wrote_in(5, "in/a"))
+    for number, portions in enumerate(([events], [[one] for one in events], [events, events[:1]], [events, events])):
+        found = catalogued(tmp_path / str(number), portions)
+        folders = {key: entity["relations"] for key, entity in found.items() if key.startswith("aws_s3_v2_directory")}
+        assert not [key for key in folders if "/out/" in key], number
+        writers = {key.partition("lake/")[2]: one["outputFromProcesses"] for key, one in folders.items()}
+        assert writers["in/a/@primary"] == ["mlgov_job_process load5"], number
+
+
+def described(run: int, name: str, of_type: str, kind: str) -> Json:
+    fields = {"fields": [{"name": "c", "type": of_type}]}
+    return event(run, run, [], [data(name, schema=fields, datasetType={"datasetType": kind})], job=f"makes{run}")
+
+
+@pytest.mark.parametrize("portions", ["123|1", "1|2|3|1", "23|1", "2|3|1", "1|23|1", "12|3|3|1", "12|3|4|1"])
+def test_an_older_event_does_not_rewind_what_describes_a_table_with_another_name(portions: str, tmp_path: Path) -> None:
+    told = {
+        "1": described(1, "a", "int", "TABLE"),
+        "2": described(2, "a", "bigint", "VIEW"),
+        "3": renamed(3, "a", "b"),
+        "4": described(4, "a", "text", "TABLE"),
+    }
+    found = catalogued(tmp_path, [[told[name] for name in portion] for portion in portions.split("|")])
+    assert found["rdbms_column db:5432/d.s.b.c@primary"]["attributes"]["data_type"] == "bigint"
+    assert found["rdbms_table db:5432/d.s.b@primary"]["attributes"]["type"] == "VIEW"
+    if portions == "12|3|4|1":
+        assert found["rdbms_column db:5432/d.s.a.c@primary"]["attributes"]["data_type"] == "text"
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_an_older_event_does_not_rewind_tables_that_changed_their_names(at_once: bool, tmp_path: Path) -> None:
+    swap = swapped(5, "a", "b")
+    if at_once:
+        swap = [{**one, "eventTime": swap[0]["eventTime"]} for one in swap]
+    older = [described(1, "a", "int", "TABLE"), described(2, "b", "int", "TABLE")]
+    newer = [described(3, "a", "bigint", "VIEW"), described(4, "b", "text", "EXTERNAL")]
+    found = catalogued(tmp_path, [[*older, *newer], swap, older])
+    types = {name: found[f"rdbms_column db:5432/d.s.{name}.c@primary"]["attributes"]["data_type"] for name in "ab"}
+    assert types == {"a": "text", "b": "bigint"}
+
+
 def test_what_people_said_of_a_process_goes_along(tmp_path: Path) -> None:
     spool, path = Spool(tmp_path / "spool"), tmp_path / "catalog.db"
 

@@ -71,8 +71,6 @@ class CatalogSink:
         self._apply_types = apply_types
         self._linger: float = getattr(catalog, "linger", 60.0)
         self._sleep = sleep
-        self._asked_later: set[Ref] = set()
-        """Names of which it could not be found out whether they were made here: they are asked for by the next send."""
 
     def close(self) -> None:
         """Release the catalogue's connections."""
@@ -98,9 +96,9 @@ class CatalogSink:
     def _deliver(self, parcel: Parcel, work: Work) -> Delivered:
         deadline = work.deadline
         history = History(parcel, self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline))
-        history.look_back(self._asked_later)
         if told_again := history.rename():
             parcel = replace(parcel, entities=merge([*parcel.entities, *told_again]))
+        history.take_back()
         if parcel.again:
             self.forget(entity.ref for entity in parcel.entities)
         with work.knowing_types():

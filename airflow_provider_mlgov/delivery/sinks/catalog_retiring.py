@@ -97,7 +97,7 @@ class Retiring:
         relations: Mapping[str, Any] = entity.get("relationshipAttributes") or {}
         attributes: Mapping[str, Any] = entity.get("attributes") or {}
         return (
-            self._state.was_made_here(self._name, entity["guid"])
+            self._state.was_made_here(self._name, entity)
             and not any(entity.get(name) or relations.get(name) for name in _PEOPLE)
             and not any(attributes.get(name) for name in BY_PEOPLE)
             and not any(True for _ in _active(entity, owned=False))

@@ -21,6 +21,8 @@ class RunShare:
     given_up: frozenset[Ref] = frozenset()
     """What was written for it earlier and is not said any more, since its ends grew, it failed, or its job got another name: to be
     deleted unless another run has it, or somebody else does."""
+    told: int = 0
+    """When that was told, in epoch milliseconds."""
     new: bool = False
     """It has just begun: the catalogue cannot have it yet."""
     forgotten: bool = False
