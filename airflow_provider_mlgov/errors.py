@@ -86,6 +86,11 @@ class CatalogRefusedError(CatalogError):
         self.status = status
         """The HTTP status that Atlas sends with it."""
 
+    @property
+    def may_concern_all(self) -> bool:
+        """Whether all may be refused so: the user lacks a right, or a proxy lets nothing through that has any size."""
+        return self.status in (403, 413, 414)
+
 
 class EntityNotFoundError(CatalogRefusedError):
     """No active entity has this guid or unique attribute."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError
 from airflow_provider_mlgov.delivery.renames import told_times
-from airflow_provider_mlgov.delivery.sinks.catalog_work import OF_ALL
 from airflow_provider_mlgov.errors import (
     CatalogBusyError,
     CatalogError,
@@ -239,7 +238,7 @@ def _changed(runs: list[Run]) -> set[Ref | None]:
 
 def _names_one(error: CatalogError) -> bool:
     """Whether the catalogue itself says that it is what was sent, and not anything else."""
-    return isinstance(error, CatalogRefusedError) and error.status not in OF_ALL
+    return isinstance(error, CatalogRefusedError) and not error.may_concern_all
 
 
 def _reason(error: CatalogError) -> str:

@@ -192,4 +192,4 @@ class Draining(ABC):
 
 def _said(unread: Mapping[Path, str]) -> str:
     path, why = min(unread.items())
-    return f"{len(unread)} files cannot be read, {path} the first ({why}); see to its disk. All others are delivered"
+    return f"{len(unread)} files cannot be read, {path} the first ({why}); see to that. All others are delivered"

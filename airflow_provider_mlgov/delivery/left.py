@@ -73,13 +73,10 @@ class Left:
             )
         self._later.add(path)
 
-    def not_read(self, path: Path, error: OSError) -> None:
+    def not_read(self, path: Path, reason: str) -> None:
         """Leave a file for a while."""
-        reason = error.strerror or str(error)
         if path not in self._unread:
-            log.warning(
-                "%s cannot be read (%s): it stays there, and the others go past it; see to its disk", path, reason
-            )
+            log.warning("%s cannot be read (%s): it stays there, and the others go past it; see to that", path, reason)
         self._unread[path] = self._clock() + _AGAIN_SECONDS, reason
 
     def read(self, path: Path) -> None:

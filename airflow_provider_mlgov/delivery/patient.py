@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_mlgov.errors import CatalogRefusedError
+from airflow_provider_mlgov.errors import CatalogDroppedError, CatalogRefusedError
 from airflow_provider_mlgov.model.entity import Ref
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ _T = TypeVar("_T")
 _SEARCH_PAGE, SEARCH_LIMIT = 500, 5_000
 _AT_ONCE = 50
 """So many entities are read, or written, by one call."""
-_MANDATORY = ("qualifiedName", "name", "type", "table")
-"""What Atlas wants in each whole write of an entity, where the entity has it: the last two of columns of Hive."""
+_MANDATORY = ("qualifiedName", "name", "type", "table", "compressed")
+"""What Atlas wants in each whole write of an entity, where the entity has it: the last three of what Hive's tables consist of."""
 BY_PEOPLE = ("owner", "description", "userDescription", "displayName")
 """What people say of an entity in a text."""
 
@@ -87,7 +87,7 @@ class PatientCatalog:
             documents = [_changed(entity, attributes) for entity, attributes in some]
             try:
                 self._patiently(lambda documents=documents: self._catalog.write(documents))  # type: ignore[misc]
-            except CatalogRefusedError:  # one that is refused fails all
+            except (CatalogRefusedError, CatalogDroppedError):  # one that is refused fails all
                 for entity, attributes in some:
                     taken &= self.update(ref_of(entity), attributes)
         return taken

@@ -29,6 +29,9 @@ class Refused:
     written, they are tried with the others.
     """
 
+    suspects: dict[str, None]
+    """The names of those that got no answer alone, while it was not known whether others do: the others go first."""
+
     def __init__(
         self, root: Path, interval: float = 60.0, cap: float = 600.0, *, clock: Callable[[], float] = time.time
     ) -> None:
@@ -39,9 +42,11 @@ class Refused:
         try:
             self.names = {str(name): None for name in found["names"]}
             self.reason = str(found["reason"])
+            self.suspects = {str(name): None for name in found.get("suspects", ())}
             self._until, self._pause = float(found["until"]), float(found["pause"])
         except (KeyError, TypeError, ValueError):
             self.names, self.reason, self._until, self._pause = {}, "", 0.0, interval
+            self.suspects = {}
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -68,6 +73,7 @@ class Refused:
         """Forget what is not among ``names``."""
         waits = set(names)
         self.names = {name: None for name in self.names if name in waits}
+        self.suspects = {name: None for name in self.suspects if name in waits}
 
     def tried(self, *, taken: bool) -> None:
         """They were tried again: they rest for a while, and longer each time where none was taken."""
@@ -81,12 +87,12 @@ class Refused:
         document = {"v": _VERSION, "until": self._until, "pause": self._pause, "reason": self.reason}
         temporary = self._path.with_name(f"{FILE}.tmp")  # one name: who is killed here leaves one file
         try:
-            if not self.names:
+            if not (self.names or self.suspects):
                 self._path.unlink(missing_ok=True)
                 return
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({**document, "names": list(self.names)}, file)
+                json.dump({**document, "names": list(self.names), "suspects": list(self.suspects)}, file)
             temporary.replace(self._path)
         except OSError as error:
             log.debug("What the receiver refused cannot be remembered: %s", error)

@@ -120,10 +120,12 @@ class Renaming:
         stays = False
         simple: dict[str, dict[str, _Part]] = defaultdict(dict)
         for part in parts:
-            if part.to is not None and not (part.owned or part.inside):
-                simple[part.to.type_name][part.to.qualified_name] = part
+            if part.to is None:
+                stays = True
+            elif part.owned or part.inside or part.to.qualified_name in simple[part.to.type_name]:  # twins are united
+                stays |= self._move(part, part.to, {}, parents)
             else:
-                stays |= part.to is None or self._move(part, part.to, {}, parents)
+                simple[part.to.type_name][part.to.qualified_name] = part
         for type_name, by_name in simple.items():
             taken = self._calls.get_many(type_name, by_name)
             changes = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -289,9 +289,14 @@ class RunReader:
         except InvalidEventError as error:
             self._dead.append((Run("(unreadable)", [path], [document]), str(error)))
         except MemoryError:
-            raise
+            self._leave([path])
         except Exception as error:  # noqa: BLE001 - whatever one event brings about must not stop the others
             self._dead.append((Run("(unreadable)", [path], [document]), _unexpected(error)))
+
+    def _leave(self, paths: Iterable[Path]) -> None:
+        """A later moment, or a larger process, has more memory; until then the others go past these."""
+        for path in paths:
+            self._spool.leave(path, "this process has too little memory for it")
 
     def _check_time(self, event: Json, path: Path) -> None:
         """An event of a far future would for ever be newer than what comes after it.
@@ -315,8 +320,11 @@ class RunReader:
                 translation = translate(self.applications.known_to(run.state), self._options)
                 run.entities, run.warnings = translation.entities, translation.warnings
                 run.changes, run.failed = translation.changes, translation.failed
-        except (SpoolError, MemoryError):
+        except SpoolError:
             raise
+        except MemoryError:
+            self._leave(run.paths)
+            return False
         except Exception as error:  # noqa: BLE001 - whatever one run brings about must not stop the others
             self._dead.append((run, _unexpected(error)))
             return False

@@ -144,6 +144,10 @@ class Spool:
         self._set_aside(path, f"it is no event but {shown(repr(event))[:60]}; wanted a JSON object")
         return None
 
+    def leave(self, path: Path, reason: str) -> None:
+        """Leave a file that nothing can be done with now where it is: it is gone past, and tried again in a while."""
+        _left.not_read(path, reason)
+
     def dead_letters(self) -> list[DeadLetter]:
         """All dead letters at once, oldest first: for where they are known to be few."""
         return list(self.letters())
@@ -352,12 +356,14 @@ class Spool:
             _left.of_later_version(path, error)
         except ValueError as error:
             self._set_aside(path, str(error))
+        except MemoryError:
+            self.leave(path, "this process has too little memory for it")
         return None
 
     def _go_past(self, path: Path, error: OSError) -> None:
         """Leave a file that cannot be read where it is; `SpoolError` where the trouble is not that file's, but any's."""
         if error.errno not in OF_THIS_PROCESS:
-            _left.not_read(path, error)
+            _left.not_read(path, error.strerror or str(error))
             self._unread += 1
             if self._unread % _UNREAD or self._can_read_another(path.parent):
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_mlgov.delivery.forward import Forwarder
+from airflow_provider_mlgov.delivery.refused import Refused
 from airflow_provider_mlgov.delivery.spool import Spool
-from odd_receivers import Answer, event, filled, poisoned, runs
+from odd_receivers import Answer, event, filled, poisoned, runs, whole
 
 
 @pytest.mark.parametrize("count", [2, 5, 450])
@@ -130,9 +132,61 @@ def test_a_receiver_that_is_busy_for_all_is_to_blame(
     for _ in range(12):
         Forwarder(spool, url, "token", breaker_interval=0.001).send(despite_breaker=True)
     assert len(spool.waiting()) == count
-    assert len(calls) <= 24
+    assert len(calls) <= 36
     assert Forwarder(spool, url, "token").breaker.opening() is not None
-    assert not (tmp_path / "refused.json").exists()
+    assert not Refused(tmp_path).names
+
+
+@pytest.mark.parametrize("poison", [{0}, {0, 3, 4}])
+def test_others_go_past_one_event_that_is_held_longer_than_a_send_takes(
+    tmp_path: Path, answering: Callable[[Answer], str], poison: set[int]
+) -> None:
+    """Such as by a gateway that waits a minute for what crashed on it: what got no answer alone is the last of the next send."""
+    spool, gone = Spool(tmp_path), threading.Event()
+    for number in range(6):
+        spool.append(event(number))
+
+    def slow(events: list[Any]) -> tuple[Any, ...]:
+        if poison & {int(each["run"]["runId"]) for each in events}:
+            gone.wait(20)
+            return (504, {})
+        return (200, whole(events))
+
+    url, sends = answering(slow), 0
+    while len(spool.waiting()) > len(poison) and sends < 10:
+        Forwarder(spool, url, "token", breaker_interval=0.001).send(2.5, despite_breaker=True)
+        sends += 1
+    assert {int(run) for run in runs(spool)} == poison
+    assert sends < 10
+    gone.set()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (429, {}, ("Retry-After", "300")),
+        (503, {}, ("Retry-After", "300")),
+        (401, {"error": "no"}),
+        (500, {"error": "no"}),
+    ],
+)
+def test_what_a_receiver_says_to_what_was_refused_counts(
+    tmp_path: Path, answering: Callable[[Answer], str], answer: tuple[Any, ...]
+) -> None:
+    spool, seen = Spool(tmp_path), list[int]()
+    for number in range(40):
+        spool.append(event(number))
+    Forwarder(spool, answering(poisoned(400, {"error": "no"}, {0, 1, 2, 3}, [])), "token").send()
+
+    def saying(events: list[Any]) -> tuple[Any, ...]:
+        seen.append(len(events))
+        return answer
+
+    forwarder = Forwarder(spool, answering(saying), "token")
+    forwarder.send(despite_breaker=True)
+    assert len(spool.waiting()) == 4
+    assert (forwarder.breaker.opening() is None) is (answer[0] == 500)
+    assert seen == ([4, 1, 1, 1, 1] if answer[0] == 500 else [4])
 
 
 def test_what_was_refused_goes_though_one_of_it_never_does(tmp_path: Path, answering: Callable[[Answer], str]) -> None:

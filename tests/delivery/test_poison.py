@@ -16,6 +16,7 @@ from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Counts
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.translate.events import run_key
+from airflow_provider_mlgov.translate.translation import translate
 from catalog_content import content
 from delivery_events import dataset, task_run
 from fake_atlas import Handler, answer
@@ -358,15 +359,47 @@ def test_a_proxy_for_which_every_write_is_too_large_makes_no_dead_letters(
     heals(host, atlas, undisturbed)
 
 
-def test_where_memory_runs_out_everything_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_what_needs_more_memory_than_there_is_waits_and_the_others_go_past(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, all_of_them: bool
+) -> None:
     """It is no run's fault: another moment, or a larger process, has more."""
 
-    def translating(*_: Any) -> Any:
-        raise MemoryError
+    def translating(state: Any, *more: Any) -> Any:
+        if all_of_them or "task_a" in str(state):
+            raise MemoryError
+        return translate(state, *more)
 
     catalog, host = EmbeddedCatalog(tmp_path / "catalog.db"), Host(tmp_path, "unused")
-    host.put(EVENTS)
+    for task in ("task_a", "task_b"):
+        host.put(task_run(task=task))
     monkeypatch.setattr("airflow_provider_mlgov.delivery.runs.translate", translating)
     report = Sender(host.spool, lambda: catalog, OPTIONS).send()
-    assert (report.outcome, report.reason) == ("unavailable", "this process has too little memory for sending")
-    assert host.spool.counts() == Counts(waiting=len(EVENTS), dead=0, odd=0)
+    assert (report.outcome, report.events) == ("spool", 0 if all_of_them else 2)
+    assert "(this process has too little memory for it)" in str(report.reason)
+    assert host.spool.counts() == Counts(waiting=4 if all_of_them else 2, dead=0, odd=0)
+
+
+@pytest.mark.parametrize("written", range(5))
+def test_a_proxy_that_begins_to_refuse_in_the_middle_makes_no_dead_letters(
+    tmp_path: Path, atlas_at: Callable[..., HostileAtlas], written: int, undisturbed: Any
+) -> None:
+    atlas = atlas_at()
+    host = Host(tmp_path, atlas.url)
+    host.batch_size = 5
+    host.put(EVENTS)
+    refuse, left = answer("413 Request Entity Too Large", HTML, "text/html"), [written]
+
+    def fault(client: socket.socket, request: str) -> None:
+        if not left[0]:
+            refuse(client, request)
+            return
+        left[0] -= 1
+        atlas.fault = None
+        atlas._handle(client, request)
+        atlas.fault = fault
+
+    atlas.fault, atlas.wanted = fault, the_write
+    report = host.send(None)
+    assert (report.outcome, report.dead) == ("unavailable", 0)
+    heals(host, atlas, undisturbed)

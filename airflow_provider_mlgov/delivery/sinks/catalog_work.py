@@ -23,8 +23,6 @@ TRIES = 3
 STRIKES = 2
 """How often a write of one entity is not answered, while others are, until it is the entity's fault: Atlas may have gone away."""
 _STUCK_LIMIT = 3
-OF_ALL = (403, 413, 414)
-"""What is said of one entity, or of all: the user lacks a right, or a proxy lets nothing through that has any size."""
 _UNKNOWN_TYPES = frozenset({"ATLAS-400-00-014", "ATLAS-404-00-001"})
 _ALREADY_CLASSIFIED = "ATLAS-400-00-01A"
 
@@ -73,7 +71,7 @@ class Work:
         except CatalogRefusedError as error:
             if len(kept) == 1:
                 self.delivered.refused[kept[0].ref] = str(error)
-                self._forbidden = error if error.status in OF_ALL else self._forbidden
+                self._forbidden = error if error.may_concern_all else self._forbidden
                 return
             self._halve(kept, tries)
         except CatalogBusyError as error:
@@ -123,7 +121,7 @@ class Work:
                 raise next(iter(self._stuck.values()))
             if self._forbidden is not None:
                 raise self._forbidden
-        if self._stuck_in_a_row:
+        if self._stuck_in_a_row or self._forbidden is not None:
             # Nothing was written since: it may be the catalogue that fails now. What it took before is written again, to see.
             self._call([self.written[-1]], TRIES)
         for ref, error in self._stuck.items():
@@ -136,7 +134,7 @@ class Work:
 
     def _send(self, batch: list[Entity], tries: int) -> None:
         answer = self._call(batch, tries)
-        self._stuck_in_a_row = 0
+        self._stuck_in_a_row, self._forbidden = 0, None
         if self._stuck:  # what was stuck before is the culprit, should the time be over before all is done
             self._sink.suspect(next(reversed(self._stuck)), strikes=STRIKES)
         self.written += batch
