@@ -49,6 +49,10 @@ class UnexpectedFailureError(CatalogUnavailableError):
         )
 
 
+class TooLittleMemoryError(CatalogUnavailableError):
+    """This process, or this machine, ran out of memory: a run that is alone with that waits for a larger one."""
+
+
 class Culprits:
     """Delivers runs by ``tried``, and gives those at which the catalogue alone fails to ``set_aside``, with the reason."""
 
@@ -151,7 +155,11 @@ class Culprits:
         if not (shown or _names_one(error)):
             self._takes_others([run], error)
         strikes = self._failing[run.key] = self._failing.get(run.key, 0) + 1
-        if _names_one(error) or strikes >= _STRIKES:
+        if isinstance(error, TooLittleMemoryError):
+            self._reader.leave(run)
+            self._settled.add(run.key)
+            self._failing.pop(run.key)
+        elif _names_one(error) or strikes >= _STRIKES:
             self._set_aside([(run, f"the catalogue takes others but not this run: {_reason(error)}")])
             self._settled.add(run.key)
             self._failing.pop(run.key)

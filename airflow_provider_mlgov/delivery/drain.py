@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_mlgov.delivery.culprits import Culprits, UnexpectedFailureError
+from airflow_provider_mlgov.delivery.culprits import Culprits, TooLittleMemoryError, UnexpectedFailureError
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
 from airflow_provider_mlgov.delivery.draining import SendReport
 from airflow_provider_mlgov.delivery.runs import Run, RunReader, parcel_of
@@ -34,13 +34,14 @@ log = logging.getLogger(__name__)
 
 _EVENTS_PER_PARCEL = 500
 _EXPECTED = (CatalogError, BudgetSpentError, SpoolError, ConfigurationError, TypesConflictError)
+_LACKING = "this machine lacks what sending needs"
 _PATHS_AT_ONCE = 10_000
 """So many are kept in memory, however many wait."""
 
 
-def _is_of_this_machine(error: Exception) -> bool:
-    """Whether memory or threads ran out, which is no run's fault."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "start new thread" in str(error))
+def _lacks_threads(error: Exception) -> bool:
+    """Whether threads ran out, which is no run's fault."""
+    return isinstance(error, RuntimeError) and "start new thread" in str(error)
 
 
 class Drain:
@@ -95,10 +96,10 @@ class Drain:
 
     def _tried(self, runs: list[Run], again: bool) -> CatalogError | None:
         """What the catalogue fails at, that may be the fault of one of ``runs``; None if they are delivered."""
-        parcel = parcel_of(runs, self._at)
-        if again:
-            parcel = replace(parcel, runs=(), changes=(), again=True)
         try:
+            parcel = parcel_of(runs, self._at)
+            if again:
+                parcel = replace(parcel, runs=(), changes=(), again=True)
             delivered = self._sink.deliver(parcel, self._deadline)
         except UnansweredError:  # it may be at work still: nothing else may be sent
             self._culprits.forget_suspects()
@@ -109,10 +110,13 @@ class Drain:
             raise
         except Exception as error:
             # A bug, in the sink or brought about by one event: it must not block the others for ever.
-            if _is_of_this_machine(error):
+            if isinstance(error, MemoryError):
+                return TooLittleMemoryError(
+                    f"{_LACKING} (MemoryError), so everything waits: give the process more memory"
+                )
+            if _lacks_threads(error):
                 raise CatalogUnavailableError(
-                    f"this machine lacks what sending needs ({type(error).__name__}: {error}), so everything waits: give"
-                    " the process more memory or threads"
+                    f"{_LACKING} ({error}), so everything waits: give the process more threads"
                 ) from error
             log.debug("Where %d runs failed, %s the first:\n%s", len(runs), runs[0].key, trace_of(error))
             return UnexpectedFailureError(error)

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
+from airflow_provider_mlgov.delivery.deadline import NO_DEADLINE, BudgetSpentError, Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, SendReport
+from airflow_provider_mlgov.delivery.pace import MOST, Pace
 from airflow_provider_mlgov.delivery.receiver_http import Batch, NoAnswerError, ReceiverHttp, said
 from airflow_provider_mlgov.delivery.refused import Refused
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogError, CatalogUnavailableError
@@ -30,11 +31,11 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-_EVENTS_PER_CALL = 200
 _BYTES_PER_CALL = 4 * 2**20
 _TOO_LARGE, _WRONG = 413, (400, 422)
 _OF_ALL = (301, 302, 303, 307, 308, 401, 404)
 """What is said of the URL or of the token, and so of every event."""
+_FEW = 20
 _WITNESSES = 4
 """So many events are sent alone to see whether the receiver takes any, where it did not answer as one."""
 _FAILURES_IN_A_ROW = 8
@@ -54,6 +55,7 @@ class _Pass:
     paths: Sequence[Path]
     report: SendReport
     deadline: Deadline
+    pace: Pace
     done: set[Path] = field(default_factory=set)
     """What was answered for, also out of its turn."""
 
@@ -82,14 +84,12 @@ class Forwarder(Draining):
         self._refused = Refused(spool.root, *self._pauses)
         self._refused_now = 0
         self._trust = 0
-        """How many calls more may fail before it is looked whether the receiver takes any."""
-        self._size = _EVENTS_PER_CALL
-        """How many events the next call has."""
+        """How many calls more may fail before it is looked whether the receiver takes any: it did a moment ago."""
         self._by_hand = False
 
-    def health(self) -> str:
+    def health(self, deadline: Deadline = NO_DEADLINE) -> str:
         """``ready``, or what is wrong with the receiver."""
-        return self._receiver.health()
+        return self._receiver.health(deadline)
 
     def _send(self, report: SendReport, deadline: Deadline, *, despite_breaker: bool) -> None:
         self._by_hand = despite_breaker
@@ -98,14 +98,12 @@ class Forwarder(Draining):
     def _drain(self, report: SendReport, deadline: Deadline) -> None:
         """The receiver works where it took all but what it refused, and its breaker stays closed for what comes."""
         super()._drain(report, deadline)
-        if report.outcome == "done" and self._refused.names:
+        if report.outcome == "done" and (self._refused.names or self._refused.suspects):
             report.outcome, report.reason = "unavailable" if self._refused_now else "open", self._refusal()
 
     def _deliver_all(self, report: SendReport, deadline: Deadline) -> None:
         self._refused = Refused(self._spool.root, *self._pauses)
         self._refused_now = self._trust = 0
-        # What did not get through is tried in small parts first: its disk may be slow, and a batch is acknowledged as a whole.
-        self._size = 1 if self.breaker.opening() else _EVENTS_PER_CALL
         before = set(self._refused.names)
         try:
             with self._receiver:
@@ -117,50 +115,53 @@ class Forwarder(Draining):
         self._spool.tidy()
 
     def _deliver_past(self, report: SendReport, deadline: Deadline) -> None:
-        """Send what waits, those last that got no answer alone; what was refused before comes after, and only now and then."""
-        before = dict(self._refused.names)
+        """Send what waits; then what was among events that got no answer; then, now and then, what was refused before."""
+        refused = self._refused
+        before = dict(refused.names)
         while True:
             waiting = {path.name: path for path in self._spool.waiting()}
-            self._refused.keep(waiting)
-            names = sorted(
-                waiting.keys() - self._refused.names.keys(), key=lambda name: (name in self._refused.suspects, name)
-            )
-            if not names:
+            refused.keep(waiting)
+            paths = [
+                path for name, path in waiting.items() if name not in refused.names and name not in refused.suspects
+            ]
+            if not paths:
                 break
             deadline.check()
-            if not self._go_through(_Pass([waiting[name] for name in names], report, deadline)):
+            if not self._go_through(_Pass(paths, report, deadline, refused.pace)):
                 raise CatalogUnavailableError(self._refusal())
-        again = [waiting[name] for name in before if name in self._refused.names]
-        if again and (self._refused.is_due or self._by_hand):
+        if refused.suspects:
+            paths = [waiting[name] for name in refused.suspects if name in waiting]
+            self._try_again(_Pass(paths, report, deadline, Pace(refused.suspected)), refused=False)
+        again = [name for name in before if name in refused.names]
+        if again and (refused.is_due or self._by_hand):
+            # By lot, and alone where they are few: one that is held must not keep the others for ever.
+            random.shuffle(again)
+            size = 1 if len(again) <= _FEW else random.choice((1, MOST))  # noqa: S311 - no secret
             taken = report.events
-            try:
-                self._go_through(_Pass(again, report, deadline))
-            except CatalogError as error:
-                if not self._is_known(error):
-                    raise
-                self._refused_now += 1
-            self._refused.tried(taken=report.events > taken)
+            self._try_again(_Pass([waiting[name] for name in again], report, deadline, Pace(size)), refused=True)
+            refused.tried(taken=report.events > taken)
 
-    def _is_known(self, error: CatalogError) -> bool:
-        """Whether it is the fault of what was refused before: the breaker is for what comes, which may well get through."""
-        if isinstance(error, _NoneTakenError):
-            return True
-        is_none = isinstance(error, NoAnswerError) or (
-            isinstance(error, CatalogBusyError) and error.retry_after is None
-        )
-        return is_none and self._receiver.health() == "ready"
+    def _try_again(self, work: _Pass, *, refused: bool) -> None:
+        """Send what did not get through before, or was ``refused``: where only that fails, the breaker stays closed."""
+        is_ready = not work.report.events and self.health(work.deadline) == "ready"  # there may be no time to ask after
+        try:
+            self._go_through(work)
+        except (_NoneTakenError, NoAnswerError, CatalogBusyError) as error:
+            asks_for_time = isinstance(error, CatalogBusyError) and error.retry_after is not None
+            is_known = refused and isinstance(error, _NoneTakenError)
+            if asks_for_time or not (is_known or work.report.events or is_ready):
+                raise
+            self._refused_now += 1
 
     def _go_through(self, work: _Pass) -> bool:
         """Send what is to be sent, past the events that are refused; False where none of very many was taken."""
         in_a_row = 0
-        for batch in batches_of(self._spool, work.paths, work.deadline, lambda: self._size):
+        for batch in batches_of(self._spool, work.paths, work.deadline, lambda: work.pace.size):
             taken = work.report.events
             self._forward(work, batch)
             in_a_row = 0 if work.report.events > taken else in_a_row + len(batch)
             if in_a_row >= _REFUSED_IN_A_ROW:
                 return False
-            if not in_a_row:
-                self._size = min(_EVENTS_PER_CALL, self._size * 2)
             work.deadline.check()
         return True
 
@@ -178,13 +179,16 @@ class Forwarder(Draining):
             if status in _OF_ALL:
                 raise CatalogUnavailableError(str(trouble))
             reason, is_large = said(status, answer), status == _TOO_LARGE and len(batch) > 1
+        except BudgetSpentError as error:
+            name = batch[0][0].name
+            if len(batch) == 1 and self._trust and name in self._refused.suspects and self._refused.suspected == 1:
+                self._refuse(work, batch[0][0], f"did not answer in what was left of the time: {error}")
+            raise
         except (NoAnswerError, CatalogBusyError) as error:
             if isinstance(error, CatalogBusyError) and error.retry_after is not None:
                 raise
             trouble, reason = error, str(error)
-            if len(batch) == 1:  # kept now: there may be no time left to see whether others get through
-                self._refused.suspects[batch[0][0].name] = None
-            self._trust, self._size = min(self._trust, 1 if len(batch) == 1 else 0), max(1, len(batch) // 2)
+            self._note_no_answer(work, batch)
         if not is_large:
             self._check_that_it_takes_others(work, batch, trouble)
         if len(batch) == 1:
@@ -193,6 +197,13 @@ class Forwarder(Draining):
         half = len(batch) // 2
         self._forward(work, batch[:half])
         self._forward(work, batch[half:])
+
+    def _note_no_answer(self, work: _Pass, batch: Batch) -> None:
+        """The receiver may be away: what it took before shows little now, for one event, and nothing for many."""
+        self._trust = min(self._trust, 1 if len(batch) == 1 else 0)
+        work.pace.failed(len(batch))
+        if batch[0][0].name not in self._refused.names:
+            self._refused.suspect(path.name for path, _ in batch)
 
     def _check_that_it_takes_others(self, work: _Pass, batch: Batch, trouble: CatalogError) -> None:
         """Raise ``trouble`` where the receiver does not answer as one to any of a few events: then ``batch`` is not to blame.
@@ -233,7 +244,7 @@ class Forwarder(Draining):
     def _refuse(self, work: _Pass, path: Path, reason: str) -> None:
         """The receiver takes others and not this event: it waits, and is tried again now and then."""
         work.done.add(path)
-        self._refused.suspects.pop(path.name, None)
+        self._refused.clear([path.name])
         self._refused.add(path.name, f"it takes others, and {reason}")
         self._refused_now += 1
 
@@ -243,15 +254,15 @@ class Forwarder(Draining):
         False if this is no answer of a receiver to this batch.
         """
         report = work.report
-        if status == _TOO_LARGE and len(batch) == 1 and isinstance(answer.get("limit"), int):
+        if status == _TOO_LARGE and len(batch) == 1 and isinstance(answer.get("mlgov_limit"), int):
             failed = {0: {"reason": str(answer.get("error")), "status": status}}
         elif status == 200 and (told := _failed(answer, len(batch))) is not None:
             failed, self._trust = told, _FAILURES_IN_A_ROW
         else:
             return False
         work.done.update(path for path, _ in batch)
-        for path, _ in batch:
-            self._refused.suspects.pop(path.name, None)
+        self._refused.clear(path.name for path, _ in batch)
+        work.pace.took(len(batch))
         full = ""
         for index, (path, text) in enumerate(batch):
             refusal = failed.get(index)
@@ -276,11 +287,13 @@ class Forwarder(Draining):
 
     def _refusal(self) -> str:
         count = len(self._refused.names)
+        if not count:
+            return f"the receiver at {self.url} takes others, but does not answer to {len(self._refused.suspects)} that wait"
         return f"the receiver at {self.url} refuses {count} that wait, the last since {self._refused.reason}"
 
 
 def batches_of(
-    spool: Spool, paths: Sequence[Path], deadline: Deadline, most: Callable[[], int] = lambda: _EVENTS_PER_CALL
+    spool: Spool, paths: Sequence[Path], deadline: Deadline, most: Callable[[], int] = lambda: MOST
 ) -> Iterator[list[tuple[Path, str]]]:
     """The events of ``paths``, as many at once as go into one call, at most ``most()``."""
     batch: list[tuple[Path, str]] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,6 @@ Json = dict[str, Any]
 _CONTENTS = ("contained", "children", "buckets", "s3Objects")
 """Datasets in a dataset: directories, and what is in them."""
 
-_EVER = (1 << 63) - 1
 _MARKS = re.compile("[@./#]")
 """What follows the name of a dataset in the names of its parts."""
 
@@ -59,10 +58,13 @@ class History:
         self._results = QualityResults(catalog, name, parcel.at, state, patiently, self._let_go)
         self._begun: set[Ref] = set()
         """Names that may come to be by this delivery."""
+        self._cut_off: dict[Ref, int] = {}
+        """Those of them that an earlier delivery was about to write, and since when."""
         self._renamed: dict[Ref, int] = {}
         """Names that were given or given up, and since when."""
         self._left: dict[Ref, int] = {}
         """Names that were given up, whatever is called so since, and when."""
+        self._told_by_run: dict[str, int | None] = {}
         self._taken_back: set[Ref] = set()
         """What runs of the parcel give up, and was dropped at some time."""
 
@@ -70,19 +72,28 @@ class History:
     def begin(self) -> None:
         """Remember that the data of the parcel is about to be written."""
         new = {ref for ref in self._told if self._state.told(self._name, ref) is None}
-        self._begun = new - self._state.making(self._name, new).keys()
-        if self._begun:
+        self._cut_off = self._state.making(self._name, new)
+        self._begun = new
+        if new:
             with self._state.transaction():
-                self._state.begin_making(self._name, self._begun)
+                self._state.begin_making(self._name, new)
 
     def end(self, created: Iterable[str]) -> None:
-        """Remember when the data was read or written, and the guids of what came to be.
-
-        Names of an earlier delivery that was cut off stay noted: whether it made them shows when they were created.
-        """
+        """Remember when the data was read or written, and what came to be, also by an earlier delivery that was cut off."""
+        by_type: dict[str, list[Ref]] = defaultdict(list)
+        for ref in self._cut_off:
+            by_type[ref.type_name].append(ref)
+        made = {*created}
+        for type_name, refs in by_type.items():
+            found = self._get_many(type_name, refs)
+            made |= {
+                entity["guid"]
+                for ref, entity in found.items()
+                if int(entity.get("createTime") or 0) >= self._cut_off[ref]
+            }
         with self._state.transaction():
             self._state.remember_told(self._name, self._told)
-            self._state.end_making(self._name, self._begun, created)
+            self._state.end_making(self._name, self._begun, made)
 
     # --- renaming ----------------------------------------------------------------------------------------------------
     def rename(self) -> list[Entity]:
@@ -130,10 +141,15 @@ class History:
                 given[change.to] = max(change.time, given.get(change.to, 0))
         return given
 
+    def _given_with(self, ref: Ref) -> int:
+        """When this name was given last, to a dataset or to what contains it; 0 if it never was."""
+        name = ref.qualified_name
+        return max((time for given, time in self._given.items() if _is_part(name, given.qualified_name)), default=0)
+
     def _gone_too(self, old: str, new: str, time: int) -> None:
         """What was dropped of a dataset before it got another name is gone under that name too."""
         gone = self._state.gone_below(self._name, old.rpartition("@")[0] or old, time)
-        names = {ref: renamed(ref.qualified_name, old, new) for ref in gone}
+        names = {ref: renamed(ref.qualified_name, old, new) for ref in gone if _is_part(ref.qualified_name, old)}
         now = {Ref(ref.type_name, name): gone[ref] for ref, name in names.items() if name is not None}
         if now:
             with self._state.transaction():
@@ -151,16 +167,16 @@ class History:
             for ref in share.given_up:
                 if not ref.is_process:
                     givers[ref].add(share.key)
-        gone = set(self._state.gone_below(self._name, "", _EVER)) if givers else set()
-        heads = {_head(ref.qualified_name) for ref in gone}
-        self._taken_back = gone & givers.keys()
-        if not heads:
+        self._taken_back = set(self._state.gone(self._name, givers))
+        around = {ref: {*_around(ref.qualified_name)} for ref in givers}
+        gone = self._state.gone_names(self._name, set().union(*around.values()))
+        if not gone:
             return
         with self._state.transaction():
             for share in self._parcel.runs:
                 for ref in share.given_up & givers.keys():
                     told = self._state.told(self._name, ref)
-                    if told == share.told and not heads.isdisjoint(_heads(ref.qualified_name)):
+                    if told == share.told and not gone.isdisjoint(around[ref]):
                         self._state.correct_told(self._name, ref, self._claimed(ref, givers[ref]))
 
     def _take_back_described(self) -> None:
@@ -177,8 +193,15 @@ class History:
 
     def _claimed(self, ref: Ref, besides: Collection[str]) -> int | None:
         """When runs other than those of the keys ``besides`` last told of this data."""
-        known = (self._state.run(key) for key in self._state.claimants(ref) if key not in besides)
-        return max((told_at(run.state) or run.state["last"] // 1000 for run in known if run is not None), default=None)
+        known = (self._told_by(key) for key in self._state.claimants(ref) if key not in besides)
+        return max((time for time in known if time is not None), default=None)
+
+    def _told_by(self, key: str) -> int | None:
+        """When a run told last; many of what is given up together may have the same runs."""
+        if key not in self._told_by_run:
+            run = self._state.run(key)
+            self._told_by_run[key] = None if run is None else told_at(run.state) or run.state["last"] // 1000
+        return self._told_by_run[key]
 
     # --- dropping ----------------------------------------------------------------------------------------------------
     def without_gone(self, entities: Sequence[Entity], stored: Collection[Ref]) -> tuple[Entity, ...]:
@@ -232,7 +255,7 @@ class History:
             if change.kind == "drop":
                 times[change.ref] = max(change.time, times.get(change.ref, 0))
         taken_back = self._state.gone(self._name, self._taken_back).items()
-        times |= {ref: max(time, times.get(ref, 0)) for ref, time in taken_back if time > self._given.get(ref, 0)}
+        times |= {ref: max(time, times.get(ref, 0)) for ref, time in taken_back if time > self._given_with(ref)}
         gone = self._state.gone(self._name, self._renamed).items()
         times |= {ref: max(time, times.get(ref, 0)) for ref, time in gone if time > self._renamed[ref]}
         results = {**self._left, **times}
@@ -270,6 +293,11 @@ class History:
         )
         return found
 
+    def _get_many(self, type_name: str, refs: Iterable[Ref]) -> dict[Ref, Json]:
+        names = [ref.qualified_name for ref in refs]
+        found: dict[str, Json] = self._patiently(lambda: self._catalog.get_many(type_name, names))
+        return {Ref(type_name, name): entity for name, entity in found.items()}
+
     def _is_newer(self, ref: Ref, entity: Json, time: int) -> bool:
         """Whether something is known of it that is newer.
 
@@ -291,3 +319,15 @@ def _head(name: str) -> str:
 def _heads(name: str) -> set[str]:
     """The `_head` of this name, and those of what may contain it."""
     return {_head(name), *(name[: mark.start()] for mark in _MARKS.finditer(name))}
+
+
+def _around(name: str) -> Iterator[str]:
+    """This name, and those that what contains it may have."""
+    at = name.rpartition("@")[2]
+    for head in _heads(name):
+        yield from (head, f"{head}/", f"{head}@{at}", f"{head}/@{at}")
+
+
+def _is_part(name: str, whole: str) -> bool:
+    """Whether that is the name of the ``whole``, or of what is in it: `orders_old` is no part of `orders`."""
+    return _head(whole) in _heads(name) and renamed(name, whole, whole) is not None

@@ -117,6 +117,8 @@ class PatientCatalog:
         try:
             self._patiently(call)
         except CatalogRefusedError as error:
+            if error.status in (413, 414):  # a proxy's word, which may be about all
+                raise
             log.warning("%s stays as it is: %s", ref.qualified_name, error)
             return False
         return True

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mlgov.catalog.atlas_errors import retry_after
 from airflow_provider_mlgov.catalog.bounded import CODINGS, OversizeError, adapter_class, body_of
 from airflow_provider_mlgov.catalog.bounded import Deadline as CallDeadline
-from airflow_provider_mlgov.delivery.deadline import Deadline
+from airflow_provider_mlgov.delivery.deadline import NO_DEADLINE, Deadline
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogUnavailableError
 from airflow_provider_mlgov.masking import shown
 
@@ -69,14 +69,18 @@ class ReceiverHttp:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def health(self) -> str:
+    def health(self, deadline: Deadline = NO_DEADLINE) -> str:
         """``ready``, or what is wrong with the receiver."""
         import requests
 
+        seconds = min(deadline.left(), sum(self._timeout))
+        if seconds < _LEAST_SECONDS:
+            return "there is no time to ask it"
+        timeout = (min(self._timeout[0], seconds), min(self._timeout[1], seconds))
         try:
-            with self:
-                response = self._session.get(f"{self.url}/health", timeout=self._timeout, **self._options)
-        except requests.RequestException as error:
+            with _session() as session, CallDeadline(seconds):
+                response = session.get(f"{self.url}/health", timeout=timeout, **self._options)
+        except (requests.RequestException, OSError, ValueError) as error:
             return f"it cannot be reached ({type(error).__name__})"
         return "ready" if response.status_code == 200 else f"it answers {response.status_code}"
 

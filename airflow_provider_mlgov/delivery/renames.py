@@ -7,8 +7,9 @@ is named after them (columns, what is in a directory), before they are delivered
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +49,8 @@ class Renames:
         self._new: list[Rename] = []
         for old, time, chain in state.renamed():
             self._by_old[old].append(Rename(time, old, tuple(_from_json(item) for item in chain)))
-        self._dropped: dict[Ref, set[int]] = defaultdict(set)
-        """When datasets were dropped, as far as that is remembered: of what was done before, the last time."""
-        for ref, time in state.dropped():
-            self._dropped[ref].add(time)
+        self._dropped_now: dict[Ref, set[int]] = defaultdict(set)
+        """When datasets were dropped, by what is told now."""
 
     def __bool__(self) -> bool:
         """Whether any are known."""
@@ -61,7 +60,7 @@ class Renames:
         """Take in what a run renamed or dropped. To be kept by `remember` when it is delivered."""
         for change in changes:
             if change.kind == "drop":
-                self._dropped[change.ref].add(change.time)
+                self._dropped_now[change.ref].add(change.time)
             if change.kind == "rename":
                 rename = Rename(change.time, change.ref, change.chain)
                 if rename not in self._by_old[rename.old]:
@@ -74,8 +73,19 @@ class Renames:
             self._state.remember_renamed(rename.old, rename.time, [_to_json(entity) for entity in rename.chain])
         self._new = []
 
-    def of_entities(self, entities: tuple[Entity, ...]) -> tuple[Entity, ...]:
-        """``entities`` of one run by the names that their datasets have now."""
+    def of_entities(self, entities: tuple[Entity, ...], claims: Collection[Ref] = ()) -> tuple[Entity, ...]:
+        """``entities`` of one run by the names that their datasets have now. ``claims``: what it did, as far as it was sent.
+
+        Who wrote what was dropped before its name was given up did not write what has the later name; but a process that was
+        renamed since, as its job had written that name again, is known by its claim.
+        """
+        moved = self._moved(entities, past_drops=True)
+        processes = {entity.ref for entity in moved if entity.is_process}
+        if moved is entities or (processes and processes <= {*claims}):
+            return moved
+        return self._moved(entities, past_drops=False)
+
+    def _moved(self, entities: tuple[Entity, ...], *, past_drops: bool) -> tuple[Entity, ...]:
         times = told_times(entities) if self._by_old else {}
         if not times:
             return entities
@@ -84,7 +94,7 @@ class Renames:
         now: dict[Ref, list[Entity]] = {}
         for entity in entities:
             chain = [] if entity.is_process else entity.about or [*_up(entity, by_ref)][::-1]
-            if names := self._names(chain, times.get(entity.ref, last) - 1):
+            if names := self._names(chain, times.get(entity.ref, last) - 1, past_drops=past_drops):
                 now[entity.ref] = [moved_result(entity, tuple(reversed(names[-1])))] if entity.about else names[-1]
         if not now:
             return entities
@@ -138,7 +148,7 @@ class Renames:
                 name = rename.chain[-1].attributes["name"]
                 yield from self._of_change(Change("rename", rename.old, rename.time, rename.to, name, rename.chain))
 
-    def _names(self, chain: Sequence[Entity], after: int) -> list[list[Entity]]:
+    def _names(self, chain: Sequence[Entity], after: int, *, past_drops: bool = False) -> list[list[Entity]]:
         """What a dataset and what contains it were called since ``after``, name by name, each from the inside out.
 
         ``chain`` is what they were called then, from the outside in. What was dropped before a name was given up had it no more.
@@ -150,7 +160,7 @@ class Renames:
                 (rename, place)
                 for place, entity in enumerate(now)
                 for rename in self._by_old.get(entity.ref, ())
-                if rename.time > after and not self._was_dropped(now, after, rename.time)
+                if rename.time > after and (past_drops or not self._was_dropped(now, after, rename.time))
             ]
             if not later:
                 return names
@@ -163,7 +173,16 @@ class Renames:
 
     def _was_dropped(self, chain: Sequence[Entity], after: int, before: int) -> bool:
         """Whether a dataset was dropped in this time, itself or with what contains it."""
-        return any(after < time < before for entity in chain for time in self._dropped.get(entity.ref, ()))
+        times = ((*self._dropped.get(entity.ref, ()), *self._dropped_now.get(entity.ref, ())) for entity in chain)
+        return any(after < time < before for known in times for time in known)
+
+    @cached_property
+    def _dropped(self) -> dict[Ref, set[int]]:
+        """When datasets were dropped, by what was told before: the last time; read where a rename makes that matter."""
+        found = defaultdict(set)
+        for ref, time in self._state.dropped():
+            found[ref].add(time)
+        return found
 
 
 def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:

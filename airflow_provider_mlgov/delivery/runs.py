@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -211,10 +211,10 @@ class RunReader:
         for run in runs:
             self.renames.learn(run.changes)
         for run in runs:
-            run.entities = self.renames.of_entities(run.entities)
-            run.changes = self.renames.of_changes(run.changes)
             if run.before is not None and self.renames:  # what was renamed since it was read took its claims along
                 run.before = self._state.run(run.key)
+            run.entities = self.renames.of_entities(run.entities, run.before.claims if run.before is not None else ())
+            run.changes = self.renames.of_changes(run.changes)
 
     def _told_again(self, besides: Collection[str], size: int) -> list[Run]:
         """Steps of applications that are told again, until their entities are about ``size``.
@@ -289,13 +289,13 @@ class RunReader:
         except InvalidEventError as error:
             self._dead.append((Run("(unreadable)", [path], [document]), str(error)))
         except MemoryError:
-            self._leave([path])
+            self.leave(Run("(unreadable)", [path]))
         except Exception as error:  # noqa: BLE001 - whatever one event brings about must not stop the others
             self._dead.append((Run("(unreadable)", [path], [document]), _unexpected(error)))
 
-    def _leave(self, paths: Iterable[Path]) -> None:
-        """A later moment, or a larger process, has more memory; until then the others go past these."""
-        for path in paths:
+    def leave(self, run: Run) -> None:
+        """A later moment, or a larger process, has more memory; until then the others go past its events."""
+        for path in run.paths:
             self._spool.leave(path, "this process has too little memory for it")
 
     def _check_time(self, event: Json, path: Path) -> None:
@@ -323,7 +323,7 @@ class RunReader:
         except SpoolError:
             raise
         except MemoryError:
-            self._leave(run.paths)
+            self.leave(run)
             return False
         except Exception as error:  # noqa: BLE001 - whatever one run brings about must not stop the others
             self._dead.append((run, _unexpected(error)))

@@ -199,6 +199,14 @@ class SenderState(ApplicationsState):
         """These are gone since: what is told later of an earlier time does not bring them back; inside a `transaction`."""
         self._hear("gone", catalog, times)
 
+    def gone_names(self, catalog: str, names: Iterable[str]) -> set[str]:
+        """Those of ``names`` that were dropped or got another name, of whatever type."""
+        statement = (
+            "SELECT DISTINCT name FROM heard WHERE catalog = ? AND gone IS NOT NULL "
+            "AND name IN (SELECT value FROM json_each(?))"
+        )
+        return {row[0] for row in self._rows(statement, catalog, json.dumps(sorted(names)))}
+
     def gone_below(self, catalog: str, head: str, time_: int) -> dict[Ref, int]:
         """What has a name that begins with ``head`` and was gone at ``time_``, and since when."""
         rows = self._rows(

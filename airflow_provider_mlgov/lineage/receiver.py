@@ -154,11 +154,11 @@ class _Receiver:
         elif encoding.lower() not in ("", "identity", "gzip"):
             return 415, {"error": f"the content encoding is {encoding[:100]}; wanted gzip or none"}
         if raw is None:
-            return 413, {"error": f"the body has more than {BODY_LIMIT} bytes", "limit": BODY_LIMIT}
+            return 413, {"error": f"the body has more than {BODY_LIMIT} bytes", "mlgov_limit": BODY_LIMIT}
         if has_many_objects(raw):
             return 413, {
                 "error": f"the body has more than {OBJECTS_LIMIT} objects and lists; send fewer events at once",
-                "limit": OBJECTS_LIMIT,
+                "mlgov_limit": OBJECTS_LIMIT,
             }
         try:
             body = json.loads(raw)
@@ -171,7 +171,7 @@ class _Receiver:
         if len(body) > EVENTS_LIMIT:
             return 413, {
                 "error": f"the batch has {len(body)} events; wanted at most {EVENTS_LIMIT}",
-                "limit": EVENTS_LIMIT,
+                "mlgov_limit": EVENTS_LIMIT,
             }
         self._events.wait(token.name, len(body) - 1)  # the call itself has cost one
         return self._batch(body, token)

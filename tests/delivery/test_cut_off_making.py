@@ -115,7 +115,7 @@ def test_what_came_to_be_before_the_cut_is_known_for_ones_own(tmp_path: Path) ->
         original(*args, **more)
         raise KilledError
 
-    put(spool, task_run(task="a", outputs=[dataset("db.s.x")]))
+    put(spool, task_run(task="a", seconds=-7200, outputs=[dataset("db.s.x")]))
     catalog.write = killed_after  # type: ignore[method-assign]
     with pytest.raises(KilledError):
         Sender(spool, lambda: catalog, OPTIONS, batch_size=1000).send()
@@ -123,6 +123,6 @@ def test_what_came_to_be_before_the_cut_is_known_for_ones_own(tmp_path: Path) ->
     assert Sender(spool, lambda: catalog, OPTIONS).send().outcome == "done"
     assert catalog.get("rdbms_table", "db.test:5432/db.s.x@primary") is not None
     dropped = {**dataset("db.s.x"), "facets": {"lifecycleStateChange": {"lifecycleStateChange": "DROP"}}}
-    put(spool, task_run(task="drop", seconds=60, outputs=[dropped]))
+    put(spool, task_run(task="drop", seconds=-3600, outputs=[dropped]))
     assert Sender(spool, lambda: catalog, OPTIONS).send().outcome == "done"
     assert catalog.get("rdbms_table", "db.test:5432/db.s.x@primary") is None

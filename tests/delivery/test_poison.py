@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
 from airflow_provider_mlgov.delivery.sender import Sender
+from airflow_provider_mlgov.delivery.sinks.catalog import CatalogSink
 from airflow_provider_mlgov.delivery.spool import Counts
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.translate.events import run_key
@@ -403,3 +404,24 @@ def test_a_proxy_that_begins_to_refuse_in_the_middle_makes_no_dead_letters(
     report = host.send(None)
     assert (report.outcome, report.dead) == ("unavailable", 0)
     heals(host, atlas, undisturbed)
+
+
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_what_needs_more_memory_for_sending_waits_and_the_others_go_past(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, all_of_them: bool
+) -> None:
+    catalog, host = EmbeddedCatalog(tmp_path / "catalog.db"), Host(tmp_path, "unused")
+    for task in ("task_a", "task_b", "task_c"):
+        host.put(task_run(task=task))
+    original = CatalogSink.deliver
+
+    def delivering(sink: CatalogSink, parcel: Any, deadline: Any) -> Any:
+        if all_of_them or any("task_a" in entity.qualified_name for entity in parcel.entities):
+            raise MemoryError
+        return original(sink, parcel, deadline)
+
+    monkeypatch.setattr(CatalogSink, "deliver", delivering)
+    report = Sender(host.spool, lambda: catalog, OPTIONS).send()
+    assert (report.outcome, report.events) == (("unavailable", 0) if all_of_them else ("spool", 4))
+    assert "memory" in str(report.reason)
+    assert host.spool.counts() == Counts(waiting=6 if all_of_them else 2, dead=0, odd=0)
