@@ -116,7 +116,7 @@ class Drain:
                 )
             if _lacks_threads(error):
                 raise CatalogUnavailableError(
-                    f"{_LACKING} ({error}), so everything waits: give the process more threads"
+                    f"{_LACKING} ({type(error).__name__}: {error}), so everything waits: give the process more threads"
                 ) from error
             log.debug("Where %d runs failed, %s the first:\n%s", len(runs), runs[0].key, trace_of(error))
             return UnexpectedFailureError(error)
