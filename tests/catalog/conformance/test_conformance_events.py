@@ -175,14 +175,11 @@ def test_what_real_producers_sent_is_there_as_it_was_translated(shop: Shop, path
     translations = [translate(state, shop.options) for state in states.values()]
     with closing(SenderState(tmp_path / "sender.db")) as memory:
         renames = Renames(memory)
-    for translation in translations:
-        gone |= {change.ref for change in translation.changes}
-        renames.learn(translation.changes)
-    for translation in translations:
-        for entity in renames.of_entities(
-            translation.entities
-        ):  # processes are called after what their ends are called now
-            found[entity.ref] = entity
+        for translation in translations:
+            gone |= {change.ref for change in translation.changes}
+            renames.learn(translation.changes)
+        for translation in translations:  # processes are called after what their ends are called now
+            found |= {entity.ref: entity for entity in renames.of_entities(translation.entities)}
     shop.send(*events[::-1], *events[::2])
     for ref, entity in found.items():
         stored = shop.catalog.get(ref.type_name, ref.qualified_name, relationships="inputs" in entity.relations)
