@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.model import identity
-from airflow_provider_mlgov.model.entity import Entity, Ref, dated, ends_digest
+from airflow_provider_mlgov.model.entity import NO_MARKS, Entity, Marks, Ref, ends_digest
 from airflow_provider_mlgov.model.identity import check_text
 from airflow_provider_mlgov.translate.datasets import End
 from airflow_provider_mlgov.translate.events import facet
@@ -42,14 +42,20 @@ def column_entities(
     for item in [*fields.values(), *(Field(name) for name in sorted(marks.keys() - fields.keys()))]:
         column = _column(end, item, warnings)
         if column is not None:
-            column = _dated(column, told)
-            yield replace(column, marks=marks[item.name]) if item.name in marks else column
+            yield _dated(column, told, marks.get(item.name, NO_MARKS))
 
 
-def _dated(column: Entity, told: int) -> Entity:
-    """What describes a column may change; its name stays."""
-    described = dated({name: value for name, value in column.attributes.items() if name != "name"}, told)
-    return replace(column, attributes={"name": column.attributes["name"]}, described=described) if described else column
+def _dated(column: Entity, told: int, marks: Marks) -> Entity:
+    """What describes a column may change; its name stays. Not by `replace`, which took half of the time of a wide event."""
+    return Entity(
+        column.type_name,
+        column.qualified_name,
+        {"name": column.attributes["name"]},
+        {name: (told, value) for name, value in column.attributes.items() if name != "name"},
+        create_only=column.create_only,
+        relations=column.relations,
+        marks=marks,
+    )
 
 
 def _column(end: End, item: Field, warnings: list[str]) -> Entity | None:
