@@ -68,6 +68,11 @@ class CatalogBusyError(CatalogError):
         """The call was sent and no answer of the server itself was seen: it may still be at work on it."""
 
 
+def asks_for_time(error: Exception | None) -> bool:
+    """Whether who is busy says when to come again."""
+    return isinstance(error, CatalogBusyError) and error.retry_after is not None
+
+
 class CatalogDroppedError(CatalogBusyError):
     """What was handed over was dropped without a word: something in it is wrong, or the catalogue could not write it."""
 

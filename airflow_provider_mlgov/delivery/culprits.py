@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError
 from airflow_provider_mlgov.delivery.renames import told_times
 from airflow_provider_mlgov.errors import (
-    CatalogBusyError,
     CatalogError,
     CatalogRefusedError,
     CatalogUnavailableError,
     ForeignAnswerError,
+    asks_for_time,
 )
 from airflow_provider_mlgov.model.entity import Ref
 from airflow_provider_mlgov.translate.events import application_of
@@ -188,9 +188,7 @@ class Culprits:
 
         The latter are chosen by lot: what many have in common may be the trouble, and each send is to have a new chance.
         """
-        few = isinstance(error, ForeignAnswerError) or (
-            isinstance(error, CatalogBusyError) and error.retry_after is not None
-        )
+        few = isinstance(error, ForeignAnswerError) or asks_for_time(error)
         own, changed = {run.key for run in runs}, _changed(runs)
         for key in self._taken[: 1 if few else None]:
             witness = [] if key in own else self._reader.told_again(key)

@@ -19,7 +19,7 @@ from airflow_provider_mlgov.delivery.draining import Draining, SendReport
 from airflow_provider_mlgov.delivery.pace import MOST, Pace
 from airflow_provider_mlgov.delivery.receiver_http import Batch, NoAnswerError, ReceiverHttp, said
 from airflow_provider_mlgov.delivery.refused import Refused
-from airflow_provider_mlgov.errors import CatalogBusyError, CatalogError, CatalogUnavailableError
+from airflow_provider_mlgov.errors import CatalogBusyError, CatalogError, CatalogUnavailableError, asks_for_time
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -147,9 +147,8 @@ class Forwarder(Draining):
         try:
             self._go_through(work)
         except (_NoneTakenError, NoAnswerError, CatalogBusyError) as error:
-            asks_for_time = isinstance(error, CatalogBusyError) and error.retry_after is not None
             is_known = refused and isinstance(error, _NoneTakenError)
-            if asks_for_time or not (is_known or work.report.events or is_ready):
+            if asks_for_time(error) or not (is_known or work.report.events or is_ready):
                 raise
             self._refused_now += 1
 
@@ -185,7 +184,7 @@ class Forwarder(Draining):
                 self._refuse(work, batch[0][0], f"did not answer in what was left of the time: {error}")
             raise
         except (NoAnswerError, CatalogBusyError) as error:
-            if isinstance(error, CatalogBusyError) and error.retry_after is not None:
+            if asks_for_time(error):
                 raise
             trouble, reason = error, str(error)
             self._note_no_answer(work, batch)

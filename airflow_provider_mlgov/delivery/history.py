@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.batch import references
 from airflow_provider_mlgov.delivery.letting_go import let_go
-from airflow_provider_mlgov.delivery.patient import items, ref_of
+from airflow_provider_mlgov.delivery.patient import PatientCatalog, items, ref_of
 from airflow_provider_mlgov.delivery.quality import QualityResults
 from airflow_provider_mlgov.delivery.renames import homes, renamed, told_times
 from airflow_provider_mlgov.delivery.renaming import Renaming
@@ -53,6 +53,7 @@ class History:
         self._name = name
         self._state = state
         self._patiently = patiently
+        self._calls = PatientCatalog(catalog, patiently)
         self.warnings: list[str] = []
         """What the catalogue did not let go."""
         self._results = QualityResults(catalog, name, parcel.at, state, patiently, self._let_go)
@@ -85,11 +86,11 @@ class History:
             by_type[ref.type_name].append(ref)
         made = {*created}
         for type_name, refs in by_type.items():
-            found = self._get_many(type_name, refs)
+            found = self._calls.get_many(type_name, [ref.qualified_name for ref in refs])
             made |= {
                 entity["guid"]
-                for ref, entity in found.items()
-                if int(entity.get("createTime") or 0) >= self._cut_off[ref]
+                for name, entity in found.items()
+                if int(entity.get("createTime") or 0) >= self._cut_off[Ref(type_name, name)]
             }
         with self._state.transaction():
             self._state.remember_told(self._name, self._told)
@@ -120,11 +121,11 @@ class History:
     def _rename(self, change: Change, to: Ref) -> list[tuple[Ref, Ref]]:
         """The names that changed, each with the new one; also those that a delivery that was cut off has changed."""
         renaming = Renaming(self._catalog, self._name, self._state, self._patiently, change.time)
-        if (entity := self._get(change.ref, relationships=True)) is not None:
+        if (entity := self._calls.get(change.ref)) is not None:
             if self._is_newer(change.ref, entity, change.time):
                 return []
             touched = renaming.rename(entity, to, change.name)
-        elif (there := self._get(to, relationships=True)) is not None:
+        elif (there := self._calls.get(to)) is not None:
             touched = renaming.go_on(there, change.ref)
         else:
             return []
@@ -261,7 +262,7 @@ class History:
         results = {**self._left, **times}
         self._results.drop({ref: time for ref, time in results.items() if self._given.get(ref, -1) < time})
         for ref, time in times.items():
-            entity = self._get(ref, relationships=True)
+            entity = self._calls.get(ref)
             if entity is not None:
                 self._delete(entity, time)
         if times:
@@ -274,7 +275,7 @@ class History:
         ref = ref_of(entity)
         cleared = True
         for item in items(entity, _CONTENTS):
-            inside = self._patiently(lambda item=item: self._catalog.get_by_guid(item["guid"], relationships=True))  # type: ignore[misc]
+            inside = self._calls.by_guid(item["guid"])
             if inside is not None and inside.get("status", "ACTIVE") == "ACTIVE":
                 self._results.drop({ref_of(inside): time})
                 cleared = self._delete(inside, time) and cleared
@@ -287,17 +288,6 @@ class History:
         return error is None
 
     # --- what is known of an entity ----------------------------------------------------------------------------------
-    def _get(self, ref: Ref, *, relationships: bool = False) -> Json | None:
-        found: Json | None = self._patiently(
-            lambda: self._catalog.get(ref.type_name, ref.qualified_name, relationships=relationships)
-        )
-        return found
-
-    def _get_many(self, type_name: str, refs: Iterable[Ref]) -> dict[Ref, Json]:
-        names = [ref.qualified_name for ref in refs]
-        found: dict[str, Json] = self._patiently(lambda: self._catalog.get_many(type_name, names))
-        return {Ref(type_name, name): entity for name, entity in found.items()}
-
     def _is_newer(self, ref: Ref, entity: Json, time: int) -> bool:
         """Whether something is known of it that is newer.
 

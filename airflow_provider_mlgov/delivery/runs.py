@@ -289,14 +289,14 @@ class RunReader:
         except InvalidEventError as error:
             self._dead.append((Run("(unreadable)", [path], [document]), str(error)))
         except MemoryError:
-            self.leave(Run("(unreadable)", [path]))
+            self._spool.leave(path)
         except Exception as error:  # noqa: BLE001 - whatever one event brings about must not stop the others
             self._dead.append((Run("(unreadable)", [path], [document]), _unexpected(error)))
 
     def leave(self, run: Run) -> None:
         """A later moment, or a larger process, has more memory; until then the others go past its events."""
         for path in run.paths:
-            self._spool.leave(path, "this process has too little memory for it")
+            self._spool.leave(path)
 
     def _check_time(self, event: Json, path: Path) -> None:
         """An event of a far future would for ever be newer than what comes after it.

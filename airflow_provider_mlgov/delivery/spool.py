@@ -144,9 +144,9 @@ class Spool:
         self._set_aside(path, f"it is no event but {shown(repr(event))[:60]}; wanted a JSON object")
         return None
 
-    def leave(self, path: Path, reason: str) -> None:
-        """Leave a file that nothing can be done with now where it is: it is gone past, and tried again in a while."""
-        _left.not_read(path, reason)
+    def leave(self, path: Path) -> None:
+        """Leave a file for which there is too little memory where it is: it is gone past, and tried again in a while."""
+        _left.not_read(path, "this process has too little memory for it")
 
     def dead_letters(self) -> list[DeadLetter]:
         """All dead letters at once, oldest first: for where they are known to be few."""
@@ -357,7 +357,7 @@ class Spool:
         except ValueError as error:
             self._set_aside(path, str(error))
         except MemoryError:
-            self.leave(path, "this process has too little memory for it")
+            self.leave(path)
         return None
 
     def _go_past(self, path: Path, error: OSError) -> None:

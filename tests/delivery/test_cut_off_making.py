@@ -73,9 +73,7 @@ def test_a_name_that_nobody_may_ask_for_holds_nobody_else(
         if "poison" in request:
             fault(client, request)
         else:
-            atlas.fault = None
-            atlas._handle(client, request)
-            atlas.fault = firewall
+            atlas.handle_well(client, request)
 
     atlas.fault = firewall
     host.put(task_run(task="p", outputs=[dataset("db.s.poison")]))

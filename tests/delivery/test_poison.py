@@ -57,9 +57,7 @@ def test_an_error_of_atlas_about_one_entity_costs_only_that(
         if "db.s.x.c1" in request:
             refuse(client, request)
         else:
-            atlas.fault = None
-            atlas._handle(client, request)
-            atlas.fault = fault
+            atlas.handle_well(client, request)
 
     atlas.fault, atlas.wanted = fault, the_write
     report = host.send(None)
@@ -88,9 +86,7 @@ def test_a_poison_event_that_no_budget_of_a_task_outlives_blocks_nothing(
         if "db.s.x.c1" in request:
             fault(client, request)
         else:
-            atlas.fault = None
-            atlas._handle(client, request)
-            atlas.fault = hostile
+            atlas.handle_well(client, request)
 
     atlas.fault, atlas.wanted = hostile, the_write
     end = time.monotonic() + 120
@@ -243,9 +239,7 @@ def test_a_page_of_a_proxy_that_dislikes_one_name_blocks_nothing(
         if "poison" in request:
             page(client, request)
         else:
-            atlas.fault = None
-            atlas._handle(client, request)
-            atlas.fault = in_the_body
+            atlas.handle_well(client, request)
 
     if call == "look-up":
         poison_look_ups(atlas, page)
@@ -396,9 +390,7 @@ def test_a_proxy_that_begins_to_refuse_in_the_middle_makes_no_dead_letters(
             refuse(client, request)
             return
         left[0] -= 1
-        atlas.fault = None
-        atlas._handle(client, request)
-        atlas.fault = fault
+        atlas.handle_well(client, request)
 
     atlas.fault, atlas.wanted = fault, the_write
     report = host.send(None)
