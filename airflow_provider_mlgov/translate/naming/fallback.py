@@ -8,7 +8,7 @@ from __future__ import annotations
 from airflow_provider_mlgov.model import identity
 from airflow_provider_mlgov.model.entity import Entity
 from airflow_provider_mlgov.translate.naming.family import Family
-from airflow_provider_mlgov.translate.naming.fields import Field, attributes_of
+from airflow_provider_mlgov.translate.naming.fields import Field, described
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.texts import nameable, shorten
 
@@ -30,8 +30,10 @@ def column(dataset: Entity, field: Field) -> Entity:
     """A column, which belongs to its dataset."""
     head, _, at = dataset.qualified_name.rpartition("@")
     qualified = f"{head}/columns/{identity.encode_part(field.name)}@{at}"
-    attributes = attributes_of(field, "dataType")
-    return Entity(identity.Column.type_name, qualified, attributes, relations={"dataset": dataset.ref})
+    facts = described(field, position=field.position, dataType=field.type, comment=field.description)
+    return Entity(
+        identity.Column.type_name, qualified, {"name": field.name}, facts, relations={"dataset": dataset.ref}
+    )
 
 
 FAMILY = Family(schemes=(), entities=entities, column=column, kind_attribute="datasetType")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_mlgov.model.entity import Entity, Ref
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """A column as the schema facet tells it; a nested field has its path as name (``address.city``)."""
 
     name: str
@@ -17,18 +15,18 @@ class Field:
     description: str | None = None
     position: int | None = None
     """From 1; None where only the name is known."""
+    told: int = 0
+    """When its dataset was read or written, in epoch milliseconds."""
 
 
-def attributes_of(field: Field, type_name: str) -> dict[str, Any]:
-    """What is known of a column, in our own attributes; its type under ``type_name``."""
-    known = {"name": field.name, "position": field.position, type_name: field.type, "comment": field.description}
-    return {name: value for name, value in known.items() if value is not None and value != ""}
+def described(field: Field, **names: Any) -> dict[str, tuple[int, Any]]:
+    """`Entity.described` of a column: what is known, by the names of attributes."""
+    return {name: (field.told, value) for name, value in names.items() if value is not None and value != ""}
 
 
 def column(dataset: Entity, field: Field) -> Entity:
     """A column of any dataset."""
     head, _, at = dataset.qualified_name.rpartition("@")
     parent = Ref(dataset.type_name, dataset.qualified_name)
-    return Entity(
-        "mlgov_field", f"{head}#{field.name}@{at}", attributes_of(field, "dataType"), relations={"dataset": parent}
-    )
+    facts = described(field, position=field.position, dataType=field.type, comment=field.description)
+    return Entity("mlgov_field", f"{head}#{field.name}@{at}", {"name": field.name}, facts, relations={"dataset": parent})

@@ -14,11 +14,9 @@ scanned databases into Atlas already has a convention of their own, which a rule
 
 from __future__ import annotations
 
-from typing import Any
-
 from airflow_provider_mlgov.model.entity import Entity
 from airflow_provider_mlgov.translate.naming.family import Chain, Family, authority
-from airflow_provider_mlgov.translate.naming.fields import Field
+from airflow_provider_mlgov.translate.naming.fields import Field, described
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.rules import Case
 
@@ -75,12 +73,9 @@ def column(parent: Entity, field: Field) -> Entity:
     head, separator, at = parent.qualified_name.rpartition("@")
     if not separator:
         head, at = parent.qualified_name, ""
-    attributes: dict[str, Any] = {"name": field.name}
-    if field.type:
-        attributes["data_type"] = field.type
-    if field.description:
-        attributes["comment"] = field.description
-    return Entity("rdbms_column", f"{head}.{field.name}{separator}{at}", attributes, relations={"table": parent.ref})
+    name = f"{head}.{field.name}{separator}{at}"
+    facts = described(field, data_type=field.type, comment=field.description)
+    return Entity("rdbms_column", name, {"name": field.name}, facts, relations={"table": parent.ref})
 
 
 def family(kind: str, schemes: tuple[str, ...], default_port: int, *, has_schemas: bool, case: Case = "keep") -> Family:

@@ -90,8 +90,10 @@ def test_names_that_cannot_be(namespace, name):
 def test_columns(namespace, name, type_name, qualified_name, attributes):
     named = name_entities(namespace, name, OPTIONS)
     entities = named.entities
-    column = named.family.column(entities[-1], Field("Id", "INT", "key", 2))
-    assert (column.type_name, column.qualified_name, dict(column.attributes)) == (type_name, qualified_name, attributes)
+    column = named.family.column(entities[-1], Field("Id", "INT", "key", 2, told=5))
+    assert {time for time, _ in column.described.values()} <= {5}
+    told = {**column.attributes, **{name: value for name, (_, value) in column.described.items()}}
+    assert (column.type_name, column.qualified_name, told) == (type_name, qualified_name, attributes)
     (parent,) = column.relations.values()
     assert Ref(parent.type_name, parent.qualified_name) == entities[-1].ref
 
