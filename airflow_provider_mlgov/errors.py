@@ -73,6 +73,11 @@ def asks_for_time(error: Exception | None) -> bool:
     return isinstance(error, CatalogBusyError) and error.retry_after is not None
 
 
+def names_one(error: Exception) -> bool:
+    """Whether the catalogue itself says that it is what was sent, and not anything else."""
+    return isinstance(error, CatalogRefusedError) and not error.may_concern_all
+
+
 class CatalogDroppedError(CatalogBusyError):
     """What was handed over was dropped without a word: something in it is wrong, or the catalogue could not write it."""
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from airflow_provider_mlgov.delivery import small_file
 from airflow_provider_mlgov.masking import shown
 
 log = logging.getLogger(__name__)
@@ -45,22 +45,15 @@ class Breaker:
 
     def opening(self) -> Opening | None:
         """Why and until when it is open, or None. After ``until`` one attempt is allowed, and the answer stays."""
+        found = small_file.read(self._path)
         try:
-            found = self._read()
             return Opening(float(found["since"]), float(found["until"]), int(found["failures"]), str(found["reason"]))
-        except (OSError, ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             return None
-
-    def _read(self) -> Any:
-        return json.loads(self._path.read_text(encoding="utf-8"))
 
     def _is_of_later_version(self) -> bool:
         """Whether a later version of the package wrote the file: then only such a one changes it."""
-        try:
-            version = self._read()["v"]
-        except (OSError, ValueError, TypeError, KeyError):
-            return False
-        return isinstance(version, int) and version > _VERSION
+        return bool(small_file.read(self._path).get("v", _VERSION) > _VERSION)
 
     def allows(self) -> bool:
         """Whether an attempt may be made now."""

@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError
 from airflow_provider_mlgov.delivery.renames import told_times
 from airflow_provider_mlgov.errors import (
     CatalogError,
-    CatalogRefusedError,
     CatalogUnavailableError,
     ForeignAnswerError,
     asks_for_time,
+    names_one,
 )
 from airflow_provider_mlgov.model.entity import Ref
 from airflow_provider_mlgov.translate.events import application_of
@@ -30,10 +31,14 @@ if TYPE_CHECKING:
 _PROBES, _FEW_PROBES = 8, 2
 """So many runs are sent alone to see whether the catalogue takes any; few where it asks for a pause, or is not seen at all."""
 _WITNESSES = 3
-_STRIKES = 2
-"""So often a run fails alone, while the catalogue takes others, until it is set aside: it may have been the trouble of a moment."""
+_STRIKES = 3
+"""So often a run fails alone, while the catalogue takes others, until it is set aside: it may have been the trouble of a moment.
+
+Or every second call fails, as where one of two servers behind a proxy is broken: so one other or two are sent between, by lot.
+"""
 _TAKEN_FACT, _FAILING_FACT = "taken", "failing"
 
+T = TypeVar("T")
 Tried = Callable[["list[Run]", bool], "CatalogError | None"]
 """Sends runs; what the catalogue fails at, that may be the fault of one of them. The flag: they are only sent again, to see whether
 it takes any, so nothing comes to be, or goes, or is remembered by it."""
@@ -63,12 +68,15 @@ class Culprits:
         self._reader = reader
         self._tried = tried
         self._set_aside = set_aside
-        self._taken: list[str] = json.loads(state.fact("", _TAKEN_FACT) or "[]")
+        self._taken: list[str] = _remembered(state, _TAKEN_FACT, [])
         """The keys of the last runs that the catalogue took, newest first: sent again they show that it takes any."""
-        self._failing: dict[str, int] = json.loads(state.fact("", _FAILING_FACT) or "{}")
+        self._failing: dict[str, int] = _remembered(state, _FAILING_FACT, {})
         """The keys of runs among which there is one that it fails at, and how often each did so alone."""
         self._wrote = False
         """Whether something was written by the last delivery: one without entities shows nothing."""
+        self._passed_over: tuple[Run, CatalogError | None] | None = None
+        """A run that failed where nothing else was there to be sent, and its failure; that is None once another was taken."""
+        self._was_passed_over = False
         self._read: Sequence[Run] = ()
         self._settled: set[str] = set()
         """The keys of those that were delivered or set aside, some of them before their turn, to see whether any is taken."""
@@ -80,6 +88,8 @@ class Culprits:
     def took(self, runs: Sequence[Run], written: int, *, again: bool) -> None:
         """The catalogue took these runs (or took them ``again``), and wrote so many entities of theirs."""
         self._wrote = written > 0
+        if self._wrote and self._passed_over is not None:
+            self._passed_over = (self._passed_over[0], None)
         if again:
             return
         if self._wrote:
@@ -89,6 +99,18 @@ class Culprits:
             for run in runs:
                 self._failing.pop(run.key, None)
             self._keep_failing()
+
+    @property
+    def passed_over(self) -> frozenset[Path]:
+        """The events that are gone past for now."""
+        return frozenset(self._passed_over[0].paths) if self._passed_over is not None else frozenset()
+
+    def turn_of_passed_over(self) -> None:
+        """Nothing else waits, and others are taken; raises what failed if none was."""
+        error = self._passed_over[1] if self._passed_over is not None else None
+        self._passed_over = None
+        if error is not None:
+            raise error
 
     def remember_taken(self) -> None:
         """Keep for the next send which runs were taken last."""
@@ -139,8 +161,10 @@ class Culprits:
         if not own or (error := self._tried(runs, False)) is None:
             return False
         self._suspect(own, untried)
-        if not _names_one(error):
-            self._takes_others(own, error)
+        if not names_one(error):
+            taken, failure = self._takes_others(own, error)
+            if not taken:
+                raise failure or error
         return bool(self._without_settled(own))
 
     def _is_to_blame(self, run: Run, runs: list[Run], untried: Sequence[Run]) -> bool:
@@ -148,40 +172,53 @@ class Culprits:
 
         Where it is known for failing, it is looked first whether others are taken: there may be no time left for that after.
         """
-        shown = run.key in self._failing and self._takes_others([run], None)
+        shown, failure = self._takes_others([run], None) if run.key in self._failing else (False, None)
         if (error := self._tried(runs, False)) is None:
             return False
+        if failure is not None:
+            raise failure
         self._suspect([run], untried)
-        if not (shown or _names_one(error)):
-            self._takes_others([run], error)
+        if not (shown or names_one(error)):
+            shown, failure = self._takes_others([run], error)
+            if not shown:
+                self._pass_over(run, failure, error)
+                return False
         strikes = self._failing[run.key] = self._failing.get(run.key, 0) + 1
         if isinstance(error, TooLittleMemoryError):
             self._reader.leave(run)
             self._settled.add(run.key)
             self._failing.pop(run.key)
-        elif _names_one(error) or strikes >= _STRIKES:
+        elif names_one(error) or strikes >= _STRIKES:
             self._set_aside([(run, f"the catalogue takes others but not this run: {_reason(error)}")])
             self._settled.add(run.key)
             self._failing.pop(run.key)
         self._keep_failing()
         return run.key in self._failing
 
-    def _takes_others(self, runs: list[Run], error: CatalogError | None) -> bool:
-        """Send others, one by one, until the catalogue takes one; raises if it takes none. False if there is none to send."""
+    def _pass_over(self, run: Run, failure: CatalogError | None, error: CatalogError) -> None:
+        """Go past a run that fails where nothing else was there to be sent, once: what is read after it may show why."""
+        if failure is not None or self._was_passed_over:
+            raise failure or error
+        self._passed_over, self._was_passed_over = (run, error), True
+        self._settled.add(run.key)
+
+    def _takes_others(self, runs: list[Run], error: CatalogError | None) -> tuple[bool, CatalogError | None]:
+        """Send others, one by one, until the catalogue takes one; else what it fails at, or None where there is none to send."""
+        wanted, taken, has_failed = random.choice((1, 2)), 0, False  # noqa: S311 - no secret
         try:
             for portion, is_witness in self._others(runs, error):
                 failure = self._tried(portion, is_witness)
-                if failure is None and self._wrote:
-                    return True
+                taken += failure is None and self._wrote
+                if taken == wanted:
+                    break
+                has_failed = has_failed or failure is not None
                 if failure is not None and (error is None or not is_witness):
                     error = failure
         except BudgetSpentError:
             if error is None:
                 raise
             raise error from None
-        if error is None:
-            return False
-        raise error
+        return taken > 0, error if has_failed and not taken else None
 
     def _others(self, runs: list[Run], error: CatalogError | None) -> Iterator[tuple[list[Run], bool]]:
         """What was taken before and is told again (True); then one of ``runs`` alone, or one that may come before them.
@@ -237,14 +274,14 @@ class Culprits:
             self._state.set_fact("", _FAILING_FACT, failing)
 
 
+def _remembered(state: SenderState, name: str, empty: T) -> T:
+    found: object = json.loads(state.fact("", name) or "null")
+    return found if isinstance(found, type(empty)) else empty
+
+
 def _changed(runs: list[Run]) -> set[Ref | None]:
     """The names that these runs give up, and those that are given by that."""
     return {ref for run in runs for change in run.changes for ref in (change.ref, change.to)}
-
-
-def _names_one(error: CatalogError) -> bool:
-    """Whether the catalogue itself says that it is what was sent, and not anything else."""
-    return isinstance(error, CatalogRefusedError) and not error.may_concern_all
 
 
 def _reason(error: CatalogError) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_mlgov.delivery.culprits import Culprits, TooLittleMemoryError, UnexpectedFailureError
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
 from airflow_provider_mlgov.delivery.draining import SendReport
+from airflow_provider_mlgov.delivery.machine import lacking, lacks_threads
 from airflow_provider_mlgov.delivery.runs import Run, RunReader, parcel_of
 from airflow_provider_mlgov.delivery.sinks.catalog_work import UnansweredError
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Sink
@@ -34,14 +35,8 @@ log = logging.getLogger(__name__)
 
 _EVENTS_PER_PARCEL = 500
 _EXPECTED = (CatalogError, BudgetSpentError, SpoolError, ConfigurationError, TypesConflictError)
-_LACKING = "this machine lacks what sending needs"
 _PATHS_AT_ONCE = 10_000
 """So many are kept in memory, however many wait."""
-
-
-def _lacks_threads(error: Exception) -> bool:
-    """Whether threads ran out, which is no run's fault."""
-    return isinstance(error, RuntimeError) and "start new thread" in str(error)
 
 
 class Drain:
@@ -71,7 +66,7 @@ class Drain:
 
     def step(self) -> bool:
         """Deliver the oldest events that make about one batch; False if nothing waits."""
-        self._paths = self._paths or self._spool.waiting(_PATHS_AT_ONCE)
+        self._paths = self._paths or self._waiting()
         if not self._paths:
             return False
         runs = self._reader.read(self._paths[:_EVENTS_PER_PARCEL], self._batch_size, self._deadline)
@@ -82,6 +77,15 @@ class Drain:
             self._culprits.deliver(portion)
         self._settle_dead(self._reader.take_dead())
         return True
+
+    def _waiting(self) -> list[Path]:
+        """What waits, the oldest; what was gone past comes after all else."""
+        past = self._culprits.passed_over
+        found = [path for path in self._spool.waiting(_PATHS_AT_ONCE) if path not in past]
+        if past and not found:
+            self._culprits.turn_of_passed_over()
+            return self._spool.waiting(_PATHS_AT_ONCE)
+        return found
 
     def finish(self) -> None:
         """Nothing waits any more: tidy up."""
@@ -111,13 +115,9 @@ class Drain:
         except Exception as error:
             # A bug, in the sink or brought about by one event: it must not block the others for ever.
             if isinstance(error, MemoryError):
-                return TooLittleMemoryError(
-                    f"{_LACKING} (MemoryError), so everything waits: give the process more memory"
-                )
-            if _lacks_threads(error):
-                raise CatalogUnavailableError(
-                    f"{_LACKING} ({type(error).__name__}: {error}), so everything waits: give the process more threads"
-                ) from error
+                return TooLittleMemoryError(lacking(error, "memory"))
+            if lacks_threads(error):
+                raise CatalogUnavailableError(lacking(error, "threads")) from error
             log.debug("Where %d runs failed, %s the first:\n%s", len(runs), runs[0].key, trace_of(error))
             return UnexpectedFailureError(error)
         if not again:

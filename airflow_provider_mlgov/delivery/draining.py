@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from airflow_provider_mlgov.delivery.bounds import NO_BOUNDS, Bounds, is_due, trim
 from airflow_provider_mlgov.delivery.breaker import Breaker
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
+from airflow_provider_mlgov.delivery.machine import lacking, lacks_threads
 from airflow_provider_mlgov.delivery.results import Results
 from airflow_provider_mlgov.delivery.turn import HostTurn, Turn, released
 from airflow_provider_mlgov.errors import (
@@ -175,7 +176,13 @@ class Draining(ABC):
         """Deliver until nothing waits; the outcome says how it ended."""
         before = report.events
         try:
-            self._deliver_all(report, deadline)
+            try:
+                self._deliver_all(report, deadline)
+            finally:
+                if (
+                    report.events > before
+                ):  # what failed before that does not count any more: the next pause is the first
+                    self.breaker.succeeded()
             report.outcome = "done"
             self.breaker.succeeded()
         except BudgetSpentError as error:
@@ -188,6 +195,11 @@ class Draining(ABC):
         except (CatalogError, ConfigurationError, TypesConflictError) as error:
             report.outcome, report.reason = "unavailable", shown(error)
             self.breaker.failed(str(error))
+        except RuntimeError as error:
+            if not lacks_threads(error):
+                raise
+            report.outcome, report.reason = "unavailable", lacking(error, "threads")
+            self.breaker.failed(report.reason)
 
 
 def _said(unread: Mapping[Path, str]) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.deadline import NO_DEADLINE, BudgetSpentError, Deadline
 from airflow_provider_mlgov.delivery.draining import Draining, SendReport
+from airflow_provider_mlgov.delivery.machine import lacking
 from airflow_provider_mlgov.delivery.pace import MOST, Pace
 from airflow_provider_mlgov.delivery.receiver_http import Batch, NoAnswerError, ReceiverHttp, said
 from airflow_provider_mlgov.delivery.refused import Refused
@@ -34,10 +35,10 @@ Json = dict[str, Any]
 _BYTES_PER_CALL = 4 * 2**20
 _TOO_LARGE, _WRONG = 413, (400, 422)
 _OF_ALL = (301, 302, 303, 307, 308, 401, 404)
-"""What is said of the URL or of the token, and so of every event."""
+"""What is said of the URL or of the token, and so most likely of every event."""
 _FEW = 20
-_WITNESSES = 4
-"""So many events are sent alone to see whether the receiver takes any, where it did not answer as one."""
+_WITNESSES, _FEW_WITNESSES = 4, 2
+"""So many events are sent alone to see whether the receiver takes any, where it did not answer as one; few where that is of all."""
 _FAILURES_IN_A_ROW = 8
 """After so many calls without a receiver's answer it is looked again whether it takes any: about as many halve a full batch."""
 _REFUSED_IN_A_ROW = 1000
@@ -46,6 +47,19 @@ _REFUSED_IN_A_ROW = 1000
 
 class _NoneTakenError(CatalogUnavailableError):
     """What stands at the URL does not answer as a receiver to any event."""
+
+
+class _OfAllError(_NoneTakenError):
+    """It says so of the URL or of the token."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why a batch did not get through."""
+
+    trouble: CatalogError | None
+    """What all may have to wait for, unless others are taken; None where only the batch is too large."""
+    reason: str
 
 
 @dataclass
@@ -147,8 +161,8 @@ class Forwarder(Draining):
         try:
             self._go_through(work)
         except (_NoneTakenError, NoAnswerError, CatalogBusyError) as error:
-            is_known = refused and isinstance(error, _NoneTakenError)
-            if asks_for_time(error) or not (is_known or work.report.events or is_ready):
+            is_known = refused and isinstance(error, _NoneTakenError) and not isinstance(error, _OfAllError)
+            if not (is_known or work.report.events or is_ready):
                 raise
             self._refused_now += 1
 
@@ -167,55 +181,68 @@ class Forwarder(Draining):
     def _forward(self, work: _Pass, batch: Batch) -> None:
         """Send a batch, in halves where it is too large or one of it does not get through."""
         batch = [(path, text) for path, text in batch if path not in work.done]
-        if not batch:
+        if not batch or (failure := self._failure_of(work, batch)) is None:
             return
-        is_large = False
-        try:
-            status, answer = self._receiver.send(batch, work.deadline)
-            if self._is_told(work, batch, status, answer):
-                return
-            trouble: CatalogError = _NoneTakenError(self._receiver.answered(status, answer))
-            if status in _OF_ALL:
-                raise CatalogUnavailableError(str(trouble))
-            reason, is_large = said(status, answer), status == _TOO_LARGE and len(batch) > 1
-        except BudgetSpentError as error:
-            name = batch[0][0].name
-            if len(batch) == 1 and self._trust and name in self._refused.suspects and self._refused.suspected == 1:
-                self._refuse(work, batch[0][0], f"did not answer in what was left of the time: {error}")
-            raise
-        except (NoAnswerError, CatalogBusyError) as error:
-            if asks_for_time(error):
-                raise
-            trouble, reason = error, str(error)
-            self._note_no_answer(work, batch)
-        if not is_large:
-            self._check_that_it_takes_others(work, batch, trouble)
+        if failure.trouble is not None:
+            self._check_that_it_takes_others(work, batch, failure.trouble)
         if len(batch) == 1:
-            self._refuse(work, batch[0][0], reason)
+            self._refuse(work, batch[0][0], failure.reason)
             return
         half = len(batch) // 2
         self._forward(work, batch[:half])
         self._forward(work, batch[half:])
 
-    def _note_no_answer(self, work: _Pass, batch: Batch) -> None:
-        """The receiver may be away: what it took before shows little now, for one event, and nothing for many."""
+    def _failure_of(self, work: _Pass, batch: Batch) -> _Failure | None:
+        """Send a batch; None if each event of it was answered for, or is left for later."""
+        is_alone = len(batch) == 1
+        try:
+            status, answer = self._receiver.send(batch, work.deadline)
+        except BudgetSpentError as error:
+            name = batch[0][0].name
+            if is_alone and self._trust and name in self._refused.suspects and self._refused.suspected == 1:
+                self._refuse(work, batch[0][0], f"did not answer in what was left of the time: {error}")
+            raise
+        except (NoAnswerError, CatalogBusyError) as error:
+            if not self._note_no_answer(work, batch) and asks_for_time(error):
+                raise  # it gets its time; these go last then, and fewer at once
+            return _Failure(error, str(error))
+        except MemoryError as error:
+            if not is_alone:
+                return _Failure(None, lacking(error, "memory"))
+            self._spool.leave(batch[0][0])
+            return None
+        if self._is_told(work, batch, status, answer):
+            return None
+        what = self._receiver.answered(status, answer)
+        trouble = _OfAllError(what) if status in _OF_ALL else _NoneTakenError(what)
+        return _Failure(None if status == _TOO_LARGE and not is_alone else trouble, said(status, answer))
+
+    def _note_no_answer(self, work: _Pass, batch: Batch) -> bool:
+        """The receiver may be away: what it took before shows little now, for one event, and nothing for many.
+
+        Whether this is one that was suspected before.
+        """
+        is_known = len(batch) == 1 and batch[0][0].name in self._refused.suspects
         self._trust = min(self._trust, 1 if len(batch) == 1 else 0)
         work.pace.failed(len(batch))
         if batch[0][0].name not in self._refused.names:
             self._refused.suspect(path.name for path, _ in batch)
+        return is_known
 
     def _check_that_it_takes_others(self, work: _Pass, batch: Batch, trouble: CatalogError) -> None:
         """Raise ``trouble`` where the receiver does not answer as one to any of a few events: then ``batch`` is not to blame.
 
         Chosen by lot: many that wait may be the trouble, and each send is to have a new chance.
         """
-        if self._trust:
+        is_of_all = isinstance(trouble, _OfAllError)
+        if self._trust and not is_of_all:
             self._trust -= 1
             return
         tried = work.done | {path for path, _ in batch if len(batch) == 1}
         others = [path for path in work.paths if path not in tried]
+        most = _FEW_WITNESSES if is_of_all else _WITNESSES
         try:
-            takes_any = self._takes_any(work, random.sample(others, min(_WITNESSES, len(others))))
+            takes_any = self._takes_any(work, random.sample(others, min(most, len(others))))
         except (BudgetSpentError, NoAnswerError, CatalogBusyError) as other:
             raise trouble from other
         if not takes_any:
@@ -227,7 +254,7 @@ class Forwarder(Draining):
         missed = False
         for witness in batches_of(self._spool, paths, work.deadline, lambda: 1):
             try:
-                status, answer = self._receiver.send(witness, work.deadline)
+                status, answer = self._receiver.send(witness, work.deadline, tries=1)
             except (NoAnswerError, CatalogBusyError):
                 if missed:
                     raise

@@ -44,6 +44,17 @@ def begun(pid: int) -> str | None:
     return "" if fields[0] in "ZX" else fields[19]
 
 
+def lacks_threads(error: Exception) -> bool:
+    """Whether threads ran out, which is no event's fault."""
+    return isinstance(error, RuntimeError) and "start new thread" in str(error)
+
+
+def lacking(error: Exception, what: str) -> str:
+    """Why nothing can be sent here."""
+    found = ": ".join(filter(None, (type(error).__name__, str(error))))
+    return f"this machine lacks what sending needs ({found}), so everything waits: give the process more {what}"
+
+
 def _namespace(kind: str) -> str:
     try:
         return str(Path(f"/proc/self/ns/{kind}").readlink()).strip("[]").rpartition("[")[2]

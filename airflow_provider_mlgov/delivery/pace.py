@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 MOST = 200
 _PATIENCE, _MOST_PATIENCE = 2, 256
@@ -18,6 +23,14 @@ class Pace:
     answered: int = 0
     grew: bool = False
     """Whether there are more in a call than there were: what gets no answer then is too many."""
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """The one that was kept; what is out of bounds is brought within them."""
+        size, patience, answered = (int(told[name]) for name in ("size", "patience", "answered"))
+        pace = cls(min(MOST, max(1, size)), min(_MOST_PATIENCE, max(1, patience)), max(0, answered))
+        pace.grew = told["grew"] is True
+        return pace
 
     def took(self, count: int) -> None:
         """A call of so many was answered."""

@@ -84,15 +84,15 @@ class ReceiverHttp:
             return f"it cannot be reached ({type(error).__name__})"
         return "ready" if response.status_code == 200 else f"it answers {response.status_code}"
 
-    def send(self, batch: Batch, deadline: Deadline) -> tuple[int, Json]:
+    def send(self, batch: Batch, deadline: Deadline, *, tries: int = _TRIES) -> tuple[int, Json]:
         """The answer to a batch; where the receiver says when to come again, and that is soon, what it says then."""
-        for attempt in range(1, _TRIES + 1):
+        for attempt in range(1, tries + 1):
             deadline.check(_LEAST_SECONDS)
             status, answer, wait = self._call(batch, deadline)
             if status not in _LATER:
                 return status, answer
             fits = wait is not None and wait <= _LONGEST_WAIT and wait + _LEAST_SECONDS < deadline.left()
-            if wait is None or not fits or attempt == _TRIES:
+            if wait is None or not fits or attempt == tries:
                 raise CatalogBusyError(self.answered(status, answer), retry_after=wait)
             self._sleep(wait)
         raise AssertionError("tries is at least 1")

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from airflow_provider_mlgov.delivery import small_file
 from airflow_provider_mlgov.delivery.pace import MOST, Pace
 from airflow_provider_mlgov.masking import shown
 
@@ -45,27 +45,20 @@ class Refused:
     ) -> None:
         self._path = root / FILE
         self._interval, self._cap, self._clock = interval, cap, clock
-        found = self._read()
+        found = small_file.read(self._path)
         self._is_of_later_version = found.get("v", _VERSION) > _VERSION
         try:
             self.names = {str(name): None for name in found["names"]}
             self.reason = str(found["reason"])
-            self._until, self._pause = float(found["until"]), float(found["pause"])
-        except (KeyError, TypeError, ValueError):
+            self._until, self._pause = float(found["until"]), min(cap, max(interval, float(found["pause"])))
+        except (KeyError, TypeError, ValueError, OverflowError):
             self.names, self.reason, self._until, self._pause = {}, "", 0.0, interval
         try:
             self.suspects = {str(name): None for name in found["suspects"]}
-            self.suspected = int(found["suspected"])
-            self.pace = Pace(**found["pace"])
-        except (KeyError, TypeError, ValueError):
+            self.suspected = min(MOST, max(1, int(found["suspected"])))
+            self.pace = Pace.of(found["pace"])
+        except (KeyError, TypeError, ValueError, OverflowError):
             self.suspects, self.suspected, self.pace = {}, MOST, Pace()
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) and isinstance(found.get("v"), int) else {}
 
     @property
     def is_due(self) -> bool:

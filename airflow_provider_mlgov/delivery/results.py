@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from airflow_provider_mlgov.delivery import small_file
+
 log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
@@ -32,13 +34,13 @@ class Results:
 
     def note(self, destination: str, kind: Kind, outcome: str, events: int, reason: str | None) -> None:
         """Remember how a send ended. Called under the sender's lock, or with nothing lost where two do it at once."""
-        found = self._read()
+        found = small_file.read(self._path)
         if found.get("v", _VERSION) > _VERSION:
             return
         entry: Json = {"time": self._clock(), "outcome": outcome, "events": events}
         if reason:
             entry["reason"] = " ".join(reason.split())[:_REASON]
-        known = found.get("destinations") or {}
+        known = _destinations(found)
         document = {"v": _VERSION, "destinations": {**known, destination: {**known.get(destination, {}), kind: entry}}}
         temporary = self._path.with_name(f"{_FILE}.{os.getpid()}.tmp")
         try:
@@ -50,13 +52,10 @@ class Results:
 
     def last(self) -> dict[str, dict[str, Json]]:
         """``{destination: {"succeeded": {"time", "outcome", "events"}, "failed": {…, "reason"}}}``, each where there was one."""
-        found = self._read()
-        destinations = found.get("destinations") if found.get("v") == _VERSION else None
-        return destinations if isinstance(destinations, dict) else {}
+        found = small_file.read(self._path)
+        return _destinations(found) if found.get("v") == _VERSION else {}
 
-    def _read(self) -> Json:
-        try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) and isinstance(found.get("v"), int) else {}
+
+def _destinations(found: Json) -> dict[str, dict[str, Json]]:
+    told = found.get("destinations")
+    return {name: last for name, last in told.items() if isinstance(last, dict)} if isinstance(told, dict) else {}

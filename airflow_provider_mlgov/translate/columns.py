@@ -75,7 +75,9 @@ def _told(end: End, told: int, *, whole: bool) -> Iterator[Field]:
             yield from _fields(found, told, nested=end.family.has_nested_columns, whole=is_whole)
 
 
-def _fields(fields: list[Any], told: int, *, nested: bool, whole: bool, prefix: str = "", depth: int = 0) -> Iterator[Field]:
+def _fields(
+    fields: list[Any], told: int, *, nested: bool, whole: bool, prefix: str = "", depth: int = 0
+) -> Iterator[Field]:
     """The columns of a schema. Where one stands is its position if it is told, or if the schema is ``whole``."""
     for index, item in enumerate(fields, start=1):
         if not isinstance(item, dict):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_mlgov.delivery import receiver_http
 from airflow_provider_mlgov.delivery.forward import Forwarder
 from airflow_provider_mlgov.delivery.refused import Refused
 from airflow_provider_mlgov.delivery.spool import Spool
@@ -186,7 +187,7 @@ def test_what_a_receiver_says_to_what_was_refused_counts(
     forwarder.send(despite_breaker=True)
     assert len(spool.waiting()) == 4
     assert (forwarder.breaker.opening() is None) is (answer[0] == 500)
-    assert seen == ([1, 1, 1, 1] if answer[0] == 500 else [1])
+    assert seen == [1] * {500: 4, 401: 3}.get(answer[0], 1)
 
 
 def test_what_was_refused_goes_though_one_of_it_never_does(tmp_path: Path, answering: Callable[[Answer], str]) -> None:
@@ -217,3 +218,104 @@ def test_who_says_that_an_event_is_too_large(
     report = Forwarder(spool, answering(poisoned(413, said, {0, 1, 2}, calls)), "token").send()
     assert (report.outcome, report.dead) == (("done", 3) if of_receiver else ("unavailable", 0))
     assert len(spool.waiting()) == (0 if of_receiver else 3)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [(301, ()), (302, ()), (401, ()), (404, ()), *((status, ("Retry-After", "0")) for status in (429, 503))],
+)
+def test_others_go_past_one_event_of_which_is_said_what_is_said_of_all(
+    tmp_path: Path, answering: Callable[[Answer], str], status: int, headers: tuple[str, ...]
+) -> None:
+    """Such as a firewall that answers to one body with a redirect, or asks to come again."""
+    spool = Spool(tmp_path)
+    for number in range(20):
+        spool.append(event(number))
+
+    def answer(events: list[Any]) -> tuple[Any, ...]:
+        is_poison = any(event["run"]["runId"] == "0" for event in events)
+        return (status, {}, *([headers] if headers else [])) if is_poison else (200, whole(events))
+
+    url = answering(answer)
+    for number in range(100, 112):
+        spool.append(event(number))
+        Forwarder(spool, url, "token", sleep=lambda _: None).send(despite_breaker=True)
+    assert runs(spool) == ["0"]
+    spool.append(event(1000))
+    assert Forwarder(spool, url, "token").send().events == 1
+
+
+def test_who_takes_some_is_not_paused_as_one_who_never_took_any(
+    tmp_path: Path, answering: Callable[[Answer], str]
+) -> None:
+    """After a night of failures the backlog takes several sends: a trouble between them is a new one."""
+    spool, works = Spool(tmp_path), [False]
+    for number in range(500):
+        spool.append(event(number))
+
+    def answer(events: list[Any]) -> tuple[Any, ...]:
+        is_late = any(int(event["run"]["runId"]) >= 300 for event in events)
+        return (200, whole(events)) if works[0] and not is_late else (500, {})
+
+    forwarder = Forwarder(spool, answering(answer), "token", breaker_interval=60.0)
+    for _ in range(5):
+        forwarder.send(despite_breaker=True)
+    opening = forwarder.breaker.opening()
+    assert opening is not None
+    assert opening.failures == 5
+    works[0] = True
+    report = forwarder.send(despite_breaker=True)
+    assert (report.outcome, 0 < report.events < 500) == ("unavailable", True)
+    opening = forwarder.breaker.opening()
+    assert opening is not None
+    assert opening.failures == 1
+
+
+@pytest.mark.parametrize("name", ["refused.json", "breaker.json", "results.json"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"v": 1, "names": [], "reason": "", "until": NaN, "pause": 1e999, "since": 1, "failures": 1e999}',
+        '{"v": 1, "suspects": [], "suspected": Infinity, "pace": {"size": "x"}, "destinations": {"receiver": 3}}',
+        '{"v": 1, "suspects": [], "suspected": 0, "pace": {"size": -5, "patience": 0, "answered": -1, "grew": 7}}',
+        '{"v": 1, "until": 1e400, "failures": 1e400, "since": 0, "reason": 3, "destinations": []}',
+        '{"v": 1, "names": ' + "[" * 100_000,
+        "[" * 100_000,
+    ],
+)
+def test_a_file_beside_the_spool_that_is_damaged_holds_nothing(
+    tmp_path: Path, answering: Callable[[Answer], str], name: str, content: str
+) -> None:
+    spool = filled(tmp_path)
+    (tmp_path / name).write_text(content)
+    forwarder = Forwarder(spool, answering(lambda events: (200, whole(events))), "token")
+    report = forwarder.send()
+    assert (report.outcome, report.events) == ("done", 3)
+    assert forwarder.send().outcome == "nothing"
+
+
+def test_a_machine_that_lacks_threads_or_memory_keeps_what_waits(
+    tmp_path: Path, answering: Callable[[Answer], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = filled(tmp_path)
+    forwarder = Forwarder(spool, answering(lambda events: (200, whole(events))), "token")
+
+    def no_thread(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        report = forwarder.send()
+    assert (report.outcome, "more threads" in str(report.reason)) == ("unavailable", True)
+
+    compress = receiver_http.gzip.compress
+
+    def small(content: bytes, level: int) -> bytes:
+        if b'"runId":"1"' in content:
+            raise MemoryError
+        return compress(content, level)
+
+    monkeypatch.setattr(receiver_http.gzip, "compress", small)
+    report = forwarder.send(despite_breaker=True)
+    assert (report.outcome, report.events) == ("spool", 2)
+    assert "too little memory" in str(report.reason)

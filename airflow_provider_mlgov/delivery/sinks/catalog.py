@@ -25,6 +25,8 @@ from airflow_provider_mlgov.errors import (
     CatalogRefusedError,
     CatalogUnavailableError,
     EntityNotFoundError,
+    ForeignAnswerError,
+    names_one,
 )
 from airflow_provider_mlgov.model.entity import Entity, Ref
 from airflow_provider_mlgov.translate.settle import FACTS_TIME, Settled, lookups, merge, settle
@@ -294,13 +296,20 @@ class CatalogSink:
         return {entity.ref: reason for entity in entities if suspected.get(entity.ref, 0) >= STRIKES}
 
     def patiently(self, call: Callable[[], T], deadline: Deadline, *, tries: int = TRIES) -> T:
-        """``call``, tried again with full jitter while the catalogue is busy and time is left."""
+        """``call``, tried again with full jitter while the catalogue is busy and time is left.
+
+        Once more, too, where somebody else answered, or all may be refused so: one of two servers behind a proxy may do that.
+        """
         for attempt in range(1, tries + 1):
             deadline.check(_LEAST_SECONDS)
             try:
                 return call()
             except (UnansweredError, CatalogDroppedError):
                 raise
+            except (ForeignAnswerError, CatalogRefusedError) as error:
+                if names_one(error) or attempt == min(2, tries):
+                    raise
+                self.retries += 1
             except CatalogBusyError as error:
                 if attempt == tries:
                     raise

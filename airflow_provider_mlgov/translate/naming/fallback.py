@@ -31,9 +31,7 @@ def column(dataset: Entity, field: Field) -> Entity:
     head, _, at = dataset.qualified_name.rpartition("@")
     qualified = f"{head}/columns/{identity.encode_part(field.name)}@{at}"
     facts = described(field, position=field.position, dataType=field.type, comment=field.description)
-    return Entity(
-        identity.Column.type_name, qualified, {"name": field.name}, facts, relations={"dataset": dataset.ref}
-    )
+    return Entity(identity.Column.type_name, qualified, {"name": field.name}, facts, relations={"dataset": dataset.ref})
 
 
 FAMILY = Family(schemes=(), entities=entities, column=column, kind_attribute="datasetType")

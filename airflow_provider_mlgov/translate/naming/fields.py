@@ -29,4 +29,6 @@ def column(dataset: Entity, field: Field) -> Entity:
     head, _, at = dataset.qualified_name.rpartition("@")
     parent = Ref(dataset.type_name, dataset.qualified_name)
     facts = described(field, position=field.position, dataType=field.type, comment=field.description)
-    return Entity("mlgov_field", f"{head}#{field.name}@{at}", {"name": field.name}, facts, relations={"dataset": parent})
+    return Entity(
+        "mlgov_field", f"{head}#{field.name}@{at}", {"name": field.name}, facts, relations={"dataset": parent}
+    )
