@@ -30,8 +30,10 @@ _DEPTH = 20
 
 def column_entities(
     end: End, told: int, options: TranslateOptions, warnings: list[str], *, is_written: bool
-) -> Iterator[Entity]:
-    """The columns of the schema facet, and those that only have tags; ``told`` is when they were read or written.
+) -> Iterator[tuple[str, Entity]]:
+    """The columns of the schema facet, and those that only have tags, each with what the event calls it.
+
+    ``told`` is when they were read or written.
 
     They are only ever added, and those of an input have no place of their own: its schema may hold just the columns that were read.
     """
@@ -42,7 +44,7 @@ def column_entities(
     for item in [*fields.values(), *(Field(name) for name in sorted(marks.keys() - fields.keys()))]:
         column = _column(end, item, warnings)
         if column is not None:
-            yield replace(column, marks=marks[item.name]) if item.name in marks else column
+            yield item.name, replace(column, marks=marks[item.name]) if item.name in marks else column
 
 
 def _column(end: End, item: Field, warnings: list[str]) -> Entity | None:
@@ -99,17 +101,22 @@ def _fields(
 class ColumnLineage:
     """Makes the processes of columns, and the columns that only they name.
 
-    ``ends`` are all datasets of the run, and those that its lineage names; ``there`` are the columns that are made already.
+    ``ends`` are all datasets of the run, and those that its lineage names; ``made`` are the columns that are made already: their
+    datasets, what the event calls them, and themselves.
     """
 
-    def __init__(self, run: Run, ends: Mapping[Ref, End], there: Iterable[Ref], warnings: list[str]) -> None:
+    def __init__(
+        self, run: Run, ends: Mapping[Ref, End], made: Iterable[tuple[Ref, str, Entity]], warnings: list[str]
+    ) -> None:
         self._run = run
-        self._there = set(there)
+        self._columns: dict[tuple[Ref, str], Entity | None] = {
+            (dataset, name): column for dataset, name, column in made
+        }
+        self._there = {column.ref for column in self._columns.values() if column is not None}
         self._run_name = run_name(run)
         self._head, _, self._tail = str(_named(run, _DIGEST)).rpartition(_DIGEST)
         self._ends = ends
         self._warnings = warnings
-        self._columns: dict[tuple[Ref, str], Entity | None] = {}
 
     def entities(self, output: Ref, flow: Flow, process: Entity) -> Iterator[Entity]:
         """One process per column of ``output`` that is made of other columns, with their columns before it.

@@ -57,15 +57,15 @@ def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translatio
     entities = [*_data(inputs, outputs, run, told, options, warnings)]
     entities += [entity for ref, end in ends.items() if ref not in known for entity in end.entities]
     columns = [
-        entity
+        (end.ref, name, column)
         for ends_of, is_written in ((inputs, False), (outputs, True))
         for end in ends_of
-        for entity in column_entities(end, told(end.ref), options, warnings, is_written=is_written)
+        for name, column in column_entities(end, told(end.ref), options, warnings, is_written=is_written)
     ]
-    entities += columns
+    entities += [column for _, _, column in columns]
     entities += [entity for _, entity in work]
     if work and any(flow.columns for flow in flows.values()):
-        lineage = ColumnLineage(run, ends, (entity.ref for entity in columns), warnings)
+        lineage = ColumnLineage(run, ends, columns, warnings)
         for item, process in work:
             for output in item.outputs:
                 if output in flows:
