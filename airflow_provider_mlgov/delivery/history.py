@@ -6,18 +6,18 @@ else made it since. What is told later of an earlier time does not bring it back
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.batch import references
 from airflow_provider_mlgov.delivery.letting_go import let_go
+from airflow_provider_mlgov.delivery.parts import around, head, is_part, renamed
 from airflow_provider_mlgov.delivery.patient import PatientCatalog, items, ref_of
 from airflow_provider_mlgov.delivery.quality import QualityResults
-from airflow_provider_mlgov.delivery.renames import homes, renamed, told_times
+from airflow_provider_mlgov.delivery.renames import homes, told_times
 from airflow_provider_mlgov.delivery.renaming import Renaming
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
 from airflow_provider_mlgov.translate.runs import told_at
@@ -31,9 +31,6 @@ Json = dict[str, Any]
 
 _CONTENTS = ("contained", "children", "buckets", "s3Objects")
 """Datasets in a dataset: directories, and what is in them."""
-
-_MARKS = re.compile("[@./#]")
-"""What follows the name of a dataset in the names of its parts."""
 
 
 class History:
@@ -105,7 +102,7 @@ class History:
         told_again: list[Entity] = []
         for change in self._parcel.changes:
             if change.to is not None:
-                self._gone_too(change.ref.qualified_name, change.to.qualified_name, change.time)
+                self._gone_too(change.ref, change.to.qualified_name, change.time)
                 touched = self._rename(change, change.to)
                 names = {name for pair in touched for name in pair}
                 self._renamed |= dict.fromkeys(names, change.time)
@@ -144,13 +141,13 @@ class History:
 
     def _given_with(self, ref: Ref) -> int:
         """When this name was given last, to a dataset or to what contains it; 0 if it never was."""
-        name = ref.qualified_name
-        return max((time for given, time in self._given.items() if _is_part(name, given.qualified_name)), default=0)
+        return max((time for given, time in self._given.items() if is_part(ref, given)), default=0)
 
-    def _gone_too(self, old: str, new: str, time: int) -> None:
+    def _gone_too(self, whole: Ref, new: str, time: int) -> None:
         """What was dropped of a dataset before it got another name is gone under that name too."""
-        gone = self._state.gone_below(self._name, old.rpartition("@")[0] or old, time)
-        names = {ref: renamed(ref.qualified_name, old, new) for ref in gone if _is_part(ref.qualified_name, old)}
+        old = whole.qualified_name
+        gone = self._state.gone_below(self._name, head(old), time)
+        names = {ref: renamed(ref.qualified_name, old, new) for ref in gone if is_part(ref, whole)}
         now = {Ref(ref.type_name, name): gone[ref] for ref, name in names.items() if name is not None}
         if now:
             with self._state.transaction():
@@ -169,15 +166,15 @@ class History:
                 if not ref.is_process:
                     givers[ref].add(share.key)
         self._taken_back = set(self._state.gone(self._name, givers))
-        around = {ref: {*_around(ref.qualified_name)} for ref in givers}
-        gone = self._state.gone_names(self._name, set().union(*around.values()))
+        names = {ref: {*around(ref)} for ref in givers}
+        gone = self._state.gone_names(self._name, set().union(*names.values()))
         if not gone:
             return
         with self._state.transaction():
             for share in self._parcel.runs:
                 for ref in share.given_up & givers.keys():
                     told = self._state.told(self._name, ref)
-                    if told == share.told and not gone.isdisjoint(around[ref]):
+                    if told == share.told and not gone.isdisjoint(names[ref]):
                         self._state.correct_told(self._name, ref, self._claimed(ref, givers[ref]))
 
     def _take_back_described(self) -> None:
@@ -299,25 +296,3 @@ class History:
         if self._state.was_made_here(self._name, entity):
             return False
         return int(entity.get("createTime" if told is not None else "updateTime") or 0) > time
-
-
-def _head(name: str) -> str:
-    """What the names of all that is in a dataset of this ``name`` begin with."""
-    return (name.rpartition("@")[0] or name).rstrip("/")
-
-
-def _heads(name: str) -> set[str]:
-    """The `_head` of this name, and those of what may contain it."""
-    return {_head(name), *(name[: mark.start()] for mark in _MARKS.finditer(name))}
-
-
-def _around(name: str) -> Iterator[str]:
-    """This name, and those that what contains it may have."""
-    at = name.rpartition("@")[2]
-    for head in _heads(name):
-        yield from (head, f"{head}/", f"{head}@{at}", f"{head}/@{at}")
-
-
-def _is_part(name: str, whole: str) -> bool:
-    """Whether that is the name of the ``whole``, or of what is in it: `orders_old` is no part of `orders`."""
-    return _head(whole) in _heads(name) and renamed(name, whole, whole) is not None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_mlgov.delivery import machine
+from airflow_provider_mlgov.delivery.parts import head, is_part
 from airflow_provider_mlgov.delivery.state_applications import ApplicationsState
 from airflow_provider_mlgov.model.entity import Ref
 
@@ -153,13 +154,14 @@ class SenderState(ApplicationsState):
 
     def forget_deleted(self, catalog: str, ref: Ref) -> None:
         """It was deleted, with all that is named after it (columns, what is in a directory); inside a `transaction`."""
-        head = (ref.qualified_name.rpartition("@")[0] or ref.qualified_name).rstrip("/")
-        heads = [f"{head}{mark}" for mark in "@./#"]
+        start = head(ref.qualified_name)
         for table in ("known", "described"):
-            self._db.execute(
-                f"DELETE FROM {table} WHERE catalog = ? AND (substr(name, 1, ?) IN (?, ?, ?, ?) OR name = ?)",  # noqa: S608 - constants
-                (catalog, len(head) + 1, *heads, ref.qualified_name),
+            rows = self._rows(
+                f"SELECT type, name FROM {table} WHERE catalog = ? AND substr(name, 1, ?) = ?",  # noqa: S608 - constants
+                *(catalog, len(start), start),
             )
+            parts = [(catalog, *row) for row in rows if is_part(Ref(*row), ref)]
+            self._db.executemany(f"DELETE FROM {table} WHERE catalog = ? AND type = ? AND name = ?", parts)  # noqa: S608 - constants
         self._db.execute("DELETE FROM given_up WHERE type = ? AND name = ?", (ref.type_name, ref.qualified_name))
 
     def begin_anew(self, catalog: str) -> None:
