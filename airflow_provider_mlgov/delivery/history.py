@@ -19,6 +19,7 @@ from airflow_provider_mlgov.delivery.patient import PatientCatalog, items, ref_o
 from airflow_provider_mlgov.delivery.quality import QualityResults
 from airflow_provider_mlgov.delivery.renames import homes, told_times
 from airflow_provider_mlgov.delivery.renaming import Renaming
+from airflow_provider_mlgov.delivery.uses import CONTENTS, Uses
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
 from airflow_provider_mlgov.translate.runs import told_at
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from airflow_provider_mlgov.delivery.state import SenderState
 
 Json = dict[str, Any]
-
-_CONTENTS = ("contained", "children", "buckets", "s3Objects")
-"""Datasets in a dataset: directories, and what is in them."""
 
 
 class History:
@@ -51,6 +49,7 @@ class History:
         self._state = state
         self._patiently = patiently
         self._calls = PatientCatalog(catalog, patiently)
+        self._uses = Uses(self._calls, name, state)
         self.warnings: list[str] = []
         """What the catalogue did not let go."""
         self._results = QualityResults(catalog, name, parcel.at, state, patiently, self._let_go)
@@ -231,6 +230,11 @@ class History:
         return tuple(kept)
 
     @cached_property
+    def _given_up(self) -> frozenset[Ref]:
+        """What runs of the parcel give up."""
+        return frozenset().union(*(share.given_up for share in self._parcel.runs))
+
+    @cached_property
     def _gone(self) -> dict[Ref, int]:
         """What of the parcel is known to be gone since it was told of, itself or with what contains it, and when.
 
@@ -252,8 +256,9 @@ class History:
         for change in self._parcel.changes:
             if change.kind == "drop":
                 times[change.ref] = max(change.time, times.get(change.ref, 0))
-        taken_back = self._state.gone(self._name, self._taken_back).items()
-        times |= {ref: max(time, times.get(ref, 0)) for ref, time in taken_back if time > self._given_with(ref)}
+        gone = self._state.gone(self._name, self._taken_back).items()
+        taken_back = {ref: time for ref, time in gone if time > self._given_with(ref)}
+        times |= {ref: max(time, times.get(ref, 0)) for ref, time in taken_back.items()}
         gone = self._state.gone(self._name, self._renamed).items()
         times |= {ref: max(time, times.get(ref, 0)) for ref, time in gone if time > self._renamed[ref]}
         results = {**self._left, **times}
@@ -261,22 +266,31 @@ class History:
         for ref, time in times.items():
             entity = self._calls.get(ref)
             if entity is not None:
-                self._delete(entity, time)
+                self._delete(entity, time, if_ours=taken_back.get(ref) == time)
         if times:
             with self._state.transaction():
                 self._state.remember_gone(self._name, times)
                 self._state.forget(self._name, times)
 
-    def _delete(self, entity: Json, time: int) -> bool:
-        """Delete what is in it, then itself. What is newer stays, with what contains it: False."""
+    def _delete(self, entity: Json, time: int, *, if_ours: bool) -> bool:
+        """Delete what is in it, then itself. What is newer stays, with what contains it: False.
+
+        ``if_ours``: the same of what was made again since it was dropped, and others use though its run gave it up.
+        """
         ref = ref_of(entity)
         cleared = True
-        for item in items(entity, _CONTENTS):
+        for item in items(entity, CONTENTS):
             inside = self._calls.by_guid(item["guid"])
             if inside is not None and inside.get("status", "ACTIVE") == "ACTIVE":
                 self._results.drop({ref_of(inside): time})
-                cleared = self._delete(inside, time) and cleared
-        return cleared and not self._is_newer(ref, entity, time) and self._let_go(ref)
+                cleared = self._delete(inside, time, if_ours=if_ours) and cleared
+        if not cleared or self._is_newer(ref, entity, time):
+            return False
+        if if_ours and not self._uses.are_ours(entity, self._given_up):
+            with self._state.transaction():
+                self._state.end_own(self._name, entity["guid"])
+            return False
+        return self._let_go(ref)
 
     def _let_go(self, ref: Ref) -> bool:
         error = let_go(self._catalog, self._name, self._state, self._patiently, ref)

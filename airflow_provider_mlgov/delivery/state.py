@@ -303,6 +303,10 @@ class SenderState(ApplicationsState):
         since = self.making(catalog, [ref]).get(ref)
         return since is not None and int(entity.get("createTime") or 0) >= since
 
+    def end_own(self, catalog: str, guid: str) -> None:
+        """The entity is of those who use it since: what was told here before is no reason to delete it; inside a `transaction`."""
+        self._db.execute("DELETE FROM made WHERE catalog = ? AND guid = ?", (catalog, guid))
+
     # --- datasets that got another name ------------------------------------------------------------------------------
     def renamed(self) -> Iterator[tuple[Ref, int, list[Json]]]:
         """The old names, when each was given up (epoch milliseconds), and what was told of the new one."""
