@@ -259,10 +259,11 @@ class SenderState(ApplicationsState):
         known = self.described(catalog, names)  # all first: one may get the name that another had
         since = {ref: {name: time for name, time in times.items() if time > time_} for ref, times in known.items()}
         self.remember_described(catalog, since)
-        rows = [(catalog, ref.type_name, ref.qualified_name, time_) for ref in names]
-        self._db.executemany(
-            "UPDATE heard SET told = NULL WHERE catalog = ? AND type = ? AND name = ? AND told <= ?", rows
-        )
+        told = {ref: told for ref, told in self._heard("told", catalog, names).items() if told <= time_}
+        for ref in told:
+            self.correct_told(catalog, ref, None)
+        for ref, last in told.items():  # one by one, since two may get one name
+            self.remember_told(catalog, {names[ref]: last})
         for ref, times in known.items():
             self._describe(catalog, names[ref], {name: time for name, time in times.items() if time <= time_})
 
