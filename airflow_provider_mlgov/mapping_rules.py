@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib import resources
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.errors import ConfigurationError
+from airflow_provider_mlgov.model.entity import Ref
 from airflow_provider_mlgov.translate.rules import NO_RULES, FacetRule, NamespaceRule, Rules, TagRule
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ _SINGLE = re.compile(r"\s*\[\s*([\w-]+)\s*\]")
 _LONG_TEXT = re.compile(r"\"{3}.*?\"{3}|'{3}.*?'{3}", re.S)
 _NO_REGEX = (re.error, OverflowError, RecursionError)
 """What Python raises for a regular expression that is none."""
+_NO_DATA = frozenset({"Referenceable", "Asset", "DataSet", "Infrastructure", "Process", "ProcessExecution"})
+"""Types of Atlas's that no data is of: what is above the types of data, and beside them."""
 _DEEP = 50
 """So many brackets are never open at once in rules, whatever stands in their texts."""
 _KEY = re.compile(r"\s*(?:\"([^\"]+)\"|'([^']+)'|([\w-]+))\s*=")
@@ -109,14 +113,21 @@ def _words(place: Place) -> str:
 
 
 def _unknown(document: Json) -> Iterator[tuple[Place, str]]:
-    """What a schema cannot tell: families and groups that are none, and rules that do nothing."""
+    """What a schema cannot tell well: families, groups, names and types that are none, and rules that do nothing."""
     from airflow_provider_mlgov.translate.naming import FAMILIES
 
+    for place, text in _texts(document):
+        if place[-1] != "regex" and any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
+            yield place, f"{_words(place)} holds a control character, which no name has; remove it"
     rules = document.get("namespaces")
     for index, item in enumerate(rules if isinstance(rules, list) else ()):
         if not isinstance(item, dict):
             continue
-        place: Place = ["namespaces", index]
+        place = ["namespaces", index]
+        kind = item.get("type")
+        if isinstance(kind, str) and (kind in _NO_DATA or Ref(kind, "").is_process):
+            text = f"{_words([*place, 'type'])} is {kind!r}; wanted a type of data, a subtype of the one it stands for"
+            yield [*place, "type"], text
         family = item.get("family")
         if isinstance(family, str) and family not in FAMILIES:
             text = f"{_words([*place, 'family'])} is {family!r}; wanted one of {', '.join(FAMILIES)}"
@@ -126,6 +137,17 @@ def _unknown(document: Json) -> Iterator[tuple[Place, str]]:
             yield [*place, "alias"], f"{_words([*place, 'alias'])}: {error}"
         if len(item) > 1 and not item.keys() - {"match", "regex", "name"}:
             yield place, f"{_words(place)} says nothing; wanted what to do with it"
+
+
+def _texts(document: Json) -> Iterator[tuple[Place, str]]:
+    """The texts of all rules."""
+    for section, rules in document.items():
+        for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+            if isinstance(rule, str):
+                yield [section, index], rule
+            for key, value in rule.items() if isinstance(rule, dict) else ():
+                if isinstance(value, str):
+                    yield [section, index, key], value
 
 
 def _wrong_alias(regex: str, alias: str) -> Exception | None:

@@ -6,19 +6,20 @@ else made it since. What is told later of an earlier time does not bring it back
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.batch import references
 from airflow_provider_mlgov.delivery.letting_go import let_go
+from airflow_provider_mlgov.delivery.parts import around, head, is_part, renamed
 from airflow_provider_mlgov.delivery.patient import PatientCatalog, items, ref_of
 from airflow_provider_mlgov.delivery.quality import QualityResults
-from airflow_provider_mlgov.delivery.renames import homes, renamed, told_times
+from airflow_provider_mlgov.delivery.renames import homes, told_times
 from airflow_provider_mlgov.delivery.renaming import Renaming
+from airflow_provider_mlgov.delivery.uses import CONTENTS, Uses
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
 from airflow_provider_mlgov.translate.runs import told_at
 
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
     from airflow_provider_mlgov.delivery.state import SenderState
 
 Json = dict[str, Any]
-
-_CONTENTS = ("contained", "children", "buckets", "s3Objects")
-"""Datasets in a dataset: directories, and what is in them."""
-
-_MARKS = re.compile("[@./#]")
-"""What follows the name of a dataset in the names of its parts."""
 
 
 class History:
@@ -54,6 +49,7 @@ class History:
         self._state = state
         self._patiently = patiently
         self._calls = PatientCatalog(catalog, patiently)
+        self._uses = Uses(self._calls, name, state)
         self.warnings: list[str] = []
         """What the catalogue did not let go."""
         self._results = QualityResults(catalog, name, parcel.at, state, patiently, self._let_go)
@@ -105,7 +101,7 @@ class History:
         told_again: list[Entity] = []
         for change in self._parcel.changes:
             if change.to is not None:
-                self._gone_too(change.ref.qualified_name, change.to.qualified_name, change.time)
+                self._gone_too(change.ref, change.to.qualified_name, change.time)
                 touched = self._rename(change, change.to)
                 names = {name for pair in touched for name in pair}
                 self._renamed |= dict.fromkeys(names, change.time)
@@ -144,13 +140,13 @@ class History:
 
     def _given_with(self, ref: Ref) -> int:
         """When this name was given last, to a dataset or to what contains it; 0 if it never was."""
-        name = ref.qualified_name
-        return max((time for given, time in self._given.items() if _is_part(name, given.qualified_name)), default=0)
+        return max((time for given, time in self._given.items() if is_part(ref, given)), default=0)
 
-    def _gone_too(self, old: str, new: str, time: int) -> None:
+    def _gone_too(self, whole: Ref, new: str, time: int) -> None:
         """What was dropped of a dataset before it got another name is gone under that name too."""
-        gone = self._state.gone_below(self._name, old.rpartition("@")[0] or old, time)
-        names = {ref: renamed(ref.qualified_name, old, new) for ref in gone if _is_part(ref.qualified_name, old)}
+        old = whole.qualified_name
+        gone = self._state.gone_below(self._name, head(old), time)
+        names = {ref: renamed(ref.qualified_name, old, new) for ref in gone if is_part(ref, whole)}
         now = {Ref(ref.type_name, name): gone[ref] for ref, name in names.items() if name is not None}
         if now:
             with self._state.transaction():
@@ -169,15 +165,15 @@ class History:
                 if not ref.is_process:
                     givers[ref].add(share.key)
         self._taken_back = set(self._state.gone(self._name, givers))
-        around = {ref: {*_around(ref.qualified_name)} for ref in givers}
-        gone = self._state.gone_names(self._name, set().union(*around.values()))
+        names = {ref: {*around(ref)} for ref in givers}
+        gone = self._state.gone_names(self._name, set().union(*names.values()))
         if not gone:
             return
         with self._state.transaction():
             for share in self._parcel.runs:
                 for ref in share.given_up & givers.keys():
                     told = self._state.told(self._name, ref)
-                    if told == share.told and not gone.isdisjoint(around[ref]):
+                    if told == share.told and not gone.isdisjoint(names[ref]):
                         self._state.correct_told(self._name, ref, self._claimed(ref, givers[ref]))
 
     def _take_back_described(self) -> None:
@@ -234,6 +230,11 @@ class History:
         return tuple(kept)
 
     @cached_property
+    def _given_up(self) -> frozenset[Ref]:
+        """What runs of the parcel give up."""
+        return frozenset().union(*(share.given_up for share in self._parcel.runs))
+
+    @cached_property
     def _gone(self) -> dict[Ref, int]:
         """What of the parcel is known to be gone since it was told of, itself or with what contains it, and when.
 
@@ -255,8 +256,9 @@ class History:
         for change in self._parcel.changes:
             if change.kind == "drop":
                 times[change.ref] = max(change.time, times.get(change.ref, 0))
-        taken_back = self._state.gone(self._name, self._taken_back).items()
-        times |= {ref: max(time, times.get(ref, 0)) for ref, time in taken_back if time > self._given_with(ref)}
+        gone = self._state.gone(self._name, self._taken_back).items()
+        taken_back = {ref: time for ref, time in gone if time > self._given_with(ref)}
+        times |= {ref: max(time, times.get(ref, 0)) for ref, time in taken_back.items()}
         gone = self._state.gone(self._name, self._renamed).items()
         times |= {ref: max(time, times.get(ref, 0)) for ref, time in gone if time > self._renamed[ref]}
         results = {**self._left, **times}
@@ -264,22 +266,31 @@ class History:
         for ref, time in times.items():
             entity = self._calls.get(ref)
             if entity is not None:
-                self._delete(entity, time)
+                self._delete(entity, time, if_ours=taken_back.get(ref) == time)
         if times:
             with self._state.transaction():
                 self._state.remember_gone(self._name, times)
                 self._state.forget(self._name, times)
 
-    def _delete(self, entity: Json, time: int) -> bool:
-        """Delete what is in it, then itself. What is newer stays, with what contains it: False."""
+    def _delete(self, entity: Json, time: int, *, if_ours: bool) -> bool:
+        """Delete what is in it, then itself. What is newer stays, with what contains it: False.
+
+        ``if_ours``: the same of what was made again since it was dropped, and others use though its run gave it up.
+        """
         ref = ref_of(entity)
         cleared = True
-        for item in items(entity, _CONTENTS):
+        for item in items(entity, CONTENTS):
             inside = self._calls.by_guid(item["guid"])
             if inside is not None and inside.get("status", "ACTIVE") == "ACTIVE":
                 self._results.drop({ref_of(inside): time})
-                cleared = self._delete(inside, time) and cleared
-        return cleared and not self._is_newer(ref, entity, time) and self._let_go(ref)
+                cleared = self._delete(inside, time, if_ours=if_ours) and cleared
+        if not cleared or self._is_newer(ref, entity, time):
+            return False
+        if if_ours and not self._uses.are_ours(entity, self._given_up):
+            with self._state.transaction():
+                self._state.end_own(self._name, entity["guid"])
+            return False
+        return self._let_go(ref)
 
     def _let_go(self, ref: Ref) -> bool:
         error = let_go(self._catalog, self._name, self._state, self._patiently, ref)
@@ -299,25 +310,3 @@ class History:
         if self._state.was_made_here(self._name, entity):
             return False
         return int(entity.get("createTime" if told is not None else "updateTime") or 0) > time
-
-
-def _head(name: str) -> str:
-    """What the names of all that is in a dataset of this ``name`` begin with."""
-    return (name.rpartition("@")[0] or name).rstrip("/")
-
-
-def _heads(name: str) -> set[str]:
-    """The `_head` of this name, and those of what may contain it."""
-    return {_head(name), *(name[: mark.start()] for mark in _MARKS.finditer(name))}
-
-
-def _around(name: str) -> Iterator[str]:
-    """This name, and those that what contains it may have."""
-    at = name.rpartition("@")[2]
-    for head in _heads(name):
-        yield from (head, f"{head}/", f"{head}@{at}", f"{head}/@{at}")
-
-
-def _is_part(name: str, whole: str) -> bool:
-    """Whether that is the name of the ``whole``, or of what is in it: `orders_old` is no part of `orders`."""
-    return _head(whole) in _heads(name) and renamed(name, whole, whole) is not None

@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlgov.delivery.parts import is_part, renamed
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref, renamed_process
 from airflow_provider_mlgov.model.identity import token
 from airflow_provider_mlgov.translate.quality import moved as moved_result
@@ -141,10 +142,10 @@ class Renames:
 
     def _later(self, ref: Ref, time: int) -> Iterator[Change]:
         """What was renamed after ``time`` of what is called ``ref``, and of what is in it."""
-        names = {ref.qualified_name}
+        names = {ref}
         for rename in sorted(one for known in self._by_old.values() for one in known if one.time > time):
-            if any(renamed(rename.old.qualified_name, name, "@") is not None for name in names):
-                names.add(rename.to.qualified_name)
+            if any(is_part(rename.old, name) for name in names):
+                names.add(rename.to)
                 name = rename.chain[-1].attributes["name"]
                 yield from self._of_change(Change("rename", rename.old, rename.time, rename.to, name, rename.chain))
 
@@ -227,16 +228,6 @@ def homes(entities: Iterable[Entity]) -> dict[Ref, dict[Ref, int]]:
         if entity.about:  # which it is named after
             found[ref][ref] = entity.about[-1].named
     return found
-
-
-def renamed(name: str, old: str, new: str) -> str | None:
-    """The name of a column, or of what is in a directory, after its dataset got a new name; None if it has nothing of the old."""
-    if name.startswith(old):
-        return new + name[len(old) :]
-    (old_head, _, at), (new_head, _, new_at) = old.rpartition("@"), new.rpartition("@")
-    if old_head and name.startswith(old_head) and name.endswith(f"@{at}"):
-        return f"{new_head}{name[len(old_head) : len(name) - len(at)]}{new_at}"
-    return None
 
 
 def named_after(attributes: Mapping[str, Any], old: str, new: str) -> Json:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mlgov.delivery.parts import renamed
 from airflow_provider_mlgov.delivery.patient import PatientCatalog, guidref_of, is_active, items, ref_of
 from airflow_provider_mlgov.delivery.renamed_processes import ENDS, RenamedProcesses
-from airflow_provider_mlgov.delivery.renames import named_after, renamed
+from airflow_provider_mlgov.delivery.renames import named_after
 from airflow_provider_mlgov.model.entity import Ref
 
 if TYPE_CHECKING:

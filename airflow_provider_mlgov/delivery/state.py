@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_mlgov.delivery import machine
+from airflow_provider_mlgov.delivery.parts import head, is_part
 from airflow_provider_mlgov.delivery.state_applications import ApplicationsState
 from airflow_provider_mlgov.model.entity import Ref
 
@@ -153,13 +154,14 @@ class SenderState(ApplicationsState):
 
     def forget_deleted(self, catalog: str, ref: Ref) -> None:
         """It was deleted, with all that is named after it (columns, what is in a directory); inside a `transaction`."""
-        head = (ref.qualified_name.rpartition("@")[0] or ref.qualified_name).rstrip("/")
-        heads = [f"{head}{mark}" for mark in "@./#"]
+        start = head(ref.qualified_name)
         for table in ("known", "described"):
-            self._db.execute(
-                f"DELETE FROM {table} WHERE catalog = ? AND (substr(name, 1, ?) IN (?, ?, ?, ?) OR name = ?)",  # noqa: S608 - constants
-                (catalog, len(head) + 1, *heads, ref.qualified_name),
+            rows = self._rows(
+                f"SELECT type, name FROM {table} WHERE catalog = ? AND substr(name, 1, ?) = ?",  # noqa: S608 - constants
+                *(catalog, len(start), start),
             )
+            parts = [(catalog, *row) for row in rows if is_part(Ref(*row), ref)]
+            self._db.executemany(f"DELETE FROM {table} WHERE catalog = ? AND type = ? AND name = ?", parts)  # noqa: S608 - constants
         self._db.execute("DELETE FROM given_up WHERE type = ? AND name = ?", (ref.type_name, ref.qualified_name))
 
     def begin_anew(self, catalog: str) -> None:
@@ -257,10 +259,11 @@ class SenderState(ApplicationsState):
         known = self.described(catalog, names)  # all first: one may get the name that another had
         since = {ref: {name: time for name, time in times.items() if time > time_} for ref, times in known.items()}
         self.remember_described(catalog, since)
-        rows = [(catalog, ref.type_name, ref.qualified_name, time_) for ref in names]
-        self._db.executemany(
-            "UPDATE heard SET told = NULL WHERE catalog = ? AND type = ? AND name = ? AND told <= ?", rows
-        )
+        told = {ref: told for ref, told in self._heard("told", catalog, names).items() if told <= time_}
+        for ref in told:
+            self.correct_told(catalog, ref, None)
+        for ref, last in told.items():  # one by one, since two may get one name
+            self.remember_told(catalog, {names[ref]: last})
         for ref, times in known.items():
             self._describe(catalog, names[ref], {name: time for name, time in times.items() if time <= time_})
 
@@ -300,6 +303,10 @@ class SenderState(ApplicationsState):
         ref = Ref(entity["typeName"], entity["attributes"]["qualifiedName"])
         since = self.making(catalog, [ref]).get(ref)
         return since is not None and int(entity.get("createTime") or 0) >= since
+
+    def end_own(self, catalog: str, guid: str) -> None:
+        """The entity is of those who use it since: what was told here before is no reason to delete it; inside a `transaction`."""
+        self._db.execute("DELETE FROM made WHERE catalog = ? AND guid = ?", (catalog, guid))
 
     # --- datasets that got another name ------------------------------------------------------------------------------
     def renamed(self) -> Iterator[tuple[Ref, int, list[Json]]]:

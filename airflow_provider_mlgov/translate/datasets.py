@@ -149,10 +149,21 @@ def without_dropped(
         old = _previous(end, names) if end.lifecycle == "RENAME" else None
         if end.lifecycle == "RENAME" and old is None:
             warnings.append(f"{end.ref.qualified_name} got another name, and nothing says which it had")
-        if old is not None and old[-1].ref != end.ref:
+        if old is not None and _is_inside(end, old[-1]):
+            before = old[-1].qualified_name  # nothing moves into itself; told twice, it would move deeper
+            warnings.append(
+                f"{end.ref.qualified_name} is inside {before}, whose new name it cannot be: the rename is left out"
+            )
+        elif old is not None and old[-1].ref != end.ref:
             name = end.entities[-1].attributes["name"]
             changes.append(Change("rename", old[-1].ref, time, end.ref, name, end.entities, old))
     return kept, changes
+
+
+def _is_inside(end: End, whole: Entity) -> bool:
+    """Whether a path lies below another."""
+    start = whole.qualified_name.rpartition("@")[0].rstrip("/") + "/"
+    return end.family.has_paths and end.ref != whole.ref and end.ref.qualified_name.startswith(start)
 
 
 def _previous(end: End, names: Names) -> tuple[Entity, ...] | None:

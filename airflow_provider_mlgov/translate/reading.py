@@ -142,15 +142,17 @@ def _required(document: Mapping[str, Any], part: str, *names: str) -> dict[str, 
 
 
 def _facets(value: object) -> Json:
-    """The facets that are objects and say something; one that says ``_deleted`` says something."""
+    """The facets that are objects and say something."""
     if not isinstance(value, dict):
         return {}
-    return {
-        name: facet
-        for name, facet in value.items()
-        if isinstance(facet, dict)
-        and any(item not in EMPTY for key, item in facet.items() if not str(key).startswith("_") or key == "_deleted")
-    }
+    return {name: facet for name, facet in value.items() if isinstance(facet, dict) and _says_something(name, facet)}
+
+
+def _says_something(name: str, facet: Json) -> bool:
+    """Whether not all that it tells is empty; ``_deleted`` counts, and that data has no inputs (`lineage`)."""
+    if name == "lineage" and facet.get("inputs") == []:
+        return True
+    return any(item not in EMPTY for key, item in facet.items() if not str(key).startswith("_") or key == "_deleted")
 
 
 def _datasets(value: object, role: str) -> list[Json]:

@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.delivery.outbox import Outbox
+from airflow_provider_mlgov.delivery.sender import Sender
+from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.delivery.state import RunState, SenderState
 from airflow_provider_mlgov.model.entity import Ref
-from tests.delivery.test_any_order import catalogued
+from tests.delivery.test_any_order import OPTIONS, catalogued
 from tests.delivery.test_any_portion import DB, A, B, C, data, event, of_job
 
 Json = dict[str, Any]
@@ -158,6 +162,42 @@ def test_what_was_dropped_and_made_again_stays_though_another_run_failed(tmp_pat
     told += [event(4, 4, [], [data("a")]), event(4, 5, [], [], kind="FAIL")]
     found = catalogued(tmp_path, [[one] for one in told])
     assert A in found
+
+
+@pytest.mark.parametrize("by_job", [False, True], ids=["run", "job"])
+@pytest.mark.parametrize("use", ["another sender", "Hive's hook", "a person"])
+def test_what_others_use_stays_though_it_was_dropped_before_the_run_that_gives_it_up(
+    use: str, by_job: bool, tmp_path: Path
+) -> None:
+    """Nor does it go when the drop is told once more."""
+    hive, path = "hive://m:9083", tmp_path / "catalog.db"
+    table = data("d.t", hive)
+    drop = event(9, 1, [], [data("d.t", hive, lifecycleStateChange={"lifecycleStateChange": "DROP"})], job="ddl")
+    first, then = event(1, 2, [data("a")], [table]), event(1, 4, [], [], kind="FAIL")
+    if by_job:
+        first, then = of_job(first), of_job(event(1, 4, [data("a")], [data("c")]))
+
+    def send(one: Json, sender: str = "ours") -> None:
+        spool = Spool(tmp_path / sender)
+        Outbox(spool).put(one)
+        assert Sender(spool, lambda: EmbeddedCatalog(path), OPTIONS, breaker_interval=0.0).send().outcome == "done"
+
+    send(drop)
+    send(first)
+    theirs: Json = {"guid": "-1", "typeName": "hive_process", "attributes": {"qualifiedName": "p", "name": "p"}}
+    theirs["attributes"] |= dict.fromkeys(("userName", "operationType", "queryText", "queryPlan", "queryId"), "x")
+    theirs["attributes"] |= {"startTime": 1, "endTime": 2}
+    output = {"typeName": "hive_table", "uniqueAttributes": {"qualifiedName": "d.t@primary"}}
+    with closing(EmbeddedCatalog(path)) as catalog:
+        if use == "another sender":
+            send(event(2, 3, [data("b")], [table], job="k"), "theirs")
+        elif use == "Hive's hook":
+            catalog.write([{**theirs, "relationshipAttributes": {"outputs": [output]}}])
+        else:
+            catalog.update("hive_table", "d.t@primary", {"userDescription": "golden"})
+        for again in (then, drop):
+            send(again)
+            assert catalog.get("hive_table", "d.t@primary") is not None, again
 
 
 def telling(run: int, second: int, word: str, *, job: str = "j") -> Json:

@@ -215,6 +215,18 @@ def test_who_wrote_into_a_folder_what_was_dropped_did_not_write_what_is_there_no
         assert writers["in/a/@primary"] == ["mlgov_job_process load5"], number
 
 
+@pytest.mark.parametrize("what", ["in", "in/a"])
+def test_what_was_made_again_and_then_moved_with_its_folder_stays_whenever_the_drop_is_told(
+    what: str, tmp_path: Path
+) -> None:
+    made = event(5, 5, [data("x")], [data("in/a", S3)])
+    told = [dropped(3, what, S3), made, renamed(6, "in", "in2", S3)]
+    wanted = catalogued(tmp_path / "in order", [[one] for one in told])
+    assert any("lake/in2/a/" in key for key in wanted)
+    for number, order in enumerate(permutations(told)):
+        assert catalogued(tmp_path / str(number), [[one] for one in order]) == wanted, number
+
+
 def described(run: int, name: str, of_type: str, kind: str) -> Json:
     fields = {"fields": [{"name": "c", "type": of_type}]}
     return event(run, run, [], [data(name, schema=fields, datasetType={"datasetType": kind})], job=f"makes{run}")

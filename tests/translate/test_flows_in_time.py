@@ -123,6 +123,17 @@ def test_what_is_done_to_a_part_is_not_done_to_the_whole(output):
     assert edges(found)[0][2], "the table was written to"
 
 
+@pytest.mark.parametrize("fs", ["s3://lake", "hdfs://nn:8020", "abfss://c@acc.dfs.core.windows.net", "gs://b"])
+def test_what_is_said_to_have_moved_into_itself_has_not(fs):
+    found = translated(task_event(inputs=[], outputs=[changed("RENAME", fs, "/in/sub", "/in")]))
+    assert found.changes == ()
+    (warning,) = found.warnings
+    assert "/in/sub" in warning
+    assert "left out" in warning
+    up = translated(task_event(inputs=[], outputs=[changed("RENAME", fs, "/in", "/in/sub")]))
+    assert (len(up.changes), up.warnings) == (1, ())
+
+
 @pytest.mark.parametrize(
     "facet",
     [

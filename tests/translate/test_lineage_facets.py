@@ -41,6 +41,14 @@ def test_a_facet_of_an_output_that_cannot_be_read_erases_nothing(name, told):
     assert any(f"facet {name} of" in warning for warning in found.warnings)
 
 
+@pytest.mark.parametrize("told", [{"inputs": []}, {"inputs": [], "fields": {}}])
+def test_an_output_that_says_it_has_no_inputs_has_none(told):
+    out = [{**table("x"), "facets": {"lineage": {"_producer": "p", **told}}}, table("y")]
+    found = translated(task_event(inputs=[table("a")], outputs=out))
+    assert sorted(edges(found)) == [("mlgov_task_process", [], [X]), ("mlgov_task_process", [A], [Y])]
+    assert not found.warnings
+
+
 def test_what_the_job_says_of_data_in_memory_is_followed():
     passing = {"type": "DATASET", **in_memory("tmp"), "inputs": [source("a")]}
     of_x = {"type": "DATASET", **source("x"), "inputs": [in_memory("tmp")]}

@@ -7,14 +7,14 @@ does what somebody else made, or put to use since.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.letting_go import let_go
-from airflow_provider_mlgov.delivery.patient import BY_PEOPLE, SEARCH_LIMIT, PatientCatalog
-from airflow_provider_mlgov.delivery.renaming import OWNED
+from airflow_provider_mlgov.delivery.patient import SEARCH_LIMIT, PatientCatalog
 from airflow_provider_mlgov.delivery.sinks.sink import RunShare
 from airflow_provider_mlgov.delivery.state import SenderState
+from airflow_provider_mlgov.delivery.uses import Uses
 from airflow_provider_mlgov.delivery.workers import worker_of
 from airflow_provider_mlgov.model.entity import Ref
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
 
 Json = dict[str, Any]
-
-_PEOPLE = ("classifications", "labels", "meanings", "businessAttributes", "customAttributes")
-"""What people hang on an entity, as Atlas has it on the entity or among its relationships."""
 
 
 class Retiring:
@@ -38,6 +35,7 @@ class Retiring:
         self._state = state
         self._patiently = patiently
         self._calls = PatientCatalog(catalog, patiently)
+        self._uses = Uses(self._calls, name, state)
         self._warnings: list[str] = []
 
     def retire(self, shares: Iterable[RunShare], kept: Collection[Ref]) -> list[str]:
@@ -69,7 +67,8 @@ class Retiring:
                     self._state.forget_who_gave_up(ref)
         others = [ref for ref in free if not ref.is_process]
         while others:
-            gone = [ref for ref in others if self._is_unused(ref)]
+            found = {ref: self._calls.get(ref) for ref in others}
+            gone = [ref for ref, entity in found.items() if entity is not None and self._uses.are_none(entity)]
             for ref in gone:
                 self._delete(ref)
             others = [ref for ref in others if ref not in gone] if gone else []
@@ -78,30 +77,6 @@ class Retiring:
     def _delete(self, ref: Ref) -> None:
         if (error := let_go(self._catalog, self._name, self._state, self._patiently, ref)) is not None:
             self._warnings.append(f"{ref.qualified_name} stays, though its run gave it up: {error}")
-
-    def _is_unused(self, ref: Ref) -> bool:
-        """Whether the entity was made here, and nobody has put anything into it or on it since; False if it is not there.
-
-        The same has to hold of what goes with it.
-        """
-        entity = self._calls.get(ref)
-        if entity is None or not self._is_ours_alone(entity):
-            return False
-        for item in _active(entity, owned=True):
-            child = self._calls.by_guid(item["guid"])
-            if child is not None and not self._is_ours_alone(child):
-                return False
-        return True
-
-    def _is_ours_alone(self, entity: Json) -> bool:
-        relations: Mapping[str, Any] = entity.get("relationshipAttributes") or {}
-        attributes: Mapping[str, Any] = entity.get("attributes") or {}
-        return (
-            self._state.was_made_here(self._name, entity)
-            and not any(entity.get(name) or relations.get(name) for name in _PEOPLE)
-            and not any(attributes.get(name) for name in BY_PEOPLE)
-            and not any(True for _ in _active(entity, owned=False))
-        )
 
     def _done_by_another(self, process: Ref, attributes: Mapping[str, Any]) -> bool:
         """Whether the catalogue has another run that did this process; True where that cannot be found out.
@@ -126,12 +101,3 @@ class Retiring:
                 return True
             seen += 1
         return seen >= SEARCH_LIMIT
-
-
-def _active(entity: Json, *, owned: bool) -> Iterator[Json]:
-    """What is related to an entity: what goes with it, or all else but what it is in."""
-    for name, value in (entity.get("relationshipAttributes") or {}).items():
-        for item in value if isinstance(value, list) else [value] if owned and isinstance(value, dict) else ():
-            is_active = item.get("relationshipStatus", "ACTIVE") == item.get("entityStatus", "ACTIVE") == "ACTIVE"
-            if is_active and (name in OWNED) is owned:
-                yield item
