@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_mlgov.delivery.draining import Outcome, SendReport
+from airflow_provider_mlgov.delivery.machine import lacking
 from airflow_provider_mlgov.errors import MlgovError
 
 if TYPE_CHECKING:
@@ -51,13 +52,19 @@ class Abreast:
         ``wait``: return after so many seconds, with what has ended by then. A sink that is still at work is left at that, also by
         the next call, which tells of it when it has ended.
         """
+        told: dict[str, SendReport] = {}
         for name in self._makers:
             if name not in self._at_work:
                 thread = threading.Thread(
                     target=self._work, args=(name, budget, despite_breaker), name=f"mlgov sink {name}", daemon=True
                 )
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    told[name] = SendReport("unavailable", reason=lacking(error, "threads"))
+                    log.warning("Events wait for sink %s: %s", name, told[name].reason)
+                    continue
                 self._at_work[name] = thread
-                thread.start()
         seconds = wait if wait is not None else None if budget is None else budget + _SPARE_SECONDS
         until = None if seconds is None else time.monotonic() + seconds
         for thread in list(self._at_work.values()):
@@ -65,7 +72,7 @@ class Abreast:
         ended = [name for name, thread in self._at_work.items() if not thread.is_alive()]
         for name in ended:
             del self._at_work[name]
-        told = {name: self._reports.pop(name) for name in ended}
+        told |= {name: self._reports.pop(name) for name in ended}
         if wait is None:
             told |= {name: SendReport("budget", reason="it is still at work") for name in self._at_work}
         return united(told) if told else SendReport()

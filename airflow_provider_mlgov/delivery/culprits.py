@@ -209,15 +209,16 @@ class Culprits:
             for portion, is_witness in self._others(runs, error):
                 failure = self._tried(portion, is_witness)
                 taken += failure is None and self._wrote
-                if taken == wanted:
+                if taken == wanted or (taken and failure is not None):
                     break
                 has_failed = has_failed or failure is not None
                 if failure is not None and (error is None or not is_witness):
                     error = failure
         except BudgetSpentError:
-            if error is None:
-                raise
-            raise error from None
+            if not taken:
+                if error is None:
+                    raise
+                raise error from None
         return taken > 0, error if has_failed and not taken else None
 
     def _others(self, runs: list[Run], error: CatalogError | None) -> Iterator[tuple[list[Run], bool]]:

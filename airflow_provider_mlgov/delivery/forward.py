@@ -203,8 +203,11 @@ class Forwarder(Draining):
                 self._refuse(work, batch[0][0], f"did not answer in what was left of the time: {error}")
             raise
         except (NoAnswerError, CatalogBusyError) as error:
-            if not self._note_no_answer(work, batch) and asks_for_time(error):
-                raise  # it gets its time; these go last then, and fewer at once
+            asks = asks_for_time(error)
+            if asks and self.breaker.opening() is None and batch[0][0].name not in self._refused.suspects:
+                raise  # it gets its time
+            if not self._note_no_answer(work, batch) and asks:
+                raise  # again: these go last then, and fewer at once
             return _Failure(error, str(error))
         except MemoryError as error:
             if not is_alone:

@@ -120,6 +120,9 @@ class History:
         if (entity := self._calls.get(change.ref)) is not None:
             if self._is_newer(change.ref, entity, change.time):
                 return []
+            if self._state.was_made_here(self._name, entity):  # where that was cut off it is known by its old name
+                with self._state.transaction():
+                    self._state.end_making(self._name, (), [entity["guid"]])
             touched = renaming.rename(entity, to, change.name)
         elif (there := self._calls.get(to)) is not None:
             touched = renaming.go_on(there, change.ref)

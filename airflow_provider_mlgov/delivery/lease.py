@@ -94,7 +94,11 @@ class Lease:
                 f"cannot take the lease in {self._folder}: {error.strerror or error}; "
                 "give the spool a folder that every host can write"
             ) from error
-        threading.Thread(target=self._keep, name="mlgov lease", daemon=True).start()
+        try:
+            threading.Thread(target=self._keep, name="mlgov lease", daemon=True).start()
+        except RuntimeError as error:
+            self.release()
+            raise SpoolError(machine.lacking(error, "threads")) from error
         return True
 
     def check(self) -> None:

@@ -85,8 +85,8 @@ class Left:
 
     def later(self, root: Path) -> list[Path]:
         """The files of a later version below a folder."""
-        return sorted(path for path in self._later if path.is_relative_to(root) and path.exists())
+        return sorted(path for path in [*self._later] if path.is_relative_to(root) and path.exists())
 
     def unread(self, root: Path) -> dict[Path, str]:
         """The files below a folder that could not be read, each with the reason."""
-        return {path: why for path, (_, why) in self._unread.items() if path.is_relative_to(root) and path.exists()}
+        return {path: why for path, (_, why) in [*self._unread.items()] if path.is_relative_to(root) and path.exists()}

@@ -233,3 +233,21 @@ class TestFile:
         full.clear()
         assert self.send(world, path) == "done"
         assert len(self.lines(path)) == 2 * len(before.splitlines())
+
+
+def test_a_moment_without_threads_costs_one_sending_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path, "one", "two")
+    world.outbox.put(task_event("COMPLETE", outputs=(dataset("a.b.c"),)))
+    abreast, start = world.abreast(), threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == "mlgov sink one":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        report = abreast.send()
+    assert (report.outcome, "more threads" in str(report.reason)) == ("unavailable", True)
+    assert [spool.has_waiting() for spool in world.spools.values()] == [True, False]
+    assert abreast.send().outcome == "done"

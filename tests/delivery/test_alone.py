@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Spool
@@ -74,6 +76,7 @@ class Sending:
 
     def __init__(self, folder: Path, catalog: Any) -> None:
         self.spool = Spool(folder / "spool")
+        self.batch_size = 100
         self._catalog = catalog
 
     def put(self, *runs: tuple[str, int]) -> None:
@@ -83,12 +86,12 @@ class Sending:
             for event in task_run(task=name, dag="d", seconds=10 * number, outputs=[table]):
                 Outbox(self.spool).put(event)
 
-    def send(self) -> tuple[str, int, int]:
+    def send(self, budget: float | None = None) -> tuple[str, int, int]:
         """The outcome; how many events wait, and how many dead letters there are."""
-        sender = Sender(self.spool, lambda: self._catalog, OPTIONS, sleep=lambda _: None)
-        outcome = sender.send(despite_breaker=True).outcome
-        counts = self.spool.counts()
-        return outcome, counts.waiting, counts.dead
+        sender = Sender(self.spool, lambda: self._catalog, OPTIONS, batch_size=self.batch_size, sleep=lambda _: None)
+        report = sender.send(budget, despite_breaker=True)
+        counts, self.reason = self.spool.counts(), str(report.reason)
+        return report.outcome, counts.waiting, counts.dead
 
 
 @any_error
@@ -146,3 +149,82 @@ def test_a_catalogue_that_fails_at_every_second_write_gets_all(tmp_path: Path, c
     host.put(*((f"t{number}", 40) for number in range(6)))
     catalog.fault = lambda name, about: ERRORS[error]() if name == "write" and next(turn) % 2 == 0 else None
     assert host.send() == ("done", 0, 0)
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.1])
+def test_a_user_who_may_not_write_one_type_gets_the_others_however_slow_the_catalogue_is(
+    tmp_path: Path, catalog: Any, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was refused is remembered by the next send, where one has not the time for all of it."""
+    host = Sending(tmp_path, catalog)
+    host.put(("first", 2))
+    assert host.send() == ("done", 0, 0)
+    host.put(("wide", 60), ("a", 0))
+
+    def fault(name: str, about: str) -> Exception | None:
+        now[0] += seconds
+        return ERRORS["forbidden"]() if name == "write" and "'rdbms_column'" in about else None
+
+    now = [time.monotonic()]
+    monkeypatch.setattr(Deadline.__init__, "__defaults__", (lambda: now[0],))
+    catalog.fault = fault
+    sends = 0
+    while host.spool.has_waiting():
+        sends += 1
+        assert sends < 8
+        host.send(5.0)
+    assert len(catalog.search("rdbms_table")) == 3
+    assert host.spool.counts().dead == 1
+
+
+def test_a_right_that_is_lost_and_given_back_costs_nothing(tmp_path: Path, catalog: Any) -> None:
+    host, calls = Sending(tmp_path, catalog), itertools.count()
+    host.put(*((f"t{number}", 30) for number in range(4)))
+    catalog.fault = lambda name, about: ERRORS["forbidden"]() if name == "write" and next(calls) > 0 else None
+    for _ in range(3):
+        assert host.send()[2] == 0
+    catalog.fault = no_fault
+    assert host.send() == ("done", 0, 0)
+    assert len(catalog.search("rdbms_column", limit=500)) == 120
+
+
+@any_error
+def test_what_a_catalogue_says_after_it_was_busy_counts(
+    tmp_path: Path, catalog: Any, error: Callable[[], Exception]
+) -> None:
+    """As while Atlas starts behind a proxy."""
+    host, calls = Sending(tmp_path, catalog), itertools.count()
+    host.put(("a", 2), ("b", 2))
+    catalog.fault = lambda name, about: ERRORS["busy"]() if next(calls) % 3 < 2 else error()
+    assert [host.send()[1:] for _ in range(3)] == [(4, 0)] * 3
+    assert "Assertion" not in host.reason
+    catalog.fault = no_fault
+    assert host.send() == ("done", 0, 0)
+
+
+def test_what_was_written_in_part_and_then_renamed_goes_when_that_is_dropped(tmp_path: Path, catalog: Any) -> None:
+    """All of it is of days before: what the catalogue made only now was made by what is sent now."""
+    host, left = Sending(tmp_path, catalog), [2]
+    changed = dataset("db.s.new")
+    renamed, dropped = (
+        {**changed, "facets": {"lifecycleStateChange": {"lifecycleStateChange": change, **more}}}
+        for change, more in {
+            "RENAME": {"previousIdentifier": {"namespace": changed["namespace"], "name": "db.s.old"}},
+            "DROP": {},
+        }.items()
+    )
+    for number, table in enumerate([dataset("db.s.old"), dataset("db.s.other"), renamed, dropped]):
+        for event in task_run(task=f"t{number}", dag="d", seconds=10 * number - 90_000, outputs=[table]):
+            Outbox(host.spool).put(event)
+
+    def fault(name: str, about: str) -> Exception | None:
+        if name == "write" and "d/tasks/t0/io" in about and left[0]:
+            left[0] -= 1
+            return ERRORS["page"]()
+        return None
+
+    catalog.fault = fault
+    host.batch_size = 3
+    assert host.send() == ("done", 0, 0)
+    names = [header["attributes"]["qualifiedName"] for header in catalog.search("rdbms_table")]
+    assert names == ["db.test:5432/db.s.other@primary"]

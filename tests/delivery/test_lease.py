@@ -265,3 +265,16 @@ def test_many_processes_never_have_it_at_once(tmp_path: Path) -> None:
     assert [process.wait(120) for process in processes] == [0] * 4
     assert not (tmp_path / "mark").exists()
     assert files(tmp_path) == [f"{24:020d}"]
+
+
+def test_who_cannot_renew_it_gives_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        with pytest.raises(SpoolError, match="more threads"):
+            Lease(tmp_path).acquire(0)
+    lease = Lease(tmp_path)
+    assert lease.acquire(0)
+    lease.release()

@@ -73,6 +73,8 @@ class CatalogSink:
         self._apply_types = apply_types
         self._linger: float = getattr(catalog, "linger", 60.0)
         self._sleep = sleep
+        self._once_more = True
+        """Whether a call is made again that was answered as all may be."""
 
     def close(self) -> None:
         """Release the catalogue's connections."""
@@ -80,6 +82,7 @@ class CatalogSink:
 
     def deliver(self, parcel: Parcel, deadline: Deadline) -> Delivered:
         """Write the parcel. See `Sink`."""
+        self._once_more = True
         with self._bounded(deadline):
             self.await_open_call(deadline)
             self._ensure_types(deadline)
@@ -278,10 +281,11 @@ class CatalogSink:
     def _apart(self) -> frozenset[Ref]:
         return frozenset(Ref(*ref) for ref in json.loads(self._state.fact(self._name, _APART_FACT) or "[]"))
 
-    def suspect(self, ref: Ref, *, strikes: int = 1) -> None:
-        """The catalogue took others and did not take this one alone: after so many `STRIKES` deliveries set it aside."""
+    def suspect(self, *refs: Ref, strikes: int = 1) -> None:
+        """The catalogue took others and did not take these alone: after so many `STRIKES` deliveries set them aside."""
         suspected = self._suspected()
-        suspected[ref] = suspected.get(ref, 0) + strikes
+        for ref in refs:
+            suspected[ref] = suspected.get(ref, 0) + strikes
         found = [[each.type_name, each.qualified_name, count] for each, count in sorted(suspected.items())]
         self._state.set_fact(self._name, _SUSPECT_FACT, json.dumps(found))
 
@@ -298,8 +302,10 @@ class CatalogSink:
     def patiently(self, call: Callable[[], T], deadline: Deadline, *, tries: int = TRIES) -> T:
         """``call``, tried again with full jitter while the catalogue is busy and time is left.
 
-        Once more, too, where somebody else answered, or all may be refused so: one of two servers behind a proxy may do that.
+        Once more, too, where somebody else answered, or all may be refused so: one of two servers behind a proxy may do that. If it
+        is no better then, no other call of this delivery is made twice for that.
         """
+        is_again = False
         for attempt in range(1, tries + 1):
             deadline.check(_LEAST_SECONDS)
             try:
@@ -307,8 +313,11 @@ class CatalogSink:
             except (UnansweredError, CatalogDroppedError):
                 raise
             except (ForeignAnswerError, CatalogRefusedError) as error:
-                if names_one(error) or attempt == min(2, tries):
+                self._once_more = self._once_more and (names_one(error) or not is_again)
+                last = attempt == tries or deadline.left() <= _LEAST_SECONDS
+                if names_one(error) or last or not self._once_more:
                     raise
+                is_again = True
                 self.retries += 1
             except CatalogBusyError as error:
                 if attempt == tries:

@@ -23,6 +23,7 @@ TRIES = 3
 STRIKES = 2
 """How often a write of one entity is not answered, while others are, until it is the entity's fault: Atlas may have gone away."""
 _STUCK_LIMIT = 3
+_DOUBTFUL = 8
 _UNKNOWN_TYPES = frozenset({"ATLAS-400-00-014", "ATLAS-404-00-001"})
 _ALREADY_CLASSIFIED = "ATLAS-400-00-01A"
 
@@ -51,6 +52,8 @@ class Work:
         self._stuck: dict[Ref, CatalogBusyError] = {}
         self._stuck_in_a_row = 0
         self._forbidden: CatalogRefusedError | None = None
+        self._doubtful: list[Ref] = []
+        """What was refused as all may be, since anything was written."""
 
     def write(self, batch: Sequence[Entity], *, tries: int = TRIES) -> None:
         """Write ``batch``; halve it where it fails, until the culprit is alone."""
@@ -70,8 +73,7 @@ class Work:
             raise
         except CatalogRefusedError as error:
             if len(kept) == 1:
-                self.delivered.refused[kept[0].ref] = str(error)
-                self._forbidden = error if error.may_concern_all else self._forbidden
+                self._refuse(kept[0].ref, error)
                 return
             self._halve(kept, tries)
         except CatalogBusyError as error:
@@ -83,6 +85,27 @@ class Work:
                 return
             self._sink.fails_at([entity.ref for entity in kept])
             self._halve(kept, 2)
+
+    def _refuse(self, ref: Ref, error: CatalogRefusedError) -> None:
+        """It is refused; after some that were as all may be, look whether others are taken still, and remember these.
+
+        A user may lack the right to a type of which there are more entities than a send has time for.
+        """
+        self.delivered.refused[ref] = str(error)
+        if not error.may_concern_all:
+            return
+        self._forbidden = error
+        self._doubtful.append(ref)
+        if len(self._doubtful) >= _DOUBTFUL and self.written:
+            self._call([self.written[-1]], TRIES)
+            self._others_are_taken()
+
+    def _others_are_taken(self) -> None:
+        """So it is known of what was refused before that it is that: the next send begins with this, should time be over."""
+        self._forbidden = None
+        if self._doubtful:
+            self._sink.suspect(*self._doubtful, strikes=STRIKES)
+            self._doubtful = []
 
     @contextmanager
     def knowing_types(self) -> Iterator[None]:
@@ -134,7 +157,8 @@ class Work:
 
     def _send(self, batch: list[Entity], tries: int) -> None:
         answer = self._call(batch, tries)
-        self._stuck_in_a_row, self._forbidden = 0, None
+        self._stuck_in_a_row = 0
+        self._others_are_taken()
         if self._stuck:  # what was stuck before is the culprit, should the time be over before all is done
             self._sink.suspect(next(reversed(self._stuck)), strikes=STRIKES)
         self.written += batch
