@@ -15,8 +15,13 @@ _MARKS = {"rdbms_column": ".", "hive_column": ".", "ozone_bucket": "."}
 
 
 def is_part(ref: Ref, whole: Ref) -> bool:
-    """Whether that is the ``whole``, or what is in it: neither `orders_old` nor `orders.csv` is part of `orders`."""
+    """Whether that is the ``whole``, or what is in it: neither `orders_old` nor `orders.csv` is part of `orders`.
+
+    Nor is what is called so on another cluster, or is of another type.
+    """
     name, start = whole.qualified_name, head(whole.qualified_name)
+    if head(ref.qualified_name) == start:
+        return ref == whole
     begins = ref.qualified_name.startswith(start)  # most do not
     return begins and start in _heads(ref) and renamed(ref.qualified_name, name, name) is not None
 

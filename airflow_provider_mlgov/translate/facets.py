@@ -97,7 +97,10 @@ FACETS: tuple[FacetEntry, ...] = (
         "dataset", "lifecycleStateChange",
         "DROP deletes the entity, RENAME renames it (columns too), if nothing newer is known; the others: `io` of the run", "1-0-1",
     ),
-    FacetEntry("dataset", "lineage", "as `columnLineage`, which it supersedes", "1-0-0"),
+    FacetEntry(
+        "dataset", "lineage",
+        "as `columnLineage`, which it supersedes; empty `inputs`: it is made of nothing, unless `columnLineage` names something", "1-0-0",
+    ),
     FacetEntry("dataset", "ownership", "`owner`, when the dataset is first seen; all of them in `owners`", "1-0-1"),
     FacetEntry("dataset", "schema", "columns, nested ones by their path (`address.city`); added, never deleted", "1-2-0"),
     FacetEntry("dataset", "storage", f"`storageLayer` and `fileFormat` of our types; {_IO}", "1-0-1"),

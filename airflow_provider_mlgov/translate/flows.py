@@ -177,11 +177,15 @@ def _together(told: list[_Said | None]) -> _Said | None:
 
 
 def _said(facets: Json) -> _Said | None:
-    """What the facets of a dataset say of what it is made of, or None."""
-    if (found := facet(facets, "lineage")) and (said := _of_lineage(found)) is not None:
+    """What the facets of a dataset say of what it is made of, or None.
+
+    Where `lineage` says that it is of nothing and `columnLineage` that it is of something, they are of two producers: the latter.
+    """
+    said = _of_lineage(found) if (found := facet(facets, "lineage")) else None
+    columns = facet(facets, "columnLineage")
+    if said is not None and (said.whole or said.columns or not columns):
         return said
-    found = facet(facets, "columnLineage")
-    return _of_columns(found) if found else None
+    return _of_columns(columns) if columns else None
 
 
 def _is_readable(found: Json, name: str) -> bool:

@@ -49,6 +49,20 @@ def test_an_output_that_says_it_has_no_inputs_has_none(told):
     assert not found.warnings
 
 
+def test_an_output_of_whose_columns_somebody_says_more_has_those_inputs():
+    columns = {"fields": {"c": {"inputFields": [source("a", "c")]}}}
+    out = [{**table("x"), "facets": {"lineage": {"inputs": []}, "columnLineage": columns}}]
+    assert edges(translated(task_event(inputs=[table("a"), table("b")], outputs=out))) == [
+        *edges(
+            translated(
+                task_event(
+                    inputs=[table("a"), table("b")], outputs=[{**table("x"), "facets": {"columnLineage": columns}}]
+                )
+            )
+        )
+    ]
+
+
 def test_what_the_job_says_of_data_in_memory_is_followed():
     passing = {"type": "DATASET", **in_memory("tmp"), "inputs": [source("a")]}
     of_x = {"type": "DATASET", **source("x"), "inputs": [in_memory("tmp")]}
