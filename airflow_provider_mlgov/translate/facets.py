@@ -99,7 +99,7 @@ FACETS: tuple[FacetEntry, ...] = (
     ),
     FacetEntry(
         "dataset", "lineage",
-        "as `columnLineage`, which it supersedes; empty `inputs`: it is made of nothing, unless `columnLineage` names something", "1-0-0",
+        "as `columnLineage`, which it supersedes; empty `inputs`: made of nothing, unless `columnLineage` names something", "1-0-0",
     ),
     FacetEntry("dataset", "ownership", "`owner`, when the dataset is first seen; all of them in `owners`", "1-0-1"),
     FacetEntry("dataset", "schema", "columns, nested ones by their path (`address.city`); added, never deleted", "1-2-0"),
