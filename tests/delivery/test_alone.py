@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.spool import Spool
+from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogRefusedError, ForeignAnswerError
 from delivery_events import dataset, task_run
 from hostile_hosts import OPTIONS
@@ -151,30 +153,78 @@ def test_a_catalogue_that_fails_at_every_second_write_gets_all(tmp_path: Path, c
     assert host.send() == ("done", 0, 0)
 
 
-@pytest.mark.parametrize("seconds", [0.05, 0.1])
+@pytest.fixture
+def passing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, float], None]:
+    """Lets each call of a catalogue take so many seconds of the time that a send has."""
+    now = [time.monotonic()]
+    monkeypatch.setattr(Deadline.__init__, "__defaults__", (lambda: now[0],))
+
+    def take(catalog: Any, seconds: float) -> None:
+        fault = catalog.fault
+
+        def slow(name: str, about: str) -> Exception | None:
+            now[0] += seconds
+            found: Exception | None = fault(name, about)
+            return found
+
+        catalog.fault = slow
+
+    return take
+
+
+def no_right_to_columns(name: str, about: str) -> Exception | None:
+    return ERRORS["forbidden"]() if name == "write" and "'rdbms_column'" in about else None
+
+
+@pytest.mark.parametrize("is_busy", [False, True], ids=["alone", "beside new runs"])
+@pytest.mark.parametrize("seconds", [0.05, 0.1, 0.3])
 def test_a_user_who_may_not_write_one_type_gets_the_others_however_slow_the_catalogue_is(
-    tmp_path: Path, catalog: Any, seconds: float, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, catalog: Any, passing: Callable[[Any, float], None], seconds: float, is_busy: bool
 ) -> None:
     """What was refused is remembered by the next send, where one has not the time for all of it."""
     host = Sending(tmp_path, catalog)
     host.put(("first", 2))
     assert host.send() == ("done", 0, 0)
     host.put(("wide", 60), ("a", 0))
+    catalog.fault = no_right_to_columns
+    passing(catalog, seconds)
+    for number in range(40):
+        host.send(5.0)
+        if is_busy and number < 10:
+            host.put((f"new{number}", 0))
+    assert (host.spool.has_waiting(), host.spool.counts().dead) == (False, 1)
+    assert len(catalog.search("rdbms_table", limit=50)) == 3 + (10 if is_busy else 0)
+
+
+def test_a_right_that_is_given_after_a_send_was_cut_off_counts_for_all(
+    tmp_path: Path, catalog: Any, passing: Callable[[Any, float], None]
+) -> None:
+    host = Sending(tmp_path, catalog)
+    host.put(("first", 2))
+    assert host.send() == ("done", 0, 0)
+    host.put(("wide", 60))
+    catalog.fault = no_right_to_columns
+    passing(catalog, 0.1)
+    assert host.send(5.0) == ("budget", 2, 0)
+    catalog.fault = no_fault
+    assert host.send() == ("done", 0, 0)
+    assert len(catalog.search("rdbms_column", limit=100)) == 62
+
+
+def test_nothing_is_remembered_of_what_is_only_sent_again(tmp_path: Path, catalog: Any) -> None:
+    host = Sending(tmp_path, catalog)
+    host.put(("wide", 3))
+    assert host.send() == ("done", 0, 0)
+    host.put(("poison", 2))
 
     def fault(name: str, about: str) -> Exception | None:
-        now[0] += seconds
-        return ERRORS["forbidden"]() if name == "write" and "'rdbms_column'" in about else None
+        return no_right_to_columns(name, about) or poisonous("get_many", ERRORS["page"])(name, about)
 
-    now = [time.monotonic()]
-    monkeypatch.setattr(Deadline.__init__, "__defaults__", (lambda: now[0],))
     catalog.fault = fault
-    sends = 0
-    while host.spool.has_waiting():
-        sends += 1
-        assert sends < 8
-        host.send(5.0)
-    assert len(catalog.search("rdbms_table")) == 3
-    assert host.spool.counts().dead == 1
+    for _ in range(3):
+        host.send()
+    with closing(SenderState(host.spool.root / "sender.db")) as state:
+        assert [state.fact(catalog.identity, name) for name in ("apart", "suspects", "forbidden")] == [None] * 3
 
 
 def test_a_right_that_is_lost_and_given_back_costs_nothing(tmp_path: Path, catalog: Any) -> None:

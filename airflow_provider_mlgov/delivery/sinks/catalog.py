@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import random
 import time
@@ -16,7 +15,8 @@ from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.history import History
 from airflow_provider_mlgov.delivery.readback import never_shrink
 from airflow_provider_mlgov.delivery.sinks.catalog_retiring import Retiring
-from airflow_provider_mlgov.delivery.sinks.catalog_work import STRIKES, TRIES, UnansweredError, UnknownTypeError, Work
+from airflow_provider_mlgov.delivery.sinks.catalog_suspects import Suspects
+from airflow_provider_mlgov.delivery.sinks.catalog_work import TRIES, UnansweredError, UnknownTypeError, Work
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered, Parcel, RunShare
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import (
@@ -45,7 +45,7 @@ _LONGEST_WAIT = 30.0
 _ANY_TYPE = "Referenceable"
 _LEAST_SECONDS = 0.5
 """With less time left no write is begun: one that is cut off blocks the next sender for a minute."""
-_TYPES_FACT, _SIZE_FACT, _SUSPECT_FACT, _APART_FACT = "types", "batch size", "suspects", "apart"
+_TYPES_FACT, _SIZE_FACT = "types", "batch size"
 
 
 class CatalogSink:
@@ -75,6 +75,7 @@ class CatalogSink:
         self._sleep = sleep
         self._once_more = True
         """Whether a call is made again that was answered as all may be."""
+        self.suspects = Suspects(state, self._name)
 
     def close(self) -> None:
         """Release the catalogue's connections."""
@@ -100,6 +101,7 @@ class CatalogSink:
 
     def _deliver(self, parcel: Parcel, work: Work) -> Delivered:
         deadline = work.deadline
+        self.suspects.is_again = parcel.again
         history = History(parcel, self.catalog, self._name, self._state, lambda call: self.patiently(call, deadline))
         if told_again := history.rename():
             parcel = replace(parcel, entities=merge([*parcel.entities, *told_again]))
@@ -113,8 +115,9 @@ class CatalogSink:
         settled = replace(settled, entities=history.without_gone(settled.entities, stored))
         history.begin()
         work.delivered.warnings += settled.warnings
-        work.delivered.refused |= self._suspects(settled.entities)
-        for batch in batches(settled.entities, self._size(), self._apart()):
+        work.delivered.refused |= self.suspects.set_aside(settled.entities)
+        work.look_again(self.suspects.forbidden(settled.entities))
+        for batch in batches(settled.entities, self._size(), self.suspects.apart):
             work.write(batch)
         work.finish()
         for update in settled.updates:
@@ -274,31 +277,6 @@ class CatalogSink:
         self._state.end_call(self._name)
         return answer
 
-    def fails_at(self, refs: Sequence[Ref]) -> None:
-        """The culprit is among these: the next send goes on from here, if there is no more time for that now."""
-        self._state.set_fact(self._name, _APART_FACT, json.dumps([[ref.type_name, ref.qualified_name] for ref in refs]))
-
-    def _apart(self) -> frozenset[Ref]:
-        return frozenset(Ref(*ref) for ref in json.loads(self._state.fact(self._name, _APART_FACT) or "[]"))
-
-    def suspect(self, *refs: Ref, strikes: int = 1) -> None:
-        """The catalogue took others and did not take these alone: after so many `STRIKES` deliveries set them aside."""
-        suspected = self._suspected()
-        for ref in refs:
-            suspected[ref] = suspected.get(ref, 0) + strikes
-        found = [[each.type_name, each.qualified_name, count] for each, count in sorted(suspected.items())]
-        self._state.set_fact(self._name, _SUSPECT_FACT, json.dumps(found))
-
-    def _suspected(self) -> dict[Ref, int]:
-        """How often each was suspected since a delivery ended well: one after the other may be found, with sends for each."""
-        found = json.loads(self._state.fact(self._name, _SUSPECT_FACT) or "[]")
-        return {Ref(type_name, name): count for type_name, name, count in found}
-
-    def _suspects(self, entities: Sequence[Entity]) -> dict[Ref, str]:
-        suspected = self._suspected()
-        reason = "the catalogue fails when it is written, alone, and takes others"
-        return {entity.ref: reason for entity in entities if suspected.get(entity.ref, 0) >= STRIKES}
-
     def patiently(self, call: Callable[[], T], deadline: Deadline, *, tries: int = TRIES) -> T:
         """``call``, tried again with full jitter while the catalogue is busy and time is left.
 
@@ -361,9 +339,9 @@ class CatalogSink:
             self._state.remember_described(
                 self._name, {ref: after for ref, after in times.items() if after != dated.get(ref)}
             )
-        for name in () if parcel.again else (_SIZE_FACT, _SUSPECT_FACT, _APART_FACT):
-            if self._state.fact(self._name, name):
-                self._state.set_fact(self._name, name, None)
+        self.suspects.delivered({entity.ref for entity in parcel.entities})
+        if not parcel.again and self._state.fact(self._name, _SIZE_FACT):
+            self._state.set_fact(self._name, _SIZE_FACT, None)
 
 
 def _without_last(entity: Entity, given_up: Json | None) -> Entity:

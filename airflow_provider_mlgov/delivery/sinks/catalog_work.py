@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.batch import to_atlas, without_dependents
 from airflow_provider_mlgov.delivery.deadline import Deadline
+from airflow_provider_mlgov.delivery.sinks.catalog_suspects import STRIKES
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogRefusedError
 from airflow_provider_mlgov.model.entity import Entity, Ref
@@ -20,10 +22,9 @@ Json = dict[str, Any]
 
 TRIES = 3
 """How often a call is made, where that may help."""
-STRIKES = 2
-"""How often a write of one entity is not answered, while others are, until it is the entity's fault: Atlas may have gone away."""
 _STUCK_LIMIT = 3
-_DOUBTFUL = 8
+_DOUBTFUL, _LITTLE_SECONDS = 8, 2.0
+"""After so many refusals, or with so little time left, it is looked whether others are taken still."""
 _UNKNOWN_TYPES = frozenset({"ATLAS-400-00-014", "ATLAS-404-00-001"})
 _ALREADY_CLASSIFIED = "ATLAS-400-00-01A"
 
@@ -67,7 +68,7 @@ class Work:
                 self._send(kept, tries)
         except UnansweredError:
             if len(kept) == 1 and self.written:
-                self._sink.suspect(kept[0].ref)
+                self._sink.suspects.suspect(kept[0].ref)
             raise
         except UnknownTypeError:
             raise
@@ -75,7 +76,7 @@ class Work:
             if len(kept) == 1:
                 self._refuse(kept[0].ref, error)
                 return
-            self._halve(kept, tries)
+            self._halve(kept, tries, is_remembered=error.may_concern_all)
         except CatalogBusyError as error:
             if len(kept) == 1:
                 self._stuck[kept[0].ref] = error
@@ -83,8 +84,20 @@ class Work:
                 if self._stuck_in_a_row >= _STUCK_LIMIT:
                     raise
                 return
-            self._sink.fails_at([entity.ref for entity in kept])
-            self._halve(kept, 2)
+            self._halve(kept, 2, is_remembered=True)
+
+    def look_again(self, known: Sequence[Entity]) -> None:
+        """Of what an earlier send found refused write one, by lot: if that is refused still, so is all of it."""
+        if not known:
+            return
+        try:
+            self._send([random.choice(known)], TRIES)  # noqa: S311 - no secret
+        except CatalogRefusedError as error:
+            if error.may_concern_all:
+                self._forbidden = error
+                self.delivered.refused |= {entity.ref: str(error) for entity in known}
+                return
+        self._sink.suspects.allow([entity.ref for entity in known])
 
     def _refuse(self, ref: Ref, error: CatalogRefusedError) -> None:
         """It is refused; after some that were as all may be, look whether others are taken still, and remember these.
@@ -96,7 +109,7 @@ class Work:
             return
         self._forbidden = error
         self._doubtful.append(ref)
-        if len(self._doubtful) >= _DOUBTFUL and self.written:
+        if self.written and (len(self._doubtful) >= _DOUBTFUL or self.deadline.left() < _LITTLE_SECONDS):
             self._call([self.written[-1]], TRIES)
             self._others_are_taken()
 
@@ -104,7 +117,7 @@ class Work:
         """So it is known of what was refused before that it is that: the next send begins with this, should time be over."""
         self._forbidden = None
         if self._doubtful:
-            self._sink.suspect(*self._doubtful, strikes=STRIKES)
+            self._sink.suspects.forbid(self._doubtful)
             self._doubtful = []
 
     @contextmanager
@@ -150,7 +163,10 @@ class Work:
         for ref, error in self._stuck.items():
             self.delivered.refused[ref] = f"the catalogue takes the others but not this one: {error}"
 
-    def _halve(self, batch: list[Entity], tries: int) -> None:
+    def _halve(self, batch: list[Entity], tries: int, *, is_remembered: bool) -> None:
+        """``is_remembered``: there may be too little time for all, and the next send goes on from here."""
+        if is_remembered:
+            self._sink.suspects.fails_at([entity.ref for entity in batch])
         middle = len(batch) // 2
         self.write(batch[:middle], tries=tries)
         self.write(batch[middle:], tries=tries)
@@ -160,7 +176,7 @@ class Work:
         self._stuck_in_a_row = 0
         self._others_are_taken()
         if self._stuck:  # what was stuck before is the culprit, should the time be over before all is done
-            self._sink.suspect(next(reversed(self._stuck)), strikes=STRIKES)
+            self._sink.suspects.suspect(next(reversed(self._stuck)), strikes=STRIKES)
         self.written += batch
         self.delivered.written += len(batch)
         created = (answer.get("mutatedEntities") or {}).get("CREATE") or ()
