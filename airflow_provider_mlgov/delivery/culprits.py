@@ -106,7 +106,7 @@ class Culprits:
         return frozenset(self._passed_over[0].paths) if self._passed_over is not None else frozenset()
 
     def turn_of_passed_over(self) -> None:
-        """Nothing else waits, and others are taken; raises what failed if none was."""
+        """Nothing else waits, or there is no more time; raises what failed if no other was taken."""
         error = self._passed_over[1] if self._passed_over is not None else None
         self._passed_over = None
         if error is not None:

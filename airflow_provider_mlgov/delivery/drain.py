@@ -87,6 +87,10 @@ class Drain:
             return self._spool.waiting(_PATHS_AT_ONCE)
         return found
 
+    def cut_off(self) -> None:
+        """The time is over: raises what the catalogue failed at, where that is all that is known of it."""
+        self._culprits.turn_of_passed_over()
+
     def finish(self) -> None:
         """Nothing waits any more: tidy up."""
         with self._state.transaction():

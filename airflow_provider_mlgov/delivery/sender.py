@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlgov.delivery.deadline import Deadline
+from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
 from airflow_provider_mlgov.delivery.drain import Drain
 from airflow_provider_mlgov.delivery.draining import Draining, SendReport
 from airflow_provider_mlgov.delivery.sinks.sink import Sink
@@ -64,6 +64,9 @@ class Sender(Draining):
                 while drain.step():
                     deadline.check()
                 drain.finish()
+            except BudgetSpentError:
+                drain.cut_off()
+                raise
             finally:
                 drain.remember_taken()
                 report.retries += getattr(sink, "retries", 0)

@@ -8,12 +8,12 @@ from typing import Any
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The object in ``path``, which has its version under ``v``; an empty one where there is none, or nothing that could be it."""
+    """The object in ``path``, with its version under ``v`` (the first had none); an empty one where there is nothing like it."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refused)
     except (OSError, ValueError, RecursionError):
         return {}
-    is_ours = isinstance(found, dict) and isinstance(found.get("v"), int)
+    is_ours = isinstance(found, dict) and isinstance(found.get("v", 1), int)
     return found if is_ours else {}
 
 

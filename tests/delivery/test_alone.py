@@ -118,6 +118,17 @@ def test_a_host_whose_first_runs_all_fail_waits(tmp_path: Path, catalog: Any, er
     assert host.send() == ("done", 0, 0)
 
 
+def test_who_has_no_time_left_after_it_was_passed_over_is_told_what_failed(
+    tmp_path: Path, catalog: Any, passing: Callable[[Any, float], None]
+) -> None:
+    """So the breaker knows it."""
+    host = Sending(tmp_path, catalog)
+    host.put(("a", 2))
+    catalog.fault = lambda name, about: ERRORS["busy"]() if name == "get_many" else None
+    passing(catalog, 2.0)
+    assert host.send(5.0) == ("busy", 2, 0)
+
+
 @any_error
 def test_one_run_that_nothing_can_be_compared_with_waits(
     tmp_path: Path, catalog: Any, error: Callable[[], Exception]
@@ -177,7 +188,7 @@ def no_right_to_columns(name: str, about: str) -> Exception | None:
 
 
 @pytest.mark.parametrize("is_busy", [False, True], ids=["alone", "beside new runs"])
-@pytest.mark.parametrize("seconds", [0.05, 0.1, 0.3])
+@pytest.mark.parametrize("seconds", [0.05, 0.1, 0.2])
 def test_a_user_who_may_not_write_one_type_gets_the_others_however_slow_the_catalogue_is(
     tmp_path: Path, catalog: Any, passing: Callable[[Any, float], None], seconds: float, is_busy: bool
 ) -> None:
