@@ -196,8 +196,11 @@ class Culprits:
         return run.key in self._failing
 
     def _pass_over(self, run: Run, failure: CatalogError | None, error: CatalogError) -> None:
-        """Go past a run that fails where nothing else was there to be sent, once: what is read after it may show why."""
-        if failure is not None or self._was_passed_over:
+        """Go past a run that fails where nothing else was there to be sent, once: what is read after it may show why.
+
+        Not past one that gives names, since others use them, nor past one that is told again, since nothing that waits tells of it.
+        """
+        if failure is not None or self._was_passed_over or run.changes or not run.events:
             raise failure or error
         self._passed_over, self._was_passed_over = (run, error), True
         self._settled.add(run.key)

@@ -14,7 +14,7 @@ from airflow_provider_mlgov.delivery.breaker import Breaker
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError, Deadline
 from airflow_provider_mlgov.delivery.machine import lacking, lacks_threads
 from airflow_provider_mlgov.delivery.results import Results
-from airflow_provider_mlgov.delivery.turn import HostTurn, Turn, released
+from airflow_provider_mlgov.delivery.turn import HostTurn, Turn, TurnLostError, released
 from airflow_provider_mlgov.errors import (
     CatalogBusyError,
     CatalogError,
@@ -174,15 +174,16 @@ class Draining(ABC):
 
     def _drain(self, report: SendReport, deadline: Deadline) -> None:
         """Deliver until nothing waits; the outcome says how it ended."""
-        before = report.events
+        before, taken = report.events, report.events - report.dead
         try:
             try:
                 self._deliver_all(report, deadline)
-            finally:
-                if (
-                    report.events > before
-                ):  # what failed before that does not count any more: the next pause is the first
+            except TurnLostError:
+                raise
+            except Exception:
+                if report.events - report.dead > taken:  # what failed before that does not count any more
                     self.breaker.succeeded()
+                raise
             report.outcome = "done"
             self.breaker.succeeded()
         except BudgetSpentError as error:

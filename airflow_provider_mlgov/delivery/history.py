@@ -233,9 +233,9 @@ class History:
         return tuple(kept)
 
     @cached_property
-    def _given_up(self) -> frozenset[Ref]:
-        """What runs of the parcel give up."""
-        return frozenset().union(*(share.given_up for share in self._parcel.runs))
+    def _ours(self) -> frozenset[Ref]:
+        """What runs of the parcel do, or give up."""
+        return frozenset().union(*(share.given_up | share.processes for share in self._parcel.runs))
 
     @cached_property
     def _gone(self) -> dict[Ref, int]:
@@ -289,7 +289,7 @@ class History:
                 cleared = self._delete(inside, time, if_ours=if_ours) and cleared
         if not cleared or self._is_newer(ref, entity, time):
             return False
-        if if_ours and not self._uses.are_ours(entity, self._given_up):
+        if if_ours and not self._uses.are_ours(entity, self._ours):
             with self._state.transaction():
                 self._state.end_own(self._name, entity["guid"])
             return False

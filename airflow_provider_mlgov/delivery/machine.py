@@ -46,7 +46,7 @@ def begun(pid: int) -> str | None:
 
 def lacks_threads(error: Exception) -> bool:
     """Whether threads ran out, which is no event's fault."""
-    return isinstance(error, RuntimeError) and "start new thread" in str(error)
+    return isinstance(error, RuntimeError) and "new thread" in str(error)
 
 
 def lacking(error: Exception, what: str) -> str:

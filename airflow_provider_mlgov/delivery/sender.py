@@ -17,7 +17,7 @@ from airflow_provider_mlgov.delivery.drain import Drain
 from airflow_provider_mlgov.delivery.draining import Draining, SendReport
 from airflow_provider_mlgov.delivery.sinks.sink import Sink
 from airflow_provider_mlgov.delivery.state import SenderState
-from airflow_provider_mlgov.delivery.turn import released
+from airflow_provider_mlgov.delivery.turn import TurnLostError, released
 from airflow_provider_mlgov.errors import CatalogBusyError
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ class Sender(Draining):
                 while drain.step():
                     deadline.check()
                 drain.finish()
+            except TurnLostError:
+                raise
             except BudgetSpentError:
                 drain.cut_off()
                 raise

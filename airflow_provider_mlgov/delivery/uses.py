@@ -34,14 +34,16 @@ class Uses:
         """Whether it was made here, and nobody has put anything into it or on it since; the same of what goes with it."""
         return all(self._is_plain(one) and not [*_active(one, owned=False)] for one in self._with_parts(entity))
 
-    def are_ours(self, entity: Json, given_up: Collection[Ref]) -> bool:
-        """The same, but for what is in it, and for what runs have done that are known here, or give up just now."""
+    def are_ours(self, entity: Json, ours: Collection[Ref]) -> bool:
+        """The same, but for what is in it, for ``ours``, and for what runs have done that are known here."""
         for one in self._with_parts(entity):
-            around = [item["guid"] for item in _active(one, owned=False, but=CONTENTS)]
-            others = self._calls.by_guids(around, relationships=False).values() if around else ()
-            refs = [ref_of(other) for other in others]
-            if not self._is_plain(one) or not all(ref in given_up or self._state.claimants(ref) for ref in refs):
+            if not self._is_plain(one):
                 return False
+            around = [item["guid"] for item in _active(one, owned=False, but=CONTENTS)]
+            for other in (self._calls.by_guids(around, relationships=False) if around else {}).values():
+                is_named = "qualifiedName" in other.get("attributes", {})
+                if not is_named or not ((ref := ref_of(other)) in ours or self._state.claimants(ref)):
+                    return False
         return True
 
     def _with_parts(self, entity: Json) -> Iterator[Json]:

@@ -15,9 +15,11 @@ from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
 from airflow_provider_mlgov.delivery.deadline import Deadline
 from airflow_provider_mlgov.delivery.outbox import Outbox
 from airflow_provider_mlgov.delivery.sender import Sender
+from airflow_provider_mlgov.delivery.sinks.catalog_suspects import Suspects
 from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogRefusedError, ForeignAnswerError
+from airflow_provider_mlgov.model.entity import Ref
 from delivery_events import dataset, task_run
 from hostile_hosts import OPTIONS
 
@@ -263,18 +265,54 @@ def test_what_a_catalogue_says_after_it_was_busy_counts(
     assert host.send() == ("done", 0, 0)
 
 
+def changed(change: str, **more: Any) -> dict[str, Any]:
+    """A table that was dropped, or got its name from another."""
+    state = {"lifecycleStateChange": change, **more}
+    return {**dataset("db.s.new"), "facets": {"lifecycleStateChange": state}}
+
+
+RENAMED = changed("RENAME", previousIdentifier={"namespace": dataset("x")["namespace"], "name": "db.s.old"})
+
+
+def test_who_gives_a_name_is_not_overtaken_by_who_uses_it(tmp_path: Path, catalog: Any) -> None:
+    host, left = Sending(tmp_path, catalog), [2]
+    host.batch_size = 3
+    for number, table in enumerate([RENAMED, dataset("db.s.new"), dataset("db.s.new")]):
+        for event in task_run(task=f"t{number}", dag="d", seconds=10 * number, outputs=[table]):
+            Outbox(host.spool).put(event)
+
+    def fault(name: str, about: str) -> Exception | None:
+        if name == "get_many" and "tasks/t0/io" in about and left[0]:
+            left[0] -= 1
+            return ERRORS["page"]()
+        return None
+
+    catalog.fault = fault
+    assert host.send() == ("unavailable", 6, 0)
+    assert host.send() == ("done", 0, 0)
+
+
+def test_a_right_to_one_type_counts_though_that_to_another_is_lacking(tmp_path: Path, catalog: Any) -> None:
+    host = Sending(tmp_path, catalog)
+    host.put(("first", 2))
+    assert host.send() == ("done", 0, 0)
+    host.put(("t", 15))
+    table = "db.test:5432/db.s.t"
+    columns = [Ref("rdbms_column", f"{table}.c{number}@primary") for number in range(15)]
+    with closing(SenderState(host.spool.root / "sender.db")) as state:
+        Suspects(state, catalog.identity).forbid([*columns, Ref("rdbms_table", f"{table}@primary")])
+    catalog.fault = no_right_to_columns
+    assert host.send() == ("done", 0, 1)
+    assert len(catalog.search("rdbms_table")) == 2
+    (letter,) = host.spool.dead_letters()
+    assert {part.split(" ")[0] for part in letter.parts} == {"rdbms_column"}
+    assert "no right" in letter.reason
+
+
 def test_what_was_written_in_part_and_then_renamed_goes_when_that_is_dropped(tmp_path: Path, catalog: Any) -> None:
     """All of it is of days before: what the catalogue made only now was made by what is sent now."""
     host, left = Sending(tmp_path, catalog), [2]
-    changed = dataset("db.s.new")
-    renamed, dropped = (
-        {**changed, "facets": {"lifecycleStateChange": {"lifecycleStateChange": change, **more}}}
-        for change, more in {
-            "RENAME": {"previousIdentifier": {"namespace": changed["namespace"], "name": "db.s.old"}},
-            "DROP": {},
-        }.items()
-    )
-    for number, table in enumerate([dataset("db.s.old"), dataset("db.s.other"), renamed, dropped]):
+    for number, table in enumerate([dataset("db.s.old"), dataset("db.s.other"), RENAMED, changed("DROP")]):
         for event in task_run(task=f"t{number}", dag="d", seconds=10 * number - 90_000, outputs=[table]):
             Outbox(host.spool).put(event)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -87,17 +88,30 @@ class Work:
             self._halve(kept, 2, is_remembered=True)
 
     def look_again(self, known: Sequence[Entity]) -> None:
-        """Of what an earlier send found refused write one, by lot: if that is refused still, so is all of it."""
-        if not known:
-            return
-        try:
-            self._send([random.choice(known)], TRIES)  # noqa: S311 - no secret
-        except CatalogRefusedError as error:
-            if error.may_concern_all:
+        """Of what an earlier send found refused write one of each type, by lot: if that is refused still, so are all of it."""
+        types: dict[str, list[Entity]] = defaultdict(list)
+        for entity in known:
+            if entity.ref not in self.delivered.refused:
+                types[entity.type_name].append(entity)
+        for entities in types.values():
+            if (error := self._refusal_of(random.choice(entities))) is None:  # noqa: S311 - no secret
+                self._sink.suspects.allow([entity.ref for entity in entities])
+            else:
                 self._forbidden = error
-                self.delivered.refused |= {entity.ref: str(error) for entity in known}
-                return
-        self._sink.suspects.allow([entity.ref for entity in known])
+                self.delivered.refused |= {entity.ref: str(error) for entity in entities}
+
+    def _refusal_of(self, entity: Entity) -> CatalogRefusedError | None:
+        """How an entity is refused as all may be; None if it is not: whatever else it brings about shows when it is written."""
+        try:
+            self._note_created(self._call([entity], TRIES))
+        except UnansweredError:
+            self._sink.suspects.allow([entity.ref])
+            raise
+        except CatalogBusyError:
+            return None
+        except CatalogRefusedError as error:
+            return error if error.may_concern_all else None
+        return None
 
     def _refuse(self, ref: Ref, error: CatalogRefusedError) -> None:
         """It is refused; after some that were as all may be, look whether others are taken still, and remember these.
@@ -179,12 +193,15 @@ class Work:
             self._sink.suspects.suspect(next(reversed(self._stuck)), strikes=STRIKES)
         self.written += batch
         self.delivered.written += len(batch)
-        created = (answer.get("mutatedEntities") or {}).get("CREATE") or ()
-        self.created.update(header["guid"] for header in created)
+        self._note_created(answer)
         assigned = answer.get("guidAssignments") or {}
         for number, entity in enumerate(batch, 1):
             if isinstance(guid := assigned.get(f"-{number}"), str):
                 self._guids[entity.ref] = guid
+
+    def _note_created(self, answer: Json) -> None:
+        created = (answer.get("mutatedEntities") or {}).get("CREATE") or ()
+        self.created.update(header["guid"] for header in created)
 
     def _call(self, batch: list[Entity], tries: int) -> Json:
         documents, refs = to_atlas(batch, self._guids), [entity.ref for entity in batch]
