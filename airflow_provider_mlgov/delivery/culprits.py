@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from airflow_provider_mlgov.delivery.batch import in_order, without_dependents
 from airflow_provider_mlgov.delivery.deadline import BudgetSpentError
 from airflow_provider_mlgov.delivery.renames import told_times
+from airflow_provider_mlgov.delivery.turn import TurnLostError
 from airflow_provider_mlgov.errors import (
     CatalogError,
     CatalogUnavailableError,
@@ -217,6 +220,8 @@ class Culprits:
                 has_failed = has_failed or failure is not None
                 if failure is not None and (error is None or not is_witness):
                     error = failure
+        except TurnLostError:
+            raise
         except BudgetSpentError:
             if not taken:
                 if error is None:
@@ -233,9 +238,10 @@ class Culprits:
         own, changed = {run.key for run in runs}, _changed(runs)
         for key in self._taken[: 1 if few else None]:
             witness = [] if key in own else self._reader.told_again(key)
-            # Where it names what is to be renamed it would make the new name, which the old one is to get.
-            if witness and all(changed.isdisjoint(told_times(run.entities)) for run in witness):
-                yield witness, True
+            # What is to be renamed is left out of it: it would make the new name, which the old one is to get.
+            kept = [cut for run in witness if (cut := _without(run, changed)).entities]
+            if kept:
+                yield kept, True
         inside = self._without_settled(runs) if len(runs) > 1 else []
         probes = inside or self._independent_of(runs)
         for probe in random.sample(probes, min(_FEW_PROBES if few else _PROBES, len(probes))):
@@ -281,6 +287,12 @@ class Culprits:
 def _remembered(state: SenderState, name: str, empty: T) -> T:
     found: object = json.loads(state.fact("", name) or "null")
     return found if isinstance(found, type(empty)) else empty
+
+
+def _without(run: Run, refs: set[Ref | None]) -> Run:
+    """A run without what it says of these, and of what is in them."""
+    named = {ref: "" for ref in told_times(run.entities) if ref in refs}
+    return replace(run, entities=tuple(without_dependents(in_order(run.entities), named)[0])) if named else run
 
 
 def _changed(runs: list[Run]) -> set[Ref | None]:

@@ -174,14 +174,17 @@ class Draining(ABC):
 
     def _drain(self, report: SendReport, deadline: Deadline) -> None:
         """Deliver until nothing waits; the outcome says how it ended."""
-        before, taken = report.events, report.events - report.dead
+        before, taken = report.events, (report.entities, report.events - report.dead)
         try:
             try:
                 self._deliver_all(report, deadline)
             except TurnLostError:
                 raise
             except Exception:
-                if report.events - report.dead > taken:  # what failed before that does not count any more
+                if (
+                    report.entities,
+                    report.events - report.dead,
+                ) > taken:  # what failed before that does not count any more
                     self.breaker.succeeded()
                 raise
             report.outcome = "done"

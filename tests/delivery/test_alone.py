@@ -292,6 +292,29 @@ def test_who_gives_a_name_is_not_overtaken_by_who_uses_it(tmp_path: Path, catalo
     assert host.send() == ("done", 0, 0)
 
 
+@any_error
+def test_a_rename_that_fails_blocks_nobody_where_all_others_name_the_same(
+    tmp_path: Path, catalog: Any, error: Callable[[], Exception]
+) -> None:
+    """As where every task swaps one table."""
+    host = Sending(tmp_path, catalog)
+
+    def put(*names: str) -> None:
+        for name in names:
+            seconds = 10 * next(places)
+            for event in task_run(task=name, dag="d", seconds=seconds, outputs=[RENAMED]):
+                Outbox(host.spool).put(event)
+
+    places = itertools.count()
+    put("t0", "t1", "t2")
+    assert host.send() == ("done", 0, 0)
+    put("poison", "t3", "t4")
+    catalog.fault = poisonous("get_many", error)
+    for _ in range(3):
+        host.send()
+    assert (host.spool.has_waiting(), host.spool.counts().dead) == (False, 1)
+
+
 def test_a_right_to_one_type_counts_though_that_to_another_is_lacking(tmp_path: Path, catalog: Any) -> None:
     host = Sending(tmp_path, catalog)
     host.put(("first", 2))
