@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib import resources
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.errors import ConfigurationError
 from airflow_provider_mlgov.model.entity import Ref
+from airflow_provider_mlgov.model.identity import holds_control
 from airflow_provider_mlgov.translate.rules import NO_RULES, FacetRule, NamespaceRule, Rules, TagRule
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _unknown(document: Json) -> Iterator[tuple[Place, str]]:
     from airflow_provider_mlgov.translate.naming import FAMILIES
 
     for place, text in _texts(document):
-        if place[-1] != "regex" and any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
+        if place[-1] != "regex" and holds_control(text):
             yield place, f"{_words(place)} holds a control character, which no name has; remove it"
     rules = document.get("namespaces")
     for index, item in enumerate(rules if isinstance(rules, list) else ()):

@@ -24,11 +24,16 @@ _DECODE = {"2F": "/", "40": "@", "25": "%"}
 N = TypeVar("N", bound="QualifiedName")
 
 
+def holds_control(text: str) -> bool:
+    """Whether there is a control character in it, or half of one: no name has any."""
+    return not text.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs") for char in text)
+
+
 def check_text(text: object, what: str) -> str:
     """Return ``text``, or raise `InvalidNameError` if it is no string, empty, or holds a control character."""
     if not isinstance(text, str) or not text:
         raise InvalidNameError(f"{what} is {text!r}; wanted a text that is not empty")
-    if not text.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
+    if holds_control(text):
         raise InvalidNameError(f"{what} is {text!r}; control characters cannot be part of a name: remove them")
     return text
 

@@ -86,9 +86,12 @@ class Sending:
     def put(self, *runs: tuple[str, int]) -> None:
         """Runs, each of a task that writes a table of its name with so many columns."""
         for number, (name, columns) in enumerate(runs):
-            table = dataset(f"db.s.{name}", columns=columns)
-            for event in task_run(task=name, dag="d", seconds=10 * number, outputs=[table]):
-                Outbox(self.spool).put(event)
+            self.write(name, dataset(f"db.s.{name}", columns=columns), 10 * number)
+
+    def write(self, task: str, table: dict[str, Any], seconds: float) -> None:
+        """A run that writes a table, or changes what it is called, then."""
+        for event in task_run(task=task, dag="d", seconds=seconds, outputs=[table]):
+            Outbox(self.spool).put(event)
 
     def send(self, budget: float | None = None) -> tuple[str, int, int]:
         """The outcome; how many events wait, and how many dead letters there are."""
@@ -265,6 +268,19 @@ def test_what_a_catalogue_says_after_it_was_busy_counts(
     assert host.send() == ("done", 0, 0)
 
 
+def fails_twice(call: str, about: str) -> Fault:
+    """A call and its second try."""
+    left = [2]
+
+    def fault(name: str, told: str) -> Exception | None:
+        if name == call and about in told and left[0]:
+            left[0] -= 1
+            return ERRORS["page"]()
+        return None
+
+    return fault
+
+
 def changed(change: str, **more: Any) -> dict[str, Any]:
     """A table that was dropped, or got its name from another."""
     state = {"lifecycleStateChange": change, **more}
@@ -275,19 +291,11 @@ RENAMED = changed("RENAME", previousIdentifier={"namespace": dataset("x")["names
 
 
 def test_who_gives_a_name_is_not_overtaken_by_who_uses_it(tmp_path: Path, catalog: Any) -> None:
-    host, left = Sending(tmp_path, catalog), [2]
+    host = Sending(tmp_path, catalog)
     host.batch_size = 3
     for number, table in enumerate([RENAMED, dataset("db.s.new"), dataset("db.s.new")]):
-        for event in task_run(task=f"t{number}", dag="d", seconds=10 * number, outputs=[table]):
-            Outbox(host.spool).put(event)
-
-    def fault(name: str, about: str) -> Exception | None:
-        if name == "get_many" and "tasks/t0/io" in about and left[0]:
-            left[0] -= 1
-            return ERRORS["page"]()
-        return None
-
-    catalog.fault = fault
+        host.write(f"t{number}", table, 10 * number)
+    catalog.fault = fails_twice("get_many", "tasks/t0/io")
     assert host.send() == ("unavailable", 6, 0)
     assert host.send() == ("done", 0, 0)
 
@@ -301,9 +309,7 @@ def test_a_rename_that_fails_blocks_nobody_where_all_others_name_the_same(
 
     def put(*names: str) -> None:
         for name in names:
-            seconds = 10 * next(places)
-            for event in task_run(task=name, dag="d", seconds=seconds, outputs=[RENAMED]):
-                Outbox(host.spool).put(event)
+            host.write(name, RENAMED, 10 * next(places))
 
     places = itertools.count()
     put("t0", "t1", "t2")
@@ -334,18 +340,10 @@ def test_a_right_to_one_type_counts_though_that_to_another_is_lacking(tmp_path: 
 
 def test_what_was_written_in_part_and_then_renamed_goes_when_that_is_dropped(tmp_path: Path, catalog: Any) -> None:
     """All of it is of days before: what the catalogue made only now was made by what is sent now."""
-    host, left = Sending(tmp_path, catalog), [2]
+    host = Sending(tmp_path, catalog)
     for number, table in enumerate([dataset("db.s.old"), dataset("db.s.other"), RENAMED, changed("DROP")]):
-        for event in task_run(task=f"t{number}", dag="d", seconds=10 * number - 90_000, outputs=[table]):
-            Outbox(host.spool).put(event)
-
-    def fault(name: str, about: str) -> Exception | None:
-        if name == "write" and "d/tasks/t0/io" in about and left[0]:
-            left[0] -= 1
-            return ERRORS["page"]()
-        return None
-
-    catalog.fault = fault
+        host.write(f"t{number}", table, 10 * number - 90_000)
+    catalog.fault = fails_twice("write", "d/tasks/t0/io")
     host.batch_size = 3
     assert host.send() == ("done", 0, 0)
     names = [header["attributes"]["qualifiedName"] for header in catalog.search("rdbms_table")]
