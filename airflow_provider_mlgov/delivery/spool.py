@@ -263,9 +263,8 @@ class Spool:
         also: Sequence[Spool] = (),
     ) -> Path:
         content = packed(head, events)
-        name = (
-            name or f"{time.time_ns():020d}-{os.getpid()}-{next(_numbers) % 1_000_000:06d}-{secrets.token_hex(4)}.json"
-        )
+        own = f"{time.time_ns():020d}-{os.getpid()}-{next(_numbers) % 1_000_000:06d}-{secrets.token_hex(4)}.json"
+        name = name or own
         self.prepare()
         target = self.root / folder / name
         failures: dict[Spool, SpoolError] = {}
@@ -281,7 +280,7 @@ class Spool:
         with self._explained("write an event"):
             if folder == "new":
                 self._check_room()
-            write(self.root / "tmp" / name, content, target, link)
+            write(self.root / "tmp" / own, content, target, link)
         for other in also:
             other.note(failures.get(other))
         return target

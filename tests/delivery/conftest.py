@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
+from failing_catalogs import Faulty
 from hostile_atlas import HostileAtlas
 from hostile_hosts import EVENTS, whole
 from odd_receivers import Answer, serve
@@ -46,3 +48,10 @@ def answering() -> Iterator[Callable[[Answer], str]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Any:
+    embedded = EmbeddedCatalog(tmp_path / "catalog.db")
+    yield Faulty(embedded)
+    embedded.close()

@@ -11,94 +11,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_mlgov.catalog.embedded import EmbeddedCatalog
 from airflow_provider_mlgov.delivery.deadline import Deadline
-from airflow_provider_mlgov.delivery.outbox import Outbox
-from airflow_provider_mlgov.delivery.sender import Sender
 from airflow_provider_mlgov.delivery.sinks.catalog_suspects import Suspects
-from airflow_provider_mlgov.delivery.spool import Spool
 from airflow_provider_mlgov.delivery.state import SenderState
-from airflow_provider_mlgov.errors import CatalogBusyError, CatalogRefusedError, ForeignAnswerError
 from airflow_provider_mlgov.model.entity import Ref
-from delivery_events import dataset, task_run
-from hostile_hosts import OPTIONS
-
-Fault = Callable[[str, str], Exception | None]
-"""From the name of a call and what it is about to what it fails with."""
-
-
-def no_fault(call: str, about: str) -> Exception | None:
-    return None
-
-
-class Faulty:
-    """A catalogue of this process whose calls fail as a test wants."""
-
-    linger = 0.0
-
-    def __init__(self, catalog: EmbeddedCatalog) -> None:
-        self.catalog, self.identity, self.fault = catalog, catalog.identity, no_fault
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self.catalog, name)
-        if name not in ("get", "get_many", "search", "write", "update"):
-            return found
-
-        def call(*args: Any, **more: Any) -> Any:
-            if (error := self.fault(name, repr((args, more)))) is not None:
-                raise error
-            return found(*args, **more)
-
-        return call
-
-    def close(self) -> None:
-        """It is used for several sends."""
-
-
-ERRORS: dict[str, Callable[[], Exception]] = {
-    "busy": lambda: CatalogBusyError("500"),
-    "page": lambda: ForeignAnswerError("a page"),
-    "forbidden": lambda: CatalogRefusedError("no right", error_code="ATLAS-403-00-001", status=403),
-    "bug": lambda: RuntimeError("a bug"),
-}
-any_error = pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
-
-
-def poisonous(call: str, error: Callable[[], Exception]) -> Fault:
-    return lambda name, about: error() if name == call and "poison" in about else None
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Any:
-    embedded = EmbeddedCatalog(tmp_path / "catalog.db")
-    yield Faulty(embedded)
-    embedded.close()
-
-
-class Sending:
-    """A host that never delivered anything."""
-
-    def __init__(self, folder: Path, catalog: Any) -> None:
-        self.spool = Spool(folder / "spool")
-        self.batch_size = 100
-        self._catalog = catalog
-
-    def put(self, *runs: tuple[str, int]) -> None:
-        """Runs, each of a task that writes a table of its name with so many columns."""
-        for number, (name, columns) in enumerate(runs):
-            self.write(name, dataset(f"db.s.{name}", columns=columns), 10 * number)
-
-    def write(self, task: str, table: dict[str, Any], seconds: float) -> None:
-        """A run that writes a table, or changes what it is called, then."""
-        for event in task_run(task=task, dag="d", seconds=seconds, outputs=[table]):
-            Outbox(self.spool).put(event)
-
-    def send(self, budget: float | None = None) -> tuple[str, int, int]:
-        """The outcome; how many events wait, and how many dead letters there are."""
-        sender = Sender(self.spool, lambda: self._catalog, OPTIONS, batch_size=self.batch_size, sleep=lambda _: None)
-        report = sender.send(budget, despite_breaker=True)
-        counts, self.reason = self.spool.counts(), str(report.reason)
-        return report.outcome, counts.waiting, counts.dead
+from delivery_events import dataset
+from failing_catalogs import ERRORS, RENAMED, Fault, Sending, any_error, changed, no_fault, poisonous
 
 
 @any_error
@@ -281,15 +199,6 @@ def fails_twice(call: str, about: str) -> Fault:
     return fault
 
 
-def changed(change: str, **more: Any) -> dict[str, Any]:
-    """A table that was dropped, or got its name from another."""
-    state = {"lifecycleStateChange": change, **more}
-    return {**dataset("db.s.new"), "facets": {"lifecycleStateChange": state}}
-
-
-RENAMED = changed("RENAME", previousIdentifier={"namespace": dataset("x")["namespace"], "name": "db.s.old"})
-
-
 def test_who_gives_a_name_is_not_overtaken_by_who_uses_it(tmp_path: Path, catalog: Any) -> None:
     host = Sending(tmp_path, catalog)
     host.batch_size = 3
@@ -319,6 +228,21 @@ def test_a_rename_that_fails_blocks_nobody_where_all_others_name_the_same(
     for _ in range(3):
         host.send()
     assert (host.spool.has_waiting(), host.spool.counts().dead) == (False, 1)
+
+
+@any_error
+@pytest.mark.parametrize("change", ["DROP", "RENAME"])
+def test_a_change_that_fails_blocks_nobody_where_all_others_change_other_names(
+    tmp_path: Path, catalog: Any, error: Callable[[], Exception], change: str
+) -> None:
+    """And none was ever taken."""
+    host = Sending(tmp_path, catalog)
+    for number in range(4):
+        before = {"namespace": dataset("x")["namespace"], "name": f"db.s.before{number}"}
+        table = changed(change, previousIdentifier=before, of=f"db.s.t{number}")
+        host.write("poison" if number == 0 else f"t{number}", table, 10 * number)
+    catalog.fault = poisonous("get_many", error)
+    assert host.send() == ("done", 0, 1)
 
 
 def test_a_right_to_one_type_counts_though_that_to_another_is_lacking(tmp_path: Path, catalog: Any) -> None:

@@ -200,6 +200,7 @@ STEPS = [
     ),
     Step("the old process deleted", "airflow_provider_mlgov.catalog.embedded:EmbeddedCatalog.delete", "after"),
     Step("a dead letter about to be written", ".spool:Spool.bury", "before"),
+    Step("a dead letter written and not named", "pathlib:Path.rename", "before", 7),
     Step("a dead letter written, its events wait", ".spool:Spool.bury", "after"),
     Step("a dead letter of parts written, its events wait", ".spool:Spool.bury", "after", 2),
     Step("the run's state about to be saved", ".state:SenderState.save_run", "before"),

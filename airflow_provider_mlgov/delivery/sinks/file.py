@@ -45,7 +45,7 @@ class FileSink:
             raise CatalogUnavailableError(
                 f"cannot append to {self._path}: {error.strerror}; give the file sink a writable path"
             ) from error
-        return Delivered(written=len(lines))
+        return Delivered(written=len(lines), changed=True)
 
     def close(self) -> None:
         """Nothing is held between deliveries."""
