@@ -28,6 +28,10 @@ class Faulty:
     def __init__(self, objects: Objects, fail: str) -> None:
         self._objects, self._fail = objects, fail
 
+    def __repr__(self) -> str:
+        """What is remembered of a place goes by this: an address in memory may be that of another test's."""
+        return repr(self._objects)
+
     def __getattr__(self, name: str) -> Any:
         if name == self._fail:
             raise OSError(f"no {name} today")
