@@ -146,10 +146,13 @@ def names() -> Iterator[str]:
     yield "`pg_temp`, Hive's `values__tmp__table__…`, anonymous tables of BigQuery, and patterns of yours) are left"
     yield "out: what went into them and what came of them are ends of the run all the same. `orders__dbt_tmp` is"
     yield "`orders`. Partitions (`…/dt=2026-01-31/…`, `table$20260131`) are folded into their table, and named on"
-    yield "the run; to drop or rename one does nothing to the table. Of what Hive's hook writes too, type, position and"
-    yield "comment of a column and the kind and place of a table are only written when they are made. Columns that"
-    yield "Atlas has no type for (of files, objects, topics) are `mlgov_field`, named"
-    yield "`<dataset>#<column>@ns`."
+    yield "the run; to drop or rename one does nothing to the table. A table whose name has no schema (`db.table`, as"
+    yield "Spark names what it reads by JDBC) is in the platform's default, `public` of PostgreSQL and Redshift, `dbo` of SQL"
+    yield "Server, `doc` of CrateDB, where the first part is not that schema itself; of Oracle, DB2 and Snowflake, and of"
+    yield "Synapse, whose names begin at the schema, a rule (`schema`) can say which."
+    yield "Of what Hive's hook writes too, type, position and comment of a column and the kind and place of a"
+    yield "table are only written when they are made. Columns that Atlas has no type for (of files,"
+    yield "objects, topics) are `mlgov_field`, named `<dataset>#<column>@ns`."
 
 
 def chain(namespace: str, name: str, options: Any) -> str:

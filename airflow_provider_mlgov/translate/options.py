@@ -29,5 +29,7 @@ class TranslateOptions:
     """
     rdbms_names: RdbmsNames = "default"
     """How relational databases and their tables are named; see `airflow_provider_mlgov.translate.naming.rdbms`."""
+    schema: str | None = None
+    """The schema of tables whose names have none, empty where it is not known. None: the platform's default."""
     rules: Rules = NO_RULES
     """The user's own rules, which come before everything built in."""

@@ -48,6 +48,8 @@ class NamespaceRule:
     """The scheme that S3 paths have in Atlas."""
     rdbms_names: RdbmsNames | None = None
     """How relational databases and their tables are named in Atlas."""
+    schema: str | None = None
+    """The schema of tables whose names have none; empty: not even the platform's default."""
     case: Case | None = None
     """How names are folded."""
     partitions: bool | None = None
@@ -184,7 +186,7 @@ class Rules:
 
 
 _OPTIONS = (
-    "family", "atlas_namespace", "scheme", "rdbms_names", "case", "partitions", "type", "ignore",
+    "family", "atlas_namespace", "scheme", "rdbms_names", "schema", "case", "partitions", "type", "ignore",
 )  # fmt: skip
 
 NO_RULES = Rules()

@@ -54,6 +54,11 @@ EXAMPLES = [
         ["rdbms_instance [::1]:5432@plat", "rdbms_db [::1]:5432/d@plat", "rdbms_table [::1]:5432/d.s.t@plat"],
     ),
     ("postgres://db:5432", "public.orders", ["mlgov_dataset postgres:%2F%2Fdb:5432/public.orders@cat"]),
+    (
+        "postgres://db:5432",
+        "Shop.Orders",
+        ["rdbms_instance db:5432@plat", "rdbms_db db:5432/shop@plat", "rdbms_table db:5432/shop.public.orders@plat"],
+    ),
     ("postgres://db:5432/shop", "a.b.c", ["mlgov_dataset postgres:%2F%2Fdb:5432%2Fshop/a.b.c@cat"]),
     ("postgres://db:port", "a.b.c", ["mlgov_dataset postgres:%2F%2Fdb:port/a.b.c@cat"]),
     # mysql
@@ -117,6 +122,16 @@ EXAMPLES = [
         "shop.dbo.orders",
         ["rdbms_instance db:1433@plat", "rdbms_db db:1433/shop@plat", "rdbms_table db:1433/shop.dbo.orders@plat"],
     ),
+    (
+        "sqlserver://db:1433",
+        "shop.orders",
+        ["rdbms_instance db:1433@plat", "rdbms_db db:1433/shop@plat", "rdbms_table db:1433/shop.dbo.orders@plat"],
+    ),
+    (
+        "sqlserver://w.sql.azuresynapse.net:1433",
+        "sales.orders",
+        ["mlgov_dataset sqlserver:%2F%2Fw.sql.azuresynapse.net:1433/sales.orders@cat"],
+    ),
     ("sqlserver://db:1433", "dbo.orders", ["mlgov_dataset sqlserver:%2F%2Fdb:1433/dbo.orders@cat"]),
     (
         "fabric-warehouse://x.datawarehouse.fabric.microsoft.com",
@@ -157,6 +172,12 @@ EXAMPLES = [
         ["rdbms_instance c:4200@plat", "rdbms_db c:4200/crate@plat", "rdbms_table c:4200/crate.doc.t@plat"],
     ),
     (
+        "crate://c:4200",
+        "crate.t",
+        ["rdbms_instance c:4200@plat", "rdbms_db c:4200/crate@plat", "rdbms_table c:4200/crate.doc.t@plat"],
+    ),
+    ("db2://db:50000", "SHOP.ORDERS", ["mlgov_dataset db2:%2F%2Fdb:50000/SHOP.ORDERS@cat"]),
+    (
         "oceanbase://ob:2881",
         "shop.orders",
         ["rdbms_instance ob:2881@plat", "rdbms_db ob:2881/shop@plat", "rdbms_table ob:2881/shop.orders@plat"],
@@ -174,6 +195,11 @@ EXAMPLES = [
             "rdbms_db cluster.eu-west-1:5439/dw@plat",
             "rdbms_table cluster.eu-west-1:5439/dw.public.t@plat",
         ],
+    ),
+    (
+        "redshift://c:5439",
+        "dw.t",
+        ["rdbms_instance c:5439@plat", "rdbms_db c:5439/dw@plat", "rdbms_table c:5439/dw.public.t@plat"],
     ),
     (
         "cassandra://c1:9042",

@@ -41,6 +41,15 @@ def last(namespace, name, *rules, **more):
         (DB, "d.s.T", {"rdbms_names": "plain"}, "rdbms_table d.s.t@plat"),
         (DB, "d.s.T", {"rdbms_names": "scheme"}, "rdbms_table postgres://db:5432/d.s.t@plat"),
         (DB, "d.s.T", {"rdbms_names": "sac"}, "rdbms_table d.t"),
+        (DB, "d.T", {"schema": "Shop"}, "rdbms_table db:5432/d.shop.t@plat"),
+        (DB, "d.t", {"schema": ""}, "mlgov_dataset postgres:%2F%2Fdb:5432/d.t@cat"),
+        ("oracle://h:1521", "SALES.EMP", {"schema": "hr"}, "rdbms_table h:1521/SALES.HR.EMP@plat"),
+        (
+            "sqlserver://w.sql.azuresynapse.net",
+            "d.t",
+            {"schema": "dbo"},
+            "rdbms_table w.sql.azuresynapse.net:1433/d.dbo.t@plat",
+        ),
         (DB, "d.s.T", {"case": "keep"}, "rdbms_table db:5432/d.s.T@plat"),
         ("snowflake://a", "d.s.t", {"case": "keep"}, "rdbms_table snowflake://a/d.s.t@plat"),
         ("s3://b", "k", {"scheme": "s3"}, "aws_s3_v2_directory s3://b/k/@plat"),
@@ -86,7 +95,7 @@ def test_an_alias_by_regular_expression():
             r"postgres://(\w+?)(?:\.example\.org)?(?::\d+)?",
             r"postgres://\1-main:5432",
             "postgres://db1.example.org:5433",
-            "mlgov_dataset postgres:%2F%2Fdb1-main:5432/a.b@cat",
+            "rdbms_table db1-main:5432/a.public.b@plat",
         ),
     ],
 )
@@ -196,6 +205,13 @@ def test_explanations_name_what_is_built_in():
         "family hive: built in, by the scheme of hive://m",
         "lower case: built in, as the platform folds names",
     )
+
+
+def test_explanations_name_the_schema_that_a_name_lacks():
+    told = "schema public: built in, as the platform's default for a name that has none"
+    assert named(DB, "d.t").why[-1] == told
+    assert "schema hr for a name that has none: rule in line 7 of r.toml" in named(DB, "d.t", rule(schema="hr")).why
+    assert told not in named(DB, "d.t", rule(schema="hr")).why
 
 
 def tagged(*tags):

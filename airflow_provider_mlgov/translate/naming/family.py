@@ -44,6 +44,8 @@ class Family:
     """Names are paths, in which ``key=value`` begins a partition."""
     default_port: int | None = None
     """The port of a server that names none."""
+    schema_of: Callable[[str], str] | None = None
+    """The schema of tables of a namespace whose names have none, empty where it is not known; None where there are no schemas."""
     is_durable: bool = True
     """The data outlives the run that made it."""
 

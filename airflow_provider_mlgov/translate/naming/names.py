@@ -155,10 +155,11 @@ def _options(options: TranslateOptions, decided: dict[str, Decided], why: list[s
         named = ("airflow_namespace", "catalog_namespace", "platform_namespace", "cluster_namespace")
         changed |= dict.fromkeys(named, place.value)
         why.append(f"@{place.value}: {_reason(place, options, '')}")
-    for option, name in (("scheme", "s3_scheme"), ("rdbms_names", "rdbms_names")):
+    for option, name in (("scheme", "s3_scheme"), ("rdbms_names", "rdbms_names"), ("schema", "schema")):
         if found := decided.get(option):
             changed[name] = found.value
-            why.append(f"{option} {found.value}: {_reason(found, options, '')}")
+            where = " for a name that has none" if option == "schema" else ""
+            why.append(f"{option} {found.value or 'unknown'}{where}: {_reason(found, options, '')}")
     return replace(options, **changed) if changed else options
 
 
@@ -174,10 +175,30 @@ def _entities(
                 why.append(f"parts {' / '.join(parts)}: facet hierarchy")
                 return entities
     entities = family.entities(namespace, folded, options)
-    if entities is None and hints.database and family.levels == folded.count(".") + 2:
+    if entities is not None or family.levels != folded.count(".") + 2:
+        return entities
+    if hints.database:
         why.append(f"database {hints.database}: facet dataSource")
         return family.entities(namespace, f"{fold(hints.database, family.case)}.{folded}", options)
-    return entities
+    return _in_default_schema(family, namespace, folded, options, why)
+
+
+def _in_default_schema(
+    family: Family, namespace: str, name: str, options: TranslateOptions, why: list[str]
+) -> tuple[Entity, ...] | None:
+    """The table of a ``name`` without a schema: Spark names tables of JDBC by the database and what it was told to read.
+
+    Where the first part is the schema, it is the database that is not said.
+    """
+    if family.schema_of is None:
+        return None
+    database, table = name.split(".")
+    schema = fold(family.schema_of(namespace) if options.schema is None else options.schema, family.case)
+    if not schema or database.lower() == schema.lower():
+        return None
+    if options.schema is None:
+        why.append(f"schema {schema}: built in, as the platform's default for a name that has none")
+    return family.entities(namespace, f"{database}.{schema}.{table}", options)
 
 
 def _built_in(key: str, namespace: str) -> str:

@@ -7,4 +7,4 @@ from __future__ import annotations
 
 from airflow_provider_mlgov.translate.naming.rdbms import family
 
-FAMILY = family("postgres", ("postgres", "postgresql"), 5432, has_schemas=True, case="lower")
+FAMILY = family("postgres", ("postgres", "postgresql"), 5432, has_schemas=True, schema="public", case="lower")

@@ -78,8 +78,13 @@ def column(parent: Entity, field: Field) -> Entity:
     return Entity("rdbms_column", name, {"name": field.name}, facts, relations={"table": parent.ref})
 
 
-def family(kind: str, schemes: tuple[str, ...], default_port: int, *, has_schemas: bool, case: Case = "keep") -> Family:
-    """The family of a server whose tables are named ``db.schema.table``, or ``db.table`` where it has no schemas."""
+def family(
+    kind: str, schemes: tuple[str, ...], default_port: int, *, has_schemas: bool, schema: str = "", case: Case = "keep"
+) -> Family:
+    """The family of a server whose tables are named ``db.schema.table``, or ``db.table`` where it has no schemas.
+
+    ``schema`` is where a table is that names none, if that is the same for all users.
+    """
     levels = 3 if has_schemas else 2
 
     def parts(namespace: str, names: tuple[str, ...], options: TranslateOptions) -> Chain | None:
@@ -91,4 +96,14 @@ def family(kind: str, schemes: tuple[str, ...], default_port: int, *, has_schema
     def entities(namespace: str, name: str, options: TranslateOptions) -> Chain | None:
         return parts(namespace, tuple(name.split(".", levels - 1)), options)
 
-    return Family(schemes, entities, column, "type", levels=levels, parts=parts, case=case, default_port=default_port)
+    return Family(
+        schemes,
+        entities,
+        column,
+        "type",
+        levels=levels,
+        parts=parts,
+        case=case,
+        default_port=default_port,
+        schema_of=(lambda _: schema) if has_schemas else None,
+    )

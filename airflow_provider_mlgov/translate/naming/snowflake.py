@@ -24,4 +24,4 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> Chain | No
     return parts(namespace, tuple(name.split(".", 2)), options)
 
 
-FAMILY = Family(("snowflake",), entities, column, "type", levels=3, parts=parts, case="upper")
+FAMILY = Family(("snowflake",), entities, column, "type", levels=3, parts=parts, case="upper", schema_of=lambda _: "")

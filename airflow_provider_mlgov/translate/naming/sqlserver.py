@@ -2,6 +2,7 @@
 
 Spark may add the name of an instance (``sqlserver://host:port/instance``): the port already says which it is. Synapse's
 ``sqlserver://host:port`` ⟂ ``schema.table`` says no database: such a table is taken by the fallback, where no facet says it.
+Of other servers ``db.table`` is in ``dbo``.
 """
 
 from __future__ import annotations
@@ -32,4 +33,9 @@ def _server(namespace: str) -> str:
     return found[1] if found else namespace
 
 
-FAMILY = replace(_SERVER, entities=entities, parts=parts)
+def schema_of(namespace: str) -> str:
+    """Names of Synapse's begin at the schema, so the first part of two is no database."""
+    return "" if ".azuresynapse." in namespace.lower() else "dbo"
+
+
+FAMILY = replace(_SERVER, entities=entities, parts=parts, schema_of=schema_of)
