@@ -132,6 +132,24 @@ EXAMPLES = [
         "sales.orders",
         ["mlgov_dataset sqlserver:%2F%2Fw.sql.azuresynapse.net:1433/sales.orders@cat"],
     ),
+    (
+        "sqlserver://db/INST",
+        "shop.dbo.orders",
+        [
+            r"rdbms_instance db\inst:1433@plat",
+            r"rdbms_db db\inst:1433/shop@plat",
+            r"rdbms_table db\inst:1433/shop.dbo.orders@plat",
+        ],
+    ),
+    (
+        r"mssql://db\inst:1433",
+        "shop.dbo.orders",
+        [
+            r"rdbms_instance db\inst:1433@plat",
+            r"rdbms_db db\inst:1433/shop@plat",
+            r"rdbms_table db\inst:1433/shop.dbo.orders@plat",
+        ],
+    ),
     ("sqlserver://db:1433", "dbo.orders", ["mlgov_dataset sqlserver:%2F%2Fdb:1433/dbo.orders@cat"]),
     (
         "fabric-warehouse://x.datawarehouse.fabric.microsoft.com",

@@ -1,8 +1,8 @@
-"""SQL Server: ``mssql://host:port`` ⟂ ``db.schema.table``, and ``sqlserver://`` as Spark names the same server.
+r"""SQL Server: ``mssql://host:port`` ⟂ ``db.schema.table``, and ``sqlserver://`` as Spark names the same server.
 
-Spark may add the name of an instance (``sqlserver://host:port/instance``): the port already says which it is. Synapse's
-``sqlserver://host:port`` ⟂ ``schema.table`` says no database: such a table is taken by the fallback, where no facet says it.
-Of other servers ``db.table`` is in ``dbo``.
+Spark may add the name of an instance (``sqlserver://host:port/instance``): a port already says which it is, without one the name
+is a part of the host, as in ``mssql://host\instance``. Synapse's ``sqlserver://host:port`` ⟂ ``schema.table`` says no database:
+such a table is taken by the fallback, where no facet says it. Of other servers ``db.table`` is in ``dbo``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from airflow_provider_mlgov.translate.naming.family import Chain
 from airflow_provider_mlgov.translate.naming.rdbms import family
 from airflow_provider_mlgov.translate.options import TranslateOptions
 
-_INSTANCE = re.compile(r"(\w+://[^/]+:\d+)/[\w$#-]+/?")
+_INSTANCE = re.compile(r"(?P<host>\w+://[^/]+?(?P<port>:\d+)?)/(?P<instance>[\w$#-]+)/?")
 _SERVER = family("mssql", ("mssql", "sqlserver", "fabric-warehouse"), 1433, has_schemas=True)
 
 
@@ -30,7 +30,9 @@ def parts(namespace: str, names: tuple[str, ...], options: TranslateOptions) -> 
 
 def _server(namespace: str) -> str:
     found = _INSTANCE.fullmatch(namespace)
-    return found[1] if found else namespace
+    if found is None:
+        return namespace
+    return found["host"] if found["port"] else f"{found['host']}\\{found['instance']}"
 
 
 def schema_of(namespace: str) -> str:
