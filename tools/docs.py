@@ -235,7 +235,7 @@ def events() -> Iterator[str]:
         [
             (
                 "START, RUNNING, OTHER, none",
-                "the run, without an end; a stream (`processingType` STREAMING) has its edges from here on",
+                "the run, without an end; a stream or service (`processingType` STREAMING, SERVICE) has its edges from here on",
             ),
             ("COMPLETE", "data, columns, processes, and how the run ended"),
             (

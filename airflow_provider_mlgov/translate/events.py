@@ -169,7 +169,7 @@ def is_terminal(state: Mapping[str, Any]) -> bool:
 
 def is_streaming(state: Mapping[str, Any]) -> bool:
     """Whether the job never ends by itself, so that what it did so far counts before its end."""
-    return bool(facet(state["jobFacets"], "jobType").get("processingType") == "STREAMING")
+    return facet(state["jobFacets"], "jobType").get("processingType") in ("STREAMING", "SERVICE")
 
 
 def facet(registers: Mapping[str, Any], name: str) -> Mapping[str, Any]:

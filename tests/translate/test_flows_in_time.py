@@ -27,8 +27,10 @@ def event(kind, second, inputs=(), outputs=(), job=None, run="s"):
     }
 
 
-def test_a_stream_has_edges_before_it_ends_and_keeps_them_however_it_ends():
-    events = [event("START", 1, job=STREAM), event("RUNNING", 2, [table("a")], [table("x")], STREAM)]
+@pytest.mark.parametrize("kind_of_job", ["STREAMING", "SERVICE"])
+def test_a_stream_has_edges_before_it_ends_and_keeps_them_however_it_ends(kind_of_job):
+    job = {"jobType": {**STREAM["jobType"], "processingType": kind_of_job}}
+    events = [event("START", 1, job=job), event("RUNNING", 2, [table("a")], [table("x")], job)]
     assert not edges(translated(events[0]))
     running = translated(*events)
     assert edges(running) == [("mlgov_job_process", [A], ["db:5432/shop.public.x"])]
