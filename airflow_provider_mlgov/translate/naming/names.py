@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from airflow_provider_mlgov.errors import InvalidNameError
-from airflow_provider_mlgov.model.entity import Entity
+from airflow_provider_mlgov.model.entity import Entity, Ref
 from airflow_provider_mlgov.model.identity import check_text
 from airflow_provider_mlgov.translate.naming import fallback, partitions, temporary
 from airflow_provider_mlgov.translate.naming.families import FAMILIES, family_of
@@ -113,9 +113,8 @@ def _name_entities(namespace: str, name: str, options: TranslateOptions, hints: 
         what = "too long" if is_long else "too deep" if is_deep else f"of no form that family {key} knows"
         why.append(f"family other: {kept[:100]!r} is {what}")
         entities = fallback.entities(meant, fold(kept, family.case), told)
-    if "type" in decided and (not is_fallen or key == "other"):
-        entities = (*entities[:-1], replace(entities[-1], type_name=decided["type"].value))
-        why.append(f"type {decided['type'].value}: {_reason(decided['type'], options, '')}")
+    if not is_fallen or key == "other":
+        entities = _typed(family, names, kept, entities, told, decided.get("type"), why)
     elif "type" in decided:
         why.append(f"not of type {decided['type'].value}, since the name has another form than data of that type")
     if is_fallen:
@@ -161,6 +160,45 @@ def _options(options: TranslateOptions, decided: dict[str, Decided], why: list[s
             where = " for a name that has none" if option == "schema" else ""
             why.append(f"{option} {found.value or 'unknown'}{where}: {_reason(found, options, '')}")
     return replace(options, **changed) if changed else options
+
+
+def _typed(
+    family: Family,
+    names: tuple[str, ...],
+    name: str,
+    entities: tuple[Entity, ...],
+    options: TranslateOptions,
+    decided: Decided | None,
+    why: list[str],
+) -> tuple[Entity, ...]:
+    """``entities`` with the types that rules give: the dataset, and each directory that it is in by what is said of its own name.
+
+    A directory is so of one type, whether it is named itself or what is in it. What directories are in (a bucket) is none.
+    """
+    if not any(rule.type for rule in options.rules.namespaces):
+        return entities
+    inner = family.entities(names[-1], "/a/b/c/d", options) if family.has_paths else entities
+    kind = inner[-1].type_name if inner else ""
+    if decided is not None and entities[-1].type_name == kind:
+        why.append(f"type {decided.value}: {_reason(decided, options, '')}")
+    elif decided is not None:
+        why.append(f"not of type {decided.value}, which is one of what is in it")
+    new: dict[Ref, Ref] = {}
+    for entity in reversed(entities if family.has_paths else entities[-1:]):
+        if decided is not None and entity.type_name == kind:
+            new[entity.ref] = Ref(decided.value, entity.qualified_name)
+        name = name.rstrip("/").rpartition("/")[0]
+        decided = options.rules.decisions(names, name, canonical).get("type")
+    return tuple(
+        replace(
+            entity,
+            type_name=new.get(entity.ref, entity.ref).type_name,
+            relations={
+                end: new.get(ref, ref) if isinstance(ref, Ref) else ref for end, ref in entity.relations.items()
+            },
+        )
+        for entity in entities
+    )
 
 
 def _entities(
