@@ -45,6 +45,8 @@ _CONF = frozenset({"conf", "op_args", "op_kwargs", "params", "templates_dict"})
 _ENVIRONMENT = frozenset({"env", "env_vars", "environment", "environment_variables", "environmentVariables"})
 _VALUES = frozenset({"value", "values", "default"})
 """What stands beside a ``name`` or ``key`` as its value."""
+_YES_NO = frozenset({"true", "false", "yes", "no"})
+"""Values that give nothing away: a tag ``secret`` says whether data is, and rules look at that."""
 _STACK = frozenset({"stackTrace", "stack_trace", "traceback"})
 _MAX_DEPTH = 32
 
@@ -214,7 +216,8 @@ class _Washer:
             if name in self._dropped and not is_column:
                 continue
             is_secret_value = not is_column and item not in (None, "") and self._secret(name)
-            if (hidden and name in _VALUES) or is_secret_value:
+            is_word = key == "tags" and isinstance(item, (str, bool)) and str(item).strip().lower() in _YES_NO
+            if (hidden and name in _VALUES and not is_word) or is_secret_value:
                 kept[strip_url(str(name))] = HIDDEN
             else:
                 kept[strip_url(str(name))] = self.wash(item, name, depth + 1)

@@ -94,6 +94,26 @@ def test_facts_survive_and_secrets_do_not():
     assert (facet["access_token"], facet["tokenizer"]) == ("***", "bpe")
 
 
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("false", "false"),
+        ("True", "True"),
+        ("NO", "NO"),
+        (True, True),
+        ("hunter2", "***"),
+        ("true hunter2", "***"),
+        ([1], "***"),
+    ],
+)
+def test_a_tag_called_like_a_secret_may_say_yes_or_no(value, kept):
+    tag = {"key": "password", "value": value, "default": "hunter2"}
+    (item,) = clean(event(inputs=[dataset(tags={"tags": [tag]})]))["inputs"][0]["facets"]["tags"]["tags"]
+    assert item == {"key": "password", "value": kept, "default": "***"}
+    other = clean(event(inputs=[dataset(documentation={"x": [tag]})]))["inputs"][0]["facets"]["documentation"]["x"]
+    assert other[0]["value"] == "***"
+
+
 def test_columns_may_be_called_like_secrets():
     facets = {
         "schema": {"fields": [{"name": "password", "type": "text"}]},
