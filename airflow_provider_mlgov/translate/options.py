@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow_provider_mlgov.translate.rules import NO_RULES, RdbmsNames, Rules
+from airflow_provider_mlgov.translate.rules import NO_RULES, Case, RdbmsNames, Rules
 
 
 @dataclass(frozen=True)
@@ -31,5 +31,7 @@ class TranslateOptions:
     """How relational databases and their tables are named; see `airflow_provider_mlgov.translate.naming.rdbms`."""
     schema: str | None = None
     """The schema of tables whose names have none, empty where it is not known. None: the platform's default."""
+    case: Case | None = None
+    """How a rule says that names are folded, for a family that folds its qualifiedNames only."""
     rules: Rules = NO_RULES
     """The user's own rules, which come before everything built in."""

@@ -52,8 +52,11 @@ def last(namespace, name, *rules, **more):
         ),
         (DB, "d.s.T", {"case": "keep"}, "rdbms_table db:5432/d.s.T@plat"),
         ("snowflake://a", "d.s.t", {"case": "keep"}, "rdbms_table snowflake://a/d.s.t@plat"),
+        ("kafka://k:9092", "Clicks", {"case": "keep"}, "kafka_topic Clicks@plat"),
+        ("kafka://k:9092", "Clicks", {"case": "upper"}, "kafka_topic CLICKS@plat"),
         ("s3://b", "k", {"scheme": "s3"}, "aws_s3_v2_directory s3://b/k/@plat"),
         ("s3://b", "K/x", {"family": "s3_v1"}, "aws_s3_pseudo_dir s3a://b/k/x@plat"),
+        ("s3://b", "K/x", {"family": "s3_v1", "case": "keep"}, "aws_s3_pseudo_dir s3a://b/K/x@plat"),
         ("s3://b", "t/dt=1/x", {"partitions": False}, "aws_s3_v2_directory s3a://b/t/dt=1/x/@plat"),
         ("bigquery", "p.d.t$1", {"partitions": False}, "mlgov_bigquery_table bigquery/p.d.t$1@plat"),
         ("jdbc:acme://h", "d.t", {"family": "mysql", "alias": "mysql://h"}, "rdbms_table h:3306/d.t@plat"),
@@ -238,6 +241,22 @@ def test_explanations_name_the_schema_that_a_name_lacks():
     assert named(DB, "d.t").why[-1] == told
     assert "schema hr for a name that has none: rule in line 7 of r.toml" in named(DB, "d.t", rule(schema="hr")).why
     assert told not in named(DB, "d.t", rule(schema="hr")).why
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "said"),
+    [
+        ("abfss://c@a.dfs.core.windows.net", "x", {"scheme": "s3"}),
+        ("trino://h", "c.s.t", {"rdbms_names": "plain"}),
+        ("mysql://h", "d.t", {"schema": "s"}),
+    ],
+)
+def test_explanations_name_what_has_no_effect(namespace, name, said):
+    ((option, value),) = said.items()
+    family = {"abfss": "adls"}.get(namespace.partition(":")[0], namespace.partition(":")[0])
+    told = f"{option} {value} has no effect on {family}: rule in line 7 of r.toml"
+    assert told in named(namespace, name, rule(**said)).why
+    assert named(namespace, name, rule(**said)).entities == named(namespace, name).entities
 
 
 def tagged(*tags):

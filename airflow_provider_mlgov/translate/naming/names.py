@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.model.entity import Entity, Ref
 from airflow_provider_mlgov.model.identity import check_text
-from airflow_provider_mlgov.translate.naming import fallback, partitions, temporary
+from airflow_provider_mlgov.translate.naming import fallback, partitions, rdbms, temporary
 from airflow_provider_mlgov.translate.naming.families import FAMILIES, family_of
 from airflow_provider_mlgov.translate.naming.family import Family, fold
 from airflow_provider_mlgov.translate.naming.spelling import canonical
@@ -104,7 +104,7 @@ def _name_entities(namespace: str, name: str, options: TranslateOptions, hints: 
     if family.case != "keep" or "case" in decided:
         why.append(f"{family.case} case: {_reason(decided.get('case'), options, 'as the platform folds names')}")
     kept, partition = _folded(key, family, name, options, decided.get("partitions"), why)
-    told = _options(options, decided, why)
+    told = _options(key, family, options, decided, why)
     is_long = not (fits(meant) and fits(kept))
     is_deep = family.has_paths and kept.count("/") > MAX_LEVELS
     entities = None if is_long or is_deep else _entities(family, meant, kept, told, hints, why)
@@ -147,17 +147,26 @@ def _no_identity(family: Family, key: str, name: str, options: TranslateOptions)
     return "a temporary table" if temporary.is_temporary(key, name) else ""
 
 
-def _options(options: TranslateOptions, decided: dict[str, Decided], why: list[str]) -> TranslateOptions:
+def _options(
+    key: str, family: Family, options: TranslateOptions, decided: dict[str, Decided], why: list[str]
+) -> TranslateOptions:
     """The options as the rules change them for one dataset."""
     changed: dict[str, Any] = {}
     if place := decided.get("atlas_namespace"):
         named = ("airflow_namespace", "catalog_namespace", "platform_namespace", "cluster_namespace")
         changed |= dict.fromkeys(named, place.value)
         why.append(f"@{place.value}: {_reason(place, options, '')}")
-    for option, name in (("scheme", "s3_scheme"), ("rdbms_names", "rdbms_names"), ("schema", "schema")):
+    if case := decided.get("case"):
+        changed["case"] = case.value
+    for option, name, has_effect in (
+        ("scheme", "s3_scheme", key in ("s3", "s3_v1")),
+        ("rdbms_names", "rdbms_names", family.column is rdbms.column),
+        ("schema", "schema", family.schema_of is not None),
+    ):
         if found := decided.get(option):
             changed[name] = found.value
             where = " for a name that has none" if option == "schema" else ""
+            where = where if has_effect else f" has no effect on {key}"
             why.append(f"{option} {found.value or 'unknown'}{where}: {_reason(found, options, '')}")
     return replace(options, **changed) if changed else options
 

@@ -6,7 +6,7 @@ As the hooks write it where they are told to: everything is lower case, and the 
 from __future__ import annotations
 
 from airflow_provider_mlgov.model.entity import Entity
-from airflow_provider_mlgov.translate.naming.family import Chain, Family, authority, segments
+from airflow_provider_mlgov.translate.naming.family import Chain, Family, authority, fold, segments
 from airflow_provider_mlgov.translate.options import TranslateOptions
 
 
@@ -17,7 +17,7 @@ def entities(namespace: str, name: str, options: TranslateOptions) -> Chain | No
         return None
     root, at = f"{options.s3_scheme}://{bucket}", options.platform_namespace
     home = Entity("aws_s3_bucket", f"{root}@{at}", {"name": bucket})
-    parts = segments(name.lower())
+    parts = segments(fold(name, options.case or "lower"))
     if not parts:
         return (home,)
     path = f"{root}/{'/'.join(parts)}"
