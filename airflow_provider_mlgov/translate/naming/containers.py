@@ -68,7 +68,7 @@ def family(
     kinds: tuple[str, ...],
     *,
     case: Case = "keep",
-    **more: bool,
+    is_catalog: bool = False,
 ) -> Family:
     """The family of a server ``scheme://host:port`` whose tables are named by ``kinds`` and their own name, with dots."""
     levels = len(kinds) + 1
@@ -82,4 +82,6 @@ def family(
     def entities(namespace: str, name: str, options: TranslateOptions) -> Chain | None:
         return parts(namespace, tuple(name.split(".", levels - 1)), options)
 
-    return Family(schemes, entities, column, "datasetType", levels=levels, parts=parts, case=case, **more)
+    return Family(
+        schemes, entities, column, "datasetType", levels=levels, parts=parts, case=case, is_catalog=is_catalog
+    )
