@@ -37,6 +37,8 @@ _REQUIRED = {
     DEPLOYMENT: ("createTime", "deployedTime", "status", "cpuMillicores"),
 }
 """Attributes that Atlas wants in every write, even where the stored value stays."""
+_OF_SUBTYPES = frozenset({"objectPrefix"})
+"""Those of types that a rule may give a subtype, whose name says nothing of them."""
 _RUNS = frozenset({"mlgov_task_run", "mlgov_dag_run", "mlgov_job_run"})
 
 
@@ -234,7 +236,7 @@ def _final(entity: Entity, known: Mapping[str, Any] | None) -> Entity:
         attributes |= _aliases(known, entity.attributes)
     if entity.type_name == DEPLOYMENT:
         attributes |= _in_service(known, attributes)
-    for name in _REQUIRED.get(entity.type_name, ()):
+    for name in _REQUIRED.get(entity.type_name, entity.create_only.keys() & _OF_SUBTYPES):
         if name not in attributes:
             value = known.get(name)
             if value is None:

@@ -257,3 +257,11 @@ def test_settling_twice_gives_the_same():
     store.deliver(translation)
     assert json.dumps({str(ref): entity for ref, entity in store.entities.items()}, sort_keys=True) == before
     assert state_of(task_event()) == state_of(task_event(), task_event())
+
+
+@pytest.mark.parametrize("kind", ["aws_s3_v2_directory", "acme_dir"])
+def test_what_atlas_wants_of_a_directory_is_sent_each_time_also_of_a_type_by_rule(kind):
+    directory = Entity(kind, "s3a://b/raw/@plat", {"name": "raw"}, create_only={"objectPrefix": "s3a://b/raw/"})
+    stored = {directory.ref: {"attributes": {"name": "raw", "objectPrefix": "/"}}}
+    (settled,) = settle([directory], stored).entities
+    assert settled.attributes["objectPrefix"] == "/"
