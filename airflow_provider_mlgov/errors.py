@@ -66,8 +66,6 @@ class CatalogBusyError(CatalogError):
         """Seconds the server asked to wait, if it did."""
         self.unanswered = unanswered
         """The call was sent and no answer of the server itself was seen: it may still be at work on it."""
-        self.in_write = False
-        """It was a call that writes."""
 
 
 def asks_for_time(error: Exception | None) -> bool:

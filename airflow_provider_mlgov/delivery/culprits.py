@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -19,7 +19,6 @@ from airflow_provider_mlgov.delivery.deadline import BudgetSpentError
 from airflow_provider_mlgov.delivery.renames import told_times
 from airflow_provider_mlgov.delivery.turn import TurnLostError
 from airflow_provider_mlgov.errors import (
-    CatalogBusyError,
     CatalogError,
     CatalogUnavailableError,
     ForeignAnswerError,
@@ -31,7 +30,6 @@ from airflow_provider_mlgov.translate.events import application_of
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.delivery.runs import Run, RunReader
-    from airflow_provider_mlgov.delivery.sinks.sink import Delivered
     from airflow_provider_mlgov.delivery.state import SenderState
 
 _PROBES, _FEW_PROBES = 8, 2
@@ -42,8 +40,6 @@ _STRIKES = 3
 
 Or every second call fails, as where one of two servers behind a proxy is broken: so one other or two are sent between, by lot.
 """
-_LONG_SECONDS = 3 * 86_400.0
-"""Who is busy for longer than a weekend, and takes what is there already, is taken to be well."""
 _TAKEN_FACT, _FAILING_FACT = "taken", "failing"
 
 T = TypeVar("T")
@@ -80,8 +76,8 @@ class Culprits:
         """The keys of the last runs that the catalogue took, newest first: sent again they show that it takes any."""
         self._failing: dict[str, int] = _remembered(state, _FAILING_FACT, {})
         """The keys of runs among which there is one that it fails at, and how often each did so alone."""
-        self._wrote = self._changed = False
-        """Whether something was written by the last delivery, one without entities shows nothing; and whether that changed any."""
+        self._wrote = False
+        """Whether something was written by the last delivery: one without entities shows nothing."""
         self._passed_over: tuple[Run, CatalogError | None] | None = None
         """A run that failed where nothing else was there to be sent, and its failure; that is None once another was taken."""
         self._was_passed_over = False
@@ -93,10 +89,10 @@ class Culprits:
         """These were read and are delivered next, portion by portion."""
         self._read, self._settled = runs, set()
 
-    def took(self, runs: Sequence[Run], delivered: Delivered, *, again: bool) -> None:
-        """The catalogue took these runs (or took them ``again``)."""
-        self._wrote, self._changed = delivered.written > 0, delivered.changed
-        if self._passed_over is not None and self._shows(self._passed_over[1]):
+    def took(self, runs: Sequence[Run], written: int, *, again: bool) -> None:
+        """The catalogue took these runs (or took them ``again``), and wrote so many entities of theirs."""
+        self._wrote = written > 0
+        if self._wrote and self._passed_over is not None:
             self._passed_over = (self._passed_over[0], None)
         if again:
             return
@@ -186,7 +182,6 @@ class Culprits:
         if failure is not None:
             raise failure
         self._suspect([run], untried)
-        shown = shown and self._shows(error)
         if not (shown or names_one(error)):
             shown, failure = self._takes_others([run], error)
             if not shown:
@@ -216,11 +211,11 @@ class Culprits:
 
     def _takes_others(self, runs: list[Run], error: CatalogError | None) -> tuple[bool, CatalogError | None]:
         """Send others, one by one, until the catalogue takes one; else what it fails at, or None where there is none to send."""
-        wanted, taken, has_failed, reason = random.choice((1, 2)), 0, False, error  # noqa: S311 - no secret
+        wanted, taken, has_failed = random.choice((1, 2)), 0, False  # noqa: S311 - no secret
         try:
             for portion, is_witness in self._others(runs, error):
                 failure = self._tried(portion, is_witness)
-                taken += failure is None and self._shows(reason)
+                taken += failure is None and self._wrote
                 if taken == wanted or (taken and failure is not None):
                     break
                 has_failed = has_failed or failure is not None
@@ -234,14 +229,6 @@ class Culprits:
                     raise
                 raise error from None
         return taken > 0, error if has_failed and not taken else None
-
-    def _shows(self, error: CatalogError | None) -> bool:
-        """Whether what was taken last shows that ``error`` is the fault of one run.
-
-        A catalogue whose storage takes no change is busy where one is written, and yet answers well to all that is there already.
-        """
-        is_enough = self._changed or not (isinstance(error, CatalogBusyError) and error.in_write)
-        return self._wrote and (is_enough or self._reader.have_waited(self._read) > _LONG_SECONDS)
 
     def _others(self, runs: list[Run], error: CatalogError | None) -> Iterator[tuple[list[Run], bool]]:
         """What was taken before and is told again (True); then one of ``runs`` alone, or one that may come before them.
@@ -269,8 +256,8 @@ class Culprits:
         """
         waiting = self._without_settled(self._read)
         everyone = {run.key: run for run in (*waiting, *runs)}.values()
-        changed = Counter(ref for run in everyone for ref in _changed([run]))
-        named = Counter(ref for run in everyone for ref in {*told_times(run.entities), *_changed([run])})
+        changed = _changed(everyone)
+        users = Counter(ref for run in everyone for ref in {*told_times(run.entities), *_changed([run])})
         applications = {application_of(run.state) for run in runs if run.state is not None and not run.events} - {None}
         own = {run.key for run in runs}
         return [
@@ -278,8 +265,8 @@ class Culprits:
             for run in waiting
             if run.events
             and run.key not in own
-            and changed.keys().isdisjoint(told_times(run.entities).keys() - _changed([run]))
-            and all(named[ref] == 1 for ref in _changed([run]))
+            and all(users[ref] == 1 for ref in _changed([run]))
+            and changed.isdisjoint(told_times(run.entities).keys() - _changed([run]))
             and (run.state is None or application_of(run.state) not in applications)
         ]
 
@@ -311,7 +298,7 @@ def _without(run: Run, refs: set[Ref]) -> Run:
     return replace(run, entities=tuple(without_dependents(in_order(run.entities), named)[0])) if named else run
 
 
-def _changed(runs: list[Run]) -> set[Ref]:
+def _changed(runs: Iterable[Run]) -> set[Ref]:
     """The names that these runs give up, and those that are given by that."""
     return {ref for run in runs for change in run.changes for ref in (change.ref, change.to) if ref is not None}
 

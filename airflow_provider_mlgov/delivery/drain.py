@@ -127,7 +127,7 @@ class Drain:
         if not again:
             for run in runs:
                 self._close(run, delivered)
-        self._culprits.took(runs, delivered, again=again)
+        self._culprits.took(runs, delivered.written, again=again)
         self._report.entities += delivered.written
         self._report.warnings += delivered.warnings
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -292,10 +292,6 @@ class RunReader:
             self._spool.leave(path)
         except Exception as error:  # noqa: BLE001 - whatever one event brings about must not stop the others
             self._dead.append((Run("(unreadable)", [path], [document]), _unexpected(error)))
-
-    def have_waited(self, runs: Iterable[Run]) -> float:
-        """Seconds since the oldest event of these was written."""
-        return max((self._clock() - self._spool.written(path) for run in runs for path in run.paths), default=0.0)
 
     def leave(self, run: Run) -> None:
         """A later moment, or a larger process, has more memory; until then the others go past its events."""

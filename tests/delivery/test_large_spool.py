@@ -149,7 +149,7 @@ class Counting:
 
         with self._path.open("a") as log:
             log.write("".join(f"{share.key}\n" for share in parcel.runs))
-        return Delivered(written=len(parcel.entities), changed=True)
+        return Delivered(written=len(parcel.entities))
 
     def close(self) -> None:
         pass

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from airflow_provider_mlgov.delivery.state import SenderState
 from airflow_provider_mlgov.model.entity import Entity, Ref
 
-_STRIKES = 2
+STRIKES = 2
 """How often a write of one entity is not answered, while others are, until it is the entity's fault: Atlas may have gone away."""
 _APART, _SUSPECTS, _FORBIDDEN = "apart", "suspects", "forbidden"
 
@@ -37,16 +37,16 @@ class Suspects:
         return frozenset(self._known(_APART))
 
     # --- single ones -------------------------------------------------------------------------------------------------
-    def suspect(self, ref: Ref) -> None:
-        """The catalogue took others and did not take this one alone: after so many `_STRIKES` deliveries set it aside."""
+    def suspect(self, ref: Ref, *, strikes: int = 1) -> None:
+        """The catalogue took others and did not take this one alone: after so many `STRIKES` deliveries set it aside."""
         suspected = self._known(_SUSPECTS)
-        self._keep(_SUSPECTS, {**suspected, ref: suspected.get(ref, 0) + 1})
+        self._keep(_SUSPECTS, {**suspected, ref: suspected.get(ref, 0) + strikes})
 
     def set_aside(self, entities: Sequence[Entity]) -> dict[Ref, str]:
         """Those of ``entities`` that are, and why."""
         suspected = self._known(_SUSPECTS)
         reason = "the catalogue fails when it is written, alone, and takes others"
-        return {entity.ref: reason for entity in entities if suspected.get(entity.ref, 0) >= _STRIKES}
+        return {entity.ref: reason for entity in entities if suspected.get(entity.ref, 0) >= STRIKES}
 
     # --- what a user may not write -----------------------------------------------------------------------------------
     def forbid(self, refs: Iterable[Ref]) -> None:

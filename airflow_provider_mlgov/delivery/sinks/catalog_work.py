@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.batch import to_atlas, without_dependents
 from airflow_provider_mlgov.delivery.deadline import Deadline
+from airflow_provider_mlgov.delivery.sinks.catalog_suspects import STRIKES
 from airflow_provider_mlgov.delivery.sinks.sink import Delivered
 from airflow_provider_mlgov.errors import CatalogBusyError, CatalogRefusedError
 from airflow_provider_mlgov.model.entity import Entity, Ref
@@ -52,7 +53,6 @@ class Work:
         self._guids: dict[Ref, str] = {}
         self._stuck: dict[Ref, CatalogBusyError] = {}
         self._stuck_in_a_row = 0
-        self._suspected: set[Ref] = set()
         self._forbidden: CatalogRefusedError | None = None
         self._doubtful: list[Ref] = []
         """What was refused as all may be, since anything was written."""
@@ -103,7 +103,7 @@ class Work:
     def _refusal_of(self, entity: Entity) -> CatalogRefusedError | None:
         """How an entity is refused as all may be; None if it is not: whatever else it brings about shows when it is written."""
         try:
-            self._note_changed(self._call([entity], TRIES))
+            self._note_created(self._call([entity], TRIES))
         except UnansweredError:
             self._sink.suspects.allow([entity.ref])
             raise
@@ -166,10 +166,11 @@ class Work:
 
     def finish(self) -> None:
         """Decide about what could not be answered: culprits if others were written, else the catalogue as a whole."""
-        if self._stuck and not self.delivered.changed:
-            raise next(iter(self._stuck.values()))
-        if self._forbidden is not None and not self.written:
-            raise self._forbidden
+        if not self.written:
+            if self._stuck:
+                raise next(iter(self._stuck.values()))
+            if self._forbidden is not None:
+                raise self._forbidden
         if self._stuck_in_a_row or self._forbidden is not None:
             # Nothing was written since: it may be the catalogue that fails now. What it took before is written again, to see.
             self._call([self.written[-1]], TRIES)
@@ -188,33 +189,20 @@ class Work:
         answer = self._call(batch, tries)
         self._stuck_in_a_row = 0
         self._others_are_taken()
+        if self._stuck:  # what was stuck before is the culprit, should the time be over before all is done
+            self._sink.suspects.suspect(next(reversed(self._stuck)), strikes=STRIKES)
         self.written += batch
         self.delivered.written += len(batch)
-        if self._note_changed(answer):
-            self._suspect_stuck()
+        self._note_created(answer)
         assigned = answer.get("guidAssignments") or {}
         for number, entity in enumerate(batch, 1):
             if isinstance(guid := assigned.get(f"-{number}"), str):
                 self._guids[entity.ref] = guid
 
-    def _suspect_stuck(self) -> None:
-        """What was stuck before is the culprit, should the time be over before all is done; one time is one strike."""
-        last = next(reversed(self._stuck), None)
-        if last is not None and last not in self._suspected:
-            self._suspected.add(last)
-            self._sink.suspects.suspect(last)
-
-    def _note_changed(self, answer: Json) -> bool:
-        """Keep what came to be by a write; whether it changed anything."""
-        mutated = answer.get("mutatedEntities") or {}
-        self.created.update(header["guid"] for header in mutated.get("CREATE") or ())
-        self.delivered.changed = self.delivered.changed or any(mutated.values())
-        return any(mutated.values())
+    def _note_created(self, answer: Json) -> None:
+        created = (answer.get("mutatedEntities") or {}).get("CREATE") or ()
+        self.created.update(header["guid"] for header in created)
 
     def _call(self, batch: list[Entity], tries: int) -> Json:
         documents, refs = to_atlas(batch, self._guids), [entity.ref for entity in batch]
-        try:
-            return self._sink.patiently(lambda: self._sink.write(documents, refs), self.deadline, tries=tries)
-        except CatalogBusyError as error:
-            error.in_write = True
-            raise
+        return self._sink.patiently(lambda: self._sink.write(documents, refs), self.deadline, tries=tries)

@@ -45,7 +45,7 @@ class FileSink:
             raise CatalogUnavailableError(
                 f"cannot append to {self._path}: {error.strerror}; give the file sink a writable path"
             ) from error
-        return Delivered(written=len(lines), changed=True)
+        return Delivered(written=len(lines))
 
     def close(self) -> None:
         """Nothing is held between deliveries."""

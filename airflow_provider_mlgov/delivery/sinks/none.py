@@ -11,7 +11,7 @@ class NoSink:
 
     def deliver(self, parcel: Parcel, deadline: Deadline) -> Delivered:  # noqa: ARG002 - the protocol's
         """Take the parcel."""
-        return Delivered(written=len(parcel.entities), changed=True)
+        return Delivered(written=len(parcel.entities))
 
     def close(self) -> None:
         """Nothing is held."""

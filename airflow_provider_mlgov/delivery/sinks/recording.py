@@ -34,7 +34,7 @@ class RecordingSink:
             raise self.failures.pop(0)
         self.parcels.append(parcel)
         refused = {entity.ref: reason for entity in parcel.entities if (reason := self._reason(entity))}
-        return Delivered(written=len(parcel.entities) - len(refused), changed=True, refused=refused)
+        return Delivered(written=len(parcel.entities) - len(refused), refused=refused)
 
     def close(self) -> None:
         """Remember that it was closed."""

@@ -53,8 +53,6 @@ class Delivered:
     """What became of a parcel. Everything that is not in ``refused`` was taken."""
 
     written: int = 0
-    changed: bool = False
-    """Whether any of it came to be, or was changed, by that. Who can write nothing may still take what is there already."""
     refused: dict[Ref, str] = field(default_factory=dict)
     """Entities that can never be taken as they are, with the reason."""
     warnings: list[str] = field(default_factory=list)
