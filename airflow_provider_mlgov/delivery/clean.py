@@ -216,12 +216,17 @@ class _Washer:
             if name in self._dropped and not is_column:
                 continue
             is_secret_value = not is_column and item not in (None, "") and self._secret(name)
-            is_word = key == "tags" and isinstance(item, (str, bool)) and str(item).strip().lower() in _YES_NO
-            if (hidden and name in _VALUES and not is_word) or is_secret_value:
+            is_hidden = hidden and name in _VALUES and not (key == "tags" and self._is_plain_answer(value, item))
+            if is_hidden or is_secret_value:
                 kept[strip_url(str(name))] = HIDDEN
             else:
                 kept[strip_url(str(name))] = self.wash(item, name, depth + 1)
         return named(kept)
+
+    def _is_plain_answer(self, tag: Mapping[Any, Any], item: object) -> bool:
+        """Whether a tag called like a secret only says yes or no. Of a name that the user listed, that may be the secret."""
+        is_listed = not self._masked_names.isdisjoint(plain_names(str(tag.get(name)) for name in ("key", "name")))
+        return isinstance(item, (str, bool)) and str(item).strip().lower() in _YES_NO and not is_listed
 
     def _secret(self, name: object) -> bool:
         return self._is_name(name, self._masked_names)

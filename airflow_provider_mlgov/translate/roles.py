@@ -110,18 +110,19 @@ def _split(
     """One process per group of outputs that are made of the same inputs; ``common`` go into all of them.
 
     Where it is not said what an output is made of, it is all inputs. The lineage of columns leaves out what only filters, in
-    older producers, so it counts only where there are outputs to tell apart; else it adds to the inputs what it names beside them.
-    Inputs that feed nothing, and are not ``taken`` by another role, stay on a process of their own.
+    older producers, so it counts only where there are outputs to tell apart. Inputs that feed nothing, and are not ``taken`` by
+    another role, stay on a process of their own.
     """
     known = {
-        output
+        output: flow
         for output in outputs
         if (flow := flows.get(output)) and not flow.is_open and (flow.is_certain or len(outputs) > 1)
     }
-    groups: dict[tuple[Ref, ...], list[Ref]] = {} if outputs else {inputs: []}
-    for output in outputs:
-        told = flows[output].inputs if output in flows else ()
-        groups.setdefault(_sorted({*told, *(common if output in known else inputs)}), []).append(output)
+    groups: dict[tuple[Ref, ...], list[Ref]] = {}
+    if len(known) < len(outputs) or not outputs:
+        groups[inputs] = [output for output in outputs if output not in known]
+    for output, flow in known.items():
+        groups.setdefault(_sorted({*flow.inputs, *common}), []).append(output)
     work = [Work(role, taken, _sorted(made)) for taken, made in groups.items() if taken or made]
     rest = set(inputs).difference(taken, *groups)
     return [*work, Work("ordinary", _sorted(rest), ())] if rest else work

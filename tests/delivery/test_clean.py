@@ -114,6 +114,12 @@ def test_a_tag_called_like_a_secret_may_say_yes_or_no(value, kept):
     assert other[0]["value"] == "***"
 
 
+def test_a_tag_of_a_listed_name_says_nothing():
+    tags = {"tags": [{"key": "hiv_positive", "value": "Yes"}]}
+    cleaned = clean(event(inputs=[dataset(tags=tags)]), options=CleanOptions(masked_names=frozenset({"HIV-positive"})))
+    assert cleaned["inputs"][0]["facets"]["tags"]["tags"][0]["value"] == "***"
+
+
 def test_columns_may_be_called_like_secrets():
     facets = {
         "schema": {"fields": [{"name": "password", "type": "text"}]},

@@ -54,6 +54,7 @@ EXAMPLES = [
         ["rdbms_instance [::1]:5432@plat", "rdbms_db [::1]:5432/d@plat", "rdbms_table [::1]:5432/d.s.t@plat"],
     ),
     ("postgres://db:5432", "public.orders", ["mlgov_dataset postgres:%2F%2Fdb:5432/public.orders@cat"]),
+    ("postgres://db:5432", "pg_catalog.pg_class", ["mlgov_dataset postgres:%2F%2Fdb:5432/pg_catalog.pg_class@cat"]),
     (
         "postgres://db:5432",
         "Shop.Orders",
@@ -150,6 +151,7 @@ EXAMPLES = [
             r"rdbms_table db\inst:1433/shop.dbo.orders@plat",
         ],
     ),
+    ("mssql://db/shop", "shop.dbo.t", ["mlgov_dataset mssql:%2F%2Fdb%2Fshop/shop.dbo.t@cat"]),
     ("sqlserver://db:1433", "dbo.orders", ["mlgov_dataset sqlserver:%2F%2Fdb:1433/dbo.orders@cat"]),
     (
         "fabric-warehouse://x.datawarehouse.fabric.microsoft.com",
@@ -189,11 +191,7 @@ EXAMPLES = [
         "crate.doc.t",
         ["rdbms_instance c:4200@plat", "rdbms_db c:4200/crate@plat", "rdbms_table c:4200/crate.doc.t@plat"],
     ),
-    (
-        "crate://c:4200",
-        "crate.t",
-        ["rdbms_instance c:4200@plat", "rdbms_db c:4200/crate@plat", "rdbms_table c:4200/crate.doc.t@plat"],
-    ),
+    ("crate://c:4200", "doc.t", ["mlgov_dataset crate:%2F%2Fc:4200/doc.t@cat"]),
     ("db2://db:50000", "SHOP.ORDERS", ["mlgov_dataset db2:%2F%2Fdb:50000/SHOP.ORDERS@cat"]),
     (
         "oceanbase://ob:2881",

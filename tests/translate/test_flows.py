@@ -337,12 +337,6 @@ def test_a_source_that_is_no_input_is_made_all_the_same():
             for ref in value if isinstance(value, tuple) else (value,):
                 assert type(ref)(ref.type_name, ref.qualified_name) in refs
     assert columns(found) == {"i": ["a.i"]}
-    assert edges(found) == [("mlgov_task_process", [A], ["db:5432/shop.public.x"])]
-
-
-def test_a_source_that_is_no_input_feeds_the_only_output_beside_the_inputs():
-    found = translated(task_event(inputs=[table("b")], outputs=[target("x", {"i": [source("a", "i")]})]))
-    assert edges(found) == [("mlgov_task_process", [A, B], ["db:5432/shop.public.x"])]
 
 
 def test_a_failed_run_has_no_lineage_of_columns():

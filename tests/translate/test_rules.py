@@ -78,10 +78,13 @@ def test_each_option(namespace, name, said, wanted):
     [
         ("s3://lake", "raw/x/a", "aws_s3_v2_bucket acme_dir acme_dir acme_secret"),
         ("s3://lake", "raw/x/a/part-0", "aws_s3_v2_bucket acme_dir acme_dir acme_secret acme_secret"),
+        ("s3://lake", "raw//x/a", "aws_s3_v2_bucket acme_dir acme_dir acme_secret"),
+        ("s3://lake", "raw/x/dt=2026-01-31/a", "aws_s3_v2_bucket acme_dir acme_dir"),
         ("s3://lake", "raw", "aws_s3_v2_bucket acme_dir"),
         ("s3://lake", "/", "aws_s3_v2_bucket"),
         ("s3://lake", "open/x", "aws_s3_v2_bucket aws_s3_v2_directory aws_s3_v2_directory"),
         ("abfss://c@a.dfs.core.windows.net", "/raw/x/", "adls_gen2_account adls_gen2_container acme_dir acme_dir"),
+        ("s3://lake", "day/dt=2026-01-31", "aws_s3_v2_bucket aws_s3_v2_directory"),
         ("ofs://svc", "/vol/bucket/raw", "ozone_volume ozone_bucket acme_dir"),
         ("hdfs://nn", "/raw/x", "acme_dir"),
     ],
@@ -92,6 +95,7 @@ def test_a_directory_is_of_one_type_itself_and_as_a_parent(namespace, name, want
         rule(match="s3://lake", name="raw*", type="acme_dir"),
         rule(regex="(abfss|ofs|hdfs):.*", type="acme_dir"),
         rule(match="s3://lake", name="/", type="acme_dir"),
+        rule(match="s3://lake", name="day/*", type="acme_dir"),
     )
     entities = named(namespace, name, *rules).entities
     assert [entity.type_name for entity in entities] == wanted.split()

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from airflow_provider_mlgov.translate.naming.rdbms import family
 
-FAMILY = family("crate", ("crate",), 4200, has_schemas=True, schema="doc", case="lower")
+FAMILY = family("crate", ("crate",), 4200, has_schemas=True, case="lower")

@@ -186,8 +186,13 @@ def _typed(
     """
     if not any(rule.type for rule in options.rules.namespaces):
         return entities
-    inner = family.entities(names[-1], "/a/b/c/d", options) if family.has_paths else entities
-    kind = inner[-1].type_name if inner else ""
+    kind = entities[-1].type_name
+    if family.has_paths:
+        inner = family.entities(names[-1], "/a/b/c/d", options)
+        kind = inner[-1].type_name if inner else ""
+        # By the name that the entity has, however it was written: so it is of one type.
+        name = "/" * name.startswith("/") + "/".join(filter(None, name.split("/")))
+        decided = options.rules.decisions(names, name, canonical).get("type")
     if decided is not None and entities[-1].type_name == kind:
         why.append(f"type {decided.value}: {_reason(decided, options, '')}")
     elif decided is not None:
@@ -224,9 +229,10 @@ def _entities(
     entities = family.entities(namespace, folded, options)
     if entities is not None or family.levels != folded.count(".") + 2:
         return entities
-    if hints.database:
+    database = fold(hints.database, family.case)
+    if database and not folded.startswith(f"{database}."):
         why.append(f"database {hints.database}: facet dataSource")
-        return family.entities(namespace, f"{fold(hints.database, family.case)}.{folded}", options)
+        return family.entities(namespace, f"{database}.{folded}", options)
     return _in_default_schema(family, namespace, folded, options, why)
 
 
@@ -235,13 +241,14 @@ def _in_default_schema(
 ) -> tuple[Entity, ...] | None:
     """The table of a ``name`` without a schema: Spark names tables of JDBC by the database and what it was told to read.
 
-    Where the first part is the schema, it is the database that is not said.
+    Where the first part is a schema that each database has, it is the database that is not said.
     """
     if family.schema_of is None:
         return None
     database, table = name.split(".")
-    schema = fold(family.schema_of(namespace) if options.schema is None else options.schema, family.case)
-    if not schema or database.lower() == schema.lower():
+    built_in = family.schema_of(namespace)
+    schema = fold(built_in if options.schema is None else options.schema, family.case)
+    if not schema or database.lower() in {schema.lower(), built_in.lower(), *rdbms.SYSTEM_SCHEMAS}:
         return None
     if options.schema is None:
         why.append(f"schema {schema}: built in, as the platform's default for a name that has none")

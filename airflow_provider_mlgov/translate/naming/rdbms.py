@@ -68,6 +68,10 @@ def table(instance: Entity, database: str, schema: str, name: str, options: Tran
     return instance, home, Entity("rdbms_table", names[1], attributes, relations={"db": home.ref})
 
 
+SYSTEM_SCHEMAS = frozenset({"information_schema", "pg_catalog", "sys"})
+"""What no database is called, since each has a schema of that name."""
+
+
 def column(parent: Entity, field: Field) -> Entity:
     """A column, named after its table."""
     head, separator, at = parent.qualified_name.rpartition("@")

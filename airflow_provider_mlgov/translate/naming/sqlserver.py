@@ -30,7 +30,7 @@ def parts(namespace: str, names: tuple[str, ...], options: TranslateOptions) -> 
 
 def _server(namespace: str) -> str:
     found = _INSTANCE.fullmatch(namespace)
-    if found is None:
+    if found is None or not (found["port"] or namespace.startswith("sqlserver:")):
         return namespace
     return found["host"] if found["port"] else f"{found['host']}\\{found['instance']}"
 
