@@ -45,8 +45,8 @@ _CONF = frozenset({"conf", "op_args", "op_kwargs", "params", "templates_dict"})
 _ENVIRONMENT = frozenset({"env", "env_vars", "environment", "environment_variables", "environmentVariables"})
 _VALUES = frozenset({"value", "values", "default"})
 """What stands beside a ``name`` or ``key`` as its value."""
-_YES_NO = frozenset({"true", "false", "yes", "no"})
-"""Values that give nothing away: a tag ``secret`` says whether data is, and rules look at that."""
+_YES_NO = frozenset({"true", "false", "yes", "no", "on", "off", "1", "0", "none"})
+"""Values that give nothing away: a tag ``secret`` says whether data is, and rules for tags look at that."""
 _STACK = frozenset({"stackTrace", "stack_trace", "traceback"})
 _MAX_DEPTH = 32
 
@@ -225,8 +225,11 @@ class _Washer:
 
     def _is_plain_answer(self, tag: Mapping[Any, Any], item: object) -> bool:
         """Whether a tag called like a secret only says yes or no. Of a name that the user listed, that may be the secret."""
-        is_listed = not self._masked_names.isdisjoint(plain_names(str(tag.get(name)) for name in ("key", "name")))
-        return isinstance(item, (str, bool)) and str(item).strip().lower() in _YES_NO and not is_listed
+        names = [str(tag[name]) for name in ("key", "name") if name in tag]
+        is_listed = not self._masked_names.isdisjoint(plain_names(names)) or any(
+            self._secret(name) and not self._is_name(name, frozenset()) for name in names
+        )
+        return isinstance(item, (str, int)) and str(item).strip().lower() in _YES_NO and not is_listed
 
     def _secret(self, name: object) -> bool:
         return self._is_name(name, self._masked_names)

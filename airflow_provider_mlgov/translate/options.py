@@ -32,6 +32,6 @@ class TranslateOptions:
     schema: str | None = None
     """The schema of tables whose names have none, empty where it is not known. None: the platform's default."""
     case: Case | None = None
-    """How a rule says that names are folded, for a family that folds its qualifiedNames only."""
+    """How a rule says that names are folded, for a family that folds them by itself where none does."""
     rules: Rules = NO_RULES
     """The user's own rules, which come before everything built in."""

@@ -38,7 +38,7 @@ _REQUIRED = {
 }
 """Attributes that Atlas wants in every write, even where the stored value stays."""
 _OF_SUBTYPES = frozenset({"objectPrefix"})
-"""Those of types that a rule may give a subtype, whose name says nothing of them."""
+"""Those of directories, which a rule may give a subtype, whose name says nothing of them."""
 _RUNS = frozenset({"mlgov_task_run", "mlgov_dag_run", "mlgov_job_run"})
 
 

@@ -101,6 +101,7 @@ def test_facts_survive_and_secrets_do_not():
         ("True", "True"),
         ("NO", "NO"),
         (True, True),
+        (0, 0),
         ("hunter2", "***"),
         ("true hunter2", "***"),
         ([1], "***"),
@@ -114,8 +115,9 @@ def test_a_tag_called_like_a_secret_may_say_yes_or_no(value, kept):
     assert other[0]["value"] == "***"
 
 
-def test_a_tag_of_a_listed_name_says_nothing():
-    tags = {"tags": [{"key": "hiv_positive", "value": "Yes"}]}
+@pytest.mark.parametrize("key", ["hiv_positive", "patient.hiv-positive"])
+def test_a_tag_of_a_listed_name_says_nothing(key):
+    tags = {"tags": [{"key": key, "value": "Yes"}]}
     cleaned = clean(event(inputs=[dataset(tags=tags)]), options=CleanOptions(masked_names=frozenset({"HIV-positive"})))
     assert cleaned["inputs"][0]["facets"]["tags"]["tags"][0]["value"] == "***"
 

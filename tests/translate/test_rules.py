@@ -78,7 +78,7 @@ def test_each_option(namespace, name, said, wanted):
     [
         ("s3://lake", "raw/x/a", "aws_s3_v2_bucket acme_dir acme_dir acme_secret"),
         ("s3://lake", "raw/x/a/part-0", "aws_s3_v2_bucket acme_dir acme_dir acme_secret acme_secret"),
-        ("s3://lake", "raw//x/a", "aws_s3_v2_bucket acme_dir acme_dir acme_secret"),
+        ("s3://lake", "raw//x/./a", "aws_s3_v2_bucket acme_dir acme_dir acme_secret"),
         ("s3://lake", "raw/x/dt=2026-01-31/a", "aws_s3_v2_bucket acme_dir acme_dir"),
         ("s3://lake", "raw", "aws_s3_v2_bucket acme_dir"),
         ("s3://lake", "/", "aws_s3_v2_bucket"),
@@ -189,6 +189,14 @@ def test_temporary_tables_by_rule():
         ("sqlserver://syn:1433", "dbo.t", Hints(database="shop"), "rdbms_table syn:1433/shop.dbo.t@plat"),
         ("sqlserver://syn:1433", "dbo.t", Hints(), "mlgov_dataset sqlserver:%2F%2Fsyn:1433/dbo.t@cat"),
         ("oracle://h:1521", "HR.EMP", Hints(database="SALES"), "rdbms_table h:1521/SALES.HR.EMP@plat"),
+        ("oracle://h:1521", "HR.EMP", Hints(database="HR"), "rdbms_table h:1521/HR.HR.EMP@plat"),
+        (
+            "sqlserver://w.azuresynapse.net",
+            "s.t",
+            Hints(database="s"),
+            "rdbms_table w.azuresynapse.net:1433/s.s.t@plat",
+        ),
+        ("postgres://db", "shop.t", Hints(database="shop"), "rdbms_table db:5432/shop.public.t@plat"),
         (DB, "ders", Hints(("db", "public", "orders")), "mlgov_dataset postgres:%2F%2Fdb:5432/ders@cat"),
         (DB, "d.s.a.b", Hints(("d", "s.a", "b")), "rdbms_table db:5432/d.s.a.b@plat"),
         (DB, "d.s.t", Hints(("x", "y", "z")), "rdbms_table db:5432/d.s.t@plat"),

@@ -1,7 +1,7 @@
 """Kafka topics.
 
 ``kafka://host:port`` ⟂ ``topic`` → ``kafka_topic``, as Atlas's bridge names it: the name in lower case (a rule can keep
-case), no brokers. What people see is the topic as it is, and so are the names of its fields: they are not folded.
+case), no brokers. What people see is the topic as it is, unless a rule folds it, and so are the names of its fields.
 """
 
 from __future__ import annotations

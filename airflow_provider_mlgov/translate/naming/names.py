@@ -12,7 +12,7 @@ from airflow_provider_mlgov.model.entity import Entity, Ref
 from airflow_provider_mlgov.model.identity import check_text
 from airflow_provider_mlgov.translate.naming import fallback, partitions, rdbms, temporary
 from airflow_provider_mlgov.translate.naming.families import FAMILIES, family_of
-from airflow_provider_mlgov.translate.naming.family import Family, fold
+from airflow_provider_mlgov.translate.naming.family import Family, fold, segments
 from airflow_provider_mlgov.translate.naming.spelling import canonical
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.rules import Decided
@@ -114,7 +114,7 @@ def _name_entities(namespace: str, name: str, options: TranslateOptions, hints: 
         why.append(f"family other: {kept[:100]!r} is {what}")
         entities = fallback.entities(meant, fold(kept, family.case), told)
     if not is_fallen or key == "other":
-        entities = _typed(family, names, kept, entities, told, decided.get("type"), why)
+        entities = _typed(family, names, kept, entities, told, why)
     elif "type" in decided:
         why.append(f"not of type {decided['type'].value}, since the name has another form than data of that type")
     if is_fallen:
@@ -177,7 +177,6 @@ def _typed(
     name: str,
     entities: tuple[Entity, ...],
     options: TranslateOptions,
-    decided: Decided | None,
     why: list[str],
 ) -> tuple[Entity, ...]:
     """``entities`` with the types that rules give: the dataset, and each directory that it is in by what is said of its own name.
@@ -190,9 +189,8 @@ def _typed(
     if family.has_paths:
         inner = family.entities(names[-1], "/a/b/c/d", options)
         kind = inner[-1].type_name if inner else ""
-        # By the name that the entity has, however it was written: so it is of one type.
-        name = "/" * name.startswith("/") + "/".join(filter(None, name.split("/")))
-        decided = options.rules.decisions(names, name, canonical).get("type")
+        name = "/" * name.startswith("/") + "/".join(segments(name))
+    decided = options.rules.decisions(names, name, canonical).get("type")
     if decided is not None and entities[-1].type_name == kind:
         why.append(f"type {decided.value}: {_reason(decided, options, '')}")
     elif decided is not None:
@@ -201,8 +199,9 @@ def _typed(
     for entity in reversed(entities if family.has_paths else entities[-1:]):
         if decided is not None and entity.type_name == kind:
             new[entity.ref] = Ref(decided.value, entity.qualified_name)
-        name = name.rstrip("/").rpartition("/")[0]
-        decided = options.rules.decisions(names, name, canonical).get("type")
+        if family.has_paths:
+            name = name.rpartition("/")[0]
+            decided = options.rules.decisions(names, name, canonical).get("type")
     return tuple(
         replace(
             entity,
@@ -230,10 +229,12 @@ def _entities(
     if entities is not None or family.levels != folded.count(".") + 2:
         return entities
     database = fold(hints.database, family.case)
-    if database and not folded.startswith(f"{database}."):
+    if not database or folded.startswith(f"{database}."):
+        entities = _in_default_schema(family, namespace, folded, options, why)
+    if database and entities is None:
         why.append(f"database {hints.database}: facet dataSource")
-        return family.entities(namespace, f"{database}.{folded}", options)
-    return _in_default_schema(family, namespace, folded, options, why)
+        entities = family.entities(namespace, f"{database}.{folded}", options)
+    return entities
 
 
 def _in_default_schema(
@@ -250,9 +251,10 @@ def _in_default_schema(
     schema = fold(built_in if options.schema is None else options.schema, family.case)
     if not schema or database.lower() in {schema.lower(), built_in.lower(), *rdbms.SYSTEM_SCHEMAS}:
         return None
-    if options.schema is None:
+    entities = family.entities(namespace, f"{database}.{schema}.{table}", options)
+    if entities is not None and options.schema is None:
         why.append(f"schema {schema}: built in, as the platform's default for a name that has none")
-    return family.entities(namespace, f"{database}.{schema}.{table}", options)
+    return entities
 
 
 def _built_in(key: str, namespace: str) -> str:

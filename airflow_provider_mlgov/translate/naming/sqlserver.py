@@ -14,7 +14,7 @@ from airflow_provider_mlgov.translate.naming.family import Chain
 from airflow_provider_mlgov.translate.naming.rdbms import family
 from airflow_provider_mlgov.translate.options import TranslateOptions
 
-_INSTANCE = re.compile(r"(?P<host>\w+://[^/]+?(?P<port>:\d+)?)/(?P<instance>[\w$#-]+)/?")
+_INSTANCE = re.compile(r"(?P<host>\w+://[^/]+?(?P<port>:\d+)?)/(?P<instance>[\w$-]+)/?")
 _SERVER = family("mssql", ("mssql", "sqlserver", "fabric-warehouse"), 1433, has_schemas=True)
 
 
@@ -30,7 +30,7 @@ def parts(namespace: str, names: tuple[str, ...], options: TranslateOptions) -> 
 
 def _server(namespace: str) -> str:
     found = _INSTANCE.fullmatch(namespace)
-    if found is None or not (found["port"] or namespace.startswith("sqlserver:")):
+    if found is None or not (found["port"] or namespace.lower().startswith("sqlserver:")):
         return namespace
     return found["host"] if found["port"] else f"{found['host']}\\{found['instance']}"
 
