@@ -32,7 +32,7 @@ from table import heading, table
 
 TASKS = 5
 ROUNDS = int(os.environ.get("ROUNDS", "6"))
-"""Runs of each; the first of a process is counted apart. ``dag.test`` of Airflow 3.1 takes seconds a task: fewer are enough there."""
+"""Runs of each; the first of a process is counted apart. ``dag.test`` of Airflow 3.1 takes seconds a task: fewer do."""
 HOOKS = ("on_task_instance_running", "on_task_instance_success")
 NOBODY, OURS = "nobody", "ours"
 PACKAGES = {
