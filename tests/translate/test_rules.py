@@ -85,6 +85,7 @@ def test_each_option(namespace, name, said, wanted):
         ("s3://lake", "open/x", "aws_s3_v2_bucket aws_s3_v2_directory aws_s3_v2_directory"),
         ("abfss://c@a.dfs.core.windows.net", "/raw/x/", "adls_gen2_account adls_gen2_container acme_dir acme_dir"),
         ("s3://lake", "day/dt=2026-01-31", "aws_s3_v2_bucket aws_s3_v2_directory"),
+        ("s3://lake", "old/x", "aws_s3_v2_bucket aws_s3_v2_directory acme_dir"),
         ("ofs://svc", "/vol/bucket/raw", "ozone_volume ozone_bucket acme_dir"),
         ("hdfs://nn", "/raw/x", "acme_dir"),
     ],
@@ -96,6 +97,7 @@ def test_a_directory_is_of_one_type_itself_and_as_a_parent(namespace, name, want
         rule(regex="(abfss|ofs|hdfs):.*", type="acme_dir"),
         rule(match="s3://lake", name="/", type="acme_dir"),
         rule(match="s3://lake", name="day/*", type="acme_dir"),
+        rule(match="s3://lake", name="old/x/", type="acme_dir"),
     )
     entities = named(namespace, name, *rules).entities
     assert [entity.type_name for entity in entities] == wanted.split()
@@ -197,6 +199,7 @@ def test_temporary_tables_by_rule():
             "rdbms_table w.azuresynapse.net:1433/s.s.t@plat",
         ),
         ("postgres://db", "shop.t", Hints(database="shop"), "rdbms_table db:5432/shop.public.t@plat"),
+        ("postgres://db", "shop.t", Hints(hierarchy=("shop", "s", "t")), "mlgov_dataset postgres:%2F%2Fdb/shop.t@cat"),
         (DB, "ders", Hints(("db", "public", "orders")), "mlgov_dataset postgres:%2F%2Fdb:5432/ders@cat"),
         (DB, "d.s.a.b", Hints(("d", "s.a", "b")), "rdbms_table db:5432/d.s.a.b@plat"),
         (DB, "d.s.t", Hints(("x", "y", "z")), "rdbms_table db:5432/d.s.t@plat"),
