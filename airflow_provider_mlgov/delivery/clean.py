@@ -25,6 +25,7 @@ from airflow_provider_mlgov.masking import (
 )
 from airflow_provider_mlgov.translate.facets import Holder, Switch, behind_switches, names_of
 from airflow_provider_mlgov.translate.reading import CUT
+from airflow_provider_mlgov.translate.rules import NO_WORDS
 
 Json = dict[str, Any]
 Mask = Callable[[str], str]
@@ -45,7 +46,7 @@ _CONF = frozenset({"conf", "op_args", "op_kwargs", "params", "templates_dict"})
 _ENVIRONMENT = frozenset({"env", "env_vars", "environment", "environment_variables", "environmentVariables"})
 _VALUES = frozenset({"value", "values", "default"})
 """What stands beside a ``name`` or ``key`` as its value."""
-_YES_NO = frozenset({"true", "false", "yes", "no", "on", "off", "1", "0", "none"})
+_YES_NO = NO_WORDS | {"true", "yes", "on", "1"}
 """Values that give nothing away: a tag ``secret`` says whether data is, and rules for tags look at that."""
 _STACK = frozenset({"stackTrace", "stack_trace", "traceback"})
 _MAX_DEPTH = 32

@@ -255,9 +255,10 @@ class Culprits:
         Nor are they steps of the application of what is only told again: of that one knows by the events that wait.
         """
         waiting = self._without_settled(self._read)
-        everyone = {run.key: run for run in (*waiting, *runs)}.values()
-        changed = _changed(everyone)
-        users = Counter(ref for run in everyone for ref in {*told_times(run.entities), *_changed([run])})
+        everyone = {run.key: run for run in (*waiting, *runs)}
+        changes = {key: _changed([run]) for key, run in everyone.items()}
+        changed = _changed(everyone.values())
+        users = Counter(ref for key, run in everyone.items() for ref in {*told_times(run.entities), *changes[key]})
         applications = {application_of(run.state) for run in runs if run.state is not None and not run.events} - {None}
         own = {run.key for run in runs}
         return [
@@ -265,8 +266,8 @@ class Culprits:
             for run in waiting
             if run.events
             and run.key not in own
-            and all(users[ref] == 1 for ref in _changed([run]))
-            and changed.isdisjoint(told_times(run.entities).keys() - _changed([run]))
+            and all(users[ref] == 1 for ref in changes[run.key])
+            and changed.isdisjoint(told_times(run.entities).keys() - changes[run.key])
             and (run.state is None or application_of(run.state) not in applications)
         ]
 

@@ -181,10 +181,8 @@ class Draining(ABC):
             except TurnLostError:
                 raise
             except Exception:
-                if (
-                    report.entities,
-                    report.events - report.dead,
-                ) > taken:  # what failed before that does not count any more
+                # Where it took any, what failed before that does not count any more.
+                if (report.entities, report.events - report.dead) > taken:
                     self.breaker.succeeded()
                 raise
             report.outcome = "done"

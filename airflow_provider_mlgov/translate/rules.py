@@ -18,7 +18,8 @@ Spelling = Callable[[str], str]
 """Gives the one spelling of a namespace that may be written in several ways."""
 
 _ALIAS_HOPS = 8
-_NO = frozenset({"false", "no", "0", "off", "none"})
+NO_WORDS = frozenset({"false", "no", "0", "off", "none"})
+"""What a tag says by these is that it does not hold."""
 
 
 @lru_cache(maxsize=1024)
@@ -100,7 +101,7 @@ class TagRule:
         """Whether it speaks of this tag."""
         if _glob(self.key).fullmatch(key) is None:
             return False
-        return value.lower() not in _NO if self.value is None else _glob(self.value).fullmatch(value) is not None
+        return value.lower() not in NO_WORDS if self.value is None else _glob(self.value).fullmatch(value) is not None
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,14 @@ class Rules:
                 if value is not None:
                     decided.setdefault(option, Decided(value, rule))
         return decided
+
+    def type_of(self, names: tuple[str, ...], name: str, spell: Spelling, *, is_path: bool) -> Decided | None:
+        """The type alone, as for each level of a path. Patterns of paths may end in ``/``, as names in Atlas do."""
+        for rule in self.namespaces:
+            spelled = f"{name}/" if is_path and (rule.name or "").endswith("/") else name
+            if rule.type and any(rule.matches(namespace, spelled, spell) for namespace in names):
+                return Decided(rule.type, rule)
+        return None
 
     def is_temporary(self, name: str) -> bool:
         """Whether one of the patterns says that it is a temporary table."""

@@ -15,7 +15,7 @@ from airflow_provider_mlgov.translate.naming.families import FAMILIES, family_of
 from airflow_provider_mlgov.translate.naming.family import Family, fold, segments
 from airflow_provider_mlgov.translate.naming.spelling import canonical
 from airflow_provider_mlgov.translate.options import TranslateOptions
-from airflow_provider_mlgov.translate.rules import Decided, NamespaceRule
+from airflow_provider_mlgov.translate.rules import Decided
 from airflow_provider_mlgov.translate.texts import fits
 
 
@@ -183,15 +183,15 @@ def _typed(
 
     A directory is so of one type, whether it is named itself or what is in it. What directories are in (a bucket) is none.
     """
-    rules = [rule for rule in options.rules.namespaces if rule.type]
-    if not rules:
+    rules = options.rules
+    if not any(rule.type for rule in rules.namespaces):
         return entities
     kind = entities[-1].type_name
     if family.has_paths:
         inner = family.entities(names[-1], "/a/b/c/d", options)
         kind = inner[-1].type_name if inner else ""
         name = "/" * name.startswith("/") + "/".join(segments(name))
-    decided = _type_of(names, name, rules, is_path=family.has_paths)
+    decided = rules.type_of(names, name, canonical, is_path=family.has_paths)
     if decided is not None and entities[-1].type_name == kind:
         why.append(f"type {decided.value}: {_reason(decided, options, '')}")
     elif decided is not None:
@@ -202,7 +202,7 @@ def _typed(
             new[entity.ref] = Ref(decided.value, entity.qualified_name)
         if family.has_paths:
             name = name.rpartition("/")[0]
-            decided = _type_of(names, name, rules, is_path=True)
+            decided = rules.type_of(names, name, canonical, is_path=True)
     return tuple(
         replace(
             entity,
@@ -213,15 +213,6 @@ def _typed(
         )
         for entity in entities
     )
-
-
-def _type_of(names: tuple[str, ...], name: str, rules: list[NamespaceRule], *, is_path: bool) -> Decided | None:
-    """The type that the first of ``rules`` gives. Patterns for directories may end in ``/``, as names in Atlas do."""
-    for rule in rules:
-        spelled = f"{name}/" if is_path and (rule.name or "").endswith("/") else name
-        if any(rule.matches(namespace, spelled, canonical) for namespace in names):
-            return Decided(rule.type, rule)
-    return None
 
 
 def _entities(

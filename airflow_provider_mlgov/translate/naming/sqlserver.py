@@ -30,9 +30,10 @@ def parts(namespace: str, names: tuple[str, ...], options: TranslateOptions) -> 
 
 def _server(namespace: str) -> str:
     found = _INSTANCE.fullmatch(namespace)
-    if found is None or not (found["port"] or namespace.lower().startswith("sqlserver:")):
-        return namespace
-    return found["host"] if found["port"] else f"{found['host']}\\{found['instance']}"
+    if found and found["port"]:
+        return found["host"]
+    is_spark = namespace.lower().startswith("sqlserver:")
+    return f"{found['host']}\\{found['instance']}" if found and is_spark else namespace
 
 
 def schema_of(namespace: str) -> str:
