@@ -21,7 +21,7 @@ from airflow_provider_mlgov.delivery.renames import homes, told_times
 from airflow_provider_mlgov.delivery.renaming import Renaming
 from airflow_provider_mlgov.delivery.uses import CONTENTS, Uses
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
-from airflow_provider_mlgov.translate.runs import told_at
+from airflow_provider_mlgov.translate.runs import last_told
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
@@ -200,7 +200,7 @@ class History:
         """When a run told last; many of what is given up together may have the same runs."""
         if key not in self._told_by_run:
             run = self._state.run(key)
-            self._told_by_run[key] = None if run is None else told_at(run.state) or run.state["last"] // 1000
+            self._told_by_run[key] = None if run is None else last_told(run.state)
         return self._told_by_run[key]
 
     # --- dropping ----------------------------------------------------------------------------------------------------

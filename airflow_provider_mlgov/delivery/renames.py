@@ -17,6 +17,7 @@ from airflow_provider_mlgov.delivery.parts import is_part, renamed
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref, renamed_process
 from airflow_provider_mlgov.model.identity import token
 from airflow_provider_mlgov.translate.quality import moved as moved_result
+from airflow_provider_mlgov.translate.runs import last_told
 from airflow_provider_mlgov.translate.settle import merge
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 Relations = Mapping[str, Ref | tuple[Ref, ...]]
+
+_EVER = (1 << 63) - 1
 
 
 @dataclass(frozen=True, order=True)
@@ -78,15 +81,21 @@ class Renames:
         """``entities`` of one run by the names that their datasets have now. ``claims``: what it did, as far as it was sent.
 
         Who wrote what was dropped before its name was given up did not write what has the later name; but a process that was
-        renamed since, as its job had written that name again, is known by its claim.
+        renamed since, as its job had written that name again, is known by its claim, and by that of the run that wrote it.
         """
-        moved = self._moved(entities, past_drops=True)
+        found, moved = self._moved(entities, done=0), self._moved(entities, done=_EVER)
         processes = {entity.ref for entity in moved if entity.is_process}
-        if moved is entities or (processes and processes <= {*claims}):
-            return moved
-        return self._moved(entities, past_drops=False)
+        if found == moved or not processes or not processes <= {*claims}:
+            return found
+        return self._moved(entities, done=min(self._done(process) for process in processes))
 
-    def _moved(self, entities: tuple[Entity, ...], *, past_drops: bool) -> tuple[Entity, ...]:
+    def _done(self, process: Ref) -> int:
+        """When a process was done last, as far as that is remembered, in epoch milliseconds."""
+        runs = (self._state.run(key) for key in self._state.claimants(process))
+        return max((last_told(run.state) for run in runs if run is not None), default=0)
+
+    def _moved(self, entities: tuple[Entity, ...], done: int) -> tuple[Entity, ...]:
+        """``entities`` by the names that their datasets have now: what was dropped after ``done`` had its later names no more."""
         times = told_times(entities) if self._by_old else {}
         if not times:
             return entities
@@ -95,7 +104,7 @@ class Renames:
         now: dict[Ref, list[Entity]] = {}
         for entity in entities:
             chain = [] if entity.is_process else entity.about or [*_up(entity, by_ref)][::-1]
-            if names := self._names(chain, times.get(entity.ref, last) - 1, past_drops=past_drops):
+            if names := self._names(chain, times.get(entity.ref, last) - 1, done):
                 now[entity.ref] = [moved_result(entity, tuple(reversed(names[-1])))] if entity.about else names[-1]
         if not now:
             return entities
@@ -149,10 +158,11 @@ class Renames:
                 name = rename.chain[-1].attributes["name"]
                 yield from self._of_change(Change("rename", rename.old, rename.time, rename.to, name, rename.chain))
 
-    def _names(self, chain: Sequence[Entity], after: int, *, past_drops: bool = False) -> list[list[Entity]]:
+    def _names(self, chain: Sequence[Entity], after: int, done: int = 0) -> list[list[Entity]]:
         """What a dataset and what contains it were called since ``after``, name by name, each from the inside out.
 
-        ``chain`` is what they were called then, from the outside in. What was dropped before a name was given up had it no more.
+        ``chain`` is what they were called then, from the outside in. What was dropped after ``done``, before a name was
+        given up, had it no more.
         """
         names: list[list[Entity]] = []
         now = list(reversed(chain))
@@ -161,7 +171,7 @@ class Renames:
                 (rename, place)
                 for place, entity in enumerate(now)
                 for rename in self._by_old.get(entity.ref, ())
-                if rename.time > after and (past_drops or not self._was_dropped(now, after, rename.time))
+                if rename.time > after and not self._was_dropped(now, max(after, done), rename.time)
             ]
             if not later:
                 return names

@@ -18,7 +18,7 @@ from airflow_provider_mlgov.errors import InvalidEventError, SpoolError
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
 from airflow_provider_mlgov.translate.events import is_terminal, live, run_key
 from airflow_provider_mlgov.translate.reading import read_event
-from airflow_provider_mlgov.translate.runs import told_at
+from airflow_provider_mlgov.translate.runs import last_told, told_at
 from airflow_provider_mlgov.translate.settle import merge
 from airflow_provider_mlgov.translate.times import microseconds
 from airflow_provider_mlgov.translate.translation import translate
@@ -73,7 +73,7 @@ class Run:
         """When what it says was so: when it dropped or renamed something, or how it ended was told; epoch milliseconds."""
         if self.changes:
             return max(change.time for change in self.changes)
-        return 0 if self.state is None else told_at(self.state) or self.state["last"] // 1000
+        return 0 if self.state is None else last_told(self.state)
 
     @property
     def entity(self) -> Ref | None:

@@ -236,6 +236,11 @@ def told_at(state: Json) -> int:
     return int(_ending(state).get("told", 0))
 
 
+def last_told(state: Json) -> int:
+    """`told_at`, or when its last event was, in epoch milliseconds."""
+    return told_at(state) or int(state["last"]) // 1000
+
+
 def _ending(state: Json) -> dict[str, Any]:
     """How and when the run ended.
 
