@@ -213,7 +213,7 @@ class RunReader:
         for run in runs:
             if run.before is not None and self.renames:  # what was renamed since it was read took its claims along
                 run.before = self._state.run(run.key)
-            run.entities = self.renames.of_entities(run.entities, run.before.claims if run.before is not None else ())
+            run.entities = self.renames.of_entities(run.entities)
             run.changes = self.renames.of_changes(run.changes)
 
     def _told_again(self, besides: Collection[str], size: int) -> list[Run]:

@@ -237,7 +237,7 @@ def told_at(state: Json) -> int:
 
 
 def last_told(state: Json) -> int:
-    """`told_at`, or when its last event was, in epoch milliseconds."""
+    """`told_at` or, while no end is known, when its last event was, in epoch milliseconds."""
     return told_at(state) or int(state["last"]) // 1000
 
 

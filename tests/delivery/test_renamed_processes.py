@@ -144,6 +144,67 @@ def test_folders_that_get_other_names(namespace: str, tmp_path: Path) -> None:
         assert sorted(outputs) == [f"/{name}/" for name in ("out/a", "out/b", "out_1", "out_1/a", "out_1/b")], outputs
 
 
+@pytest.mark.parametrize("dropped_at", [1, 2])  # also in the very second in which it was told of
+@pytest.mark.parametrize("ends", [("raw", "out/a"), ("out/a", "raw")])
+def test_what_was_dropped_stays_gone_though_its_folder_was_renamed_before_one_knew(
+    ends: tuple[str, str], dropped_at: int, tmp_path: Path
+) -> None:
+    source, target = (data(name, S3) for name in ends)
+    use, rename = event(1, 1, [source], [target], job="load"), renamed(9, "out", "out_9", S3)
+    drop = {**dropped(2, "out/a", S3), "eventTime": f"2026-01-31T01:00:0{dropped_at}Z"}
+    wanted = catalogued(tmp_path / "in order", [[use], [drop], [rename]])
+    found = catalogued(tmp_path / "late", [[rename], [use], [drop], [use]])
+    assert not [key for key in found if "out/a" in key or "out_9/a" in key]
+    assert flows(found) == flows(wanted) == set()
+    assert processes(found) == processes(wanted)
+
+
+def two_tables(run: int, *, column: str | None, facet: bool, later: bool = False) -> Json:
+    """A run that makes `t` of `x` and `v` of `y`: by the ``lineage`` facet, or of this ``column`` of `y`; ``later`` `t` only."""
+    fields = {"fields": [{"name": "c", "type": "int"}]}
+    sources = [data(name, schema=fields) for name in ("x", "y")]
+    outputs = []
+    for name, source, of in (("t", sources[0], "c"), ("v", sources[1], column)):
+        origin = {"namespace": DB, "name": source["name"], "field": of}
+        lineage = {"fields": {"c": {"inputFields": [origin]}}}
+        outputs.append(data(name, schema=fields, **({"columnLineage": lineage} if of and not facet else {})))
+    told = event(run, run, sources, outputs, job="load")
+    if facet:
+        entries = [
+            {"namespace": DB, "name": output["name"], "type": "DATASET", "inputs": [{**source, "type": "DATASET"}]}
+            for output, source in zip(outputs, sources, strict=True)
+        ]
+        told["job"]["facets"] = {"lineage": {"entries": entries[: 1 if later else 2]}}
+    return told
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (two_tables(1, column="c", facet=False), two_tables(3, column="d", facet=False)),
+        (two_tables(1, column="c", facet=False), two_tables(3, column=None, facet=False)),
+        (two_tables(1, column="c", facet=True), two_tables(3, column="c", facet=True, later=True)),
+    ],
+    ids=["another column", "no column", "by the lineage facet"],
+)
+def test_of_a_run_that_made_several_tables_one_was_dropped_and_made_again(
+    first: Json, second: Json, tmp_path: Path
+) -> None:
+    events = [first, dropped(2, "t"), second, renamed(4, "t", "u")]
+    found = catalogued(tmp_path, [[one] for one in events])
+    assert {target for _, target in flows(found)} >= {"u"}
+    assert processes(catalogued(tmp_path, [[first]])) == processes(found)
+
+
+def processes(found: Json) -> list[str]:
+    """The processes of jobs and of columns, those without ends too: by their ends."""
+    return sorted(
+        f"{key.split()[0]} {entity['relations']['inputs']} {entity['relations']['outputs']}"
+        for key, entity in found.items()
+        if key.startswith(("mlgov_job_process", "mlgov_column_lineage"))
+    )
+
+
 @pytest.mark.parametrize("portions", ["1|2|3", "1|23", "12|3", "1|32"])
 def test_a_run_that_failed_after_all_takes_its_process_along_under_the_new_name(portions: str, tmp_path: Path) -> None:
     told = {"1": wrote(1, "x", "t"), "2": renamed(2, "t", "t_old"), "3": {**wrote(1, "x", "t", kind="FAIL")}}
