@@ -17,10 +17,11 @@ from airflow_provider_mlgov.delivery.letting_go import let_go
 from airflow_provider_mlgov.delivery.parts import around, head, is_part, renamed
 from airflow_provider_mlgov.delivery.patient import PatientCatalog, items, ref_of
 from airflow_provider_mlgov.delivery.quality import QualityResults
-from airflow_provider_mlgov.delivery.renames import LastTold, homes, told_times
+from airflow_provider_mlgov.delivery.renames import homes, told_times
 from airflow_provider_mlgov.delivery.renaming import Renaming
 from airflow_provider_mlgov.delivery.uses import CONTENTS, Uses
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref
+from airflow_provider_mlgov.translate.runs import last_told
 
 if TYPE_CHECKING:
     from airflow_provider_mlgov.catalog.catalog import Catalog
@@ -60,7 +61,7 @@ class History:
         """Names that were given or given up, and since when."""
         self._left: dict[Ref, int] = {}
         """Names that were given up, whatever is called so since, and when."""
-        self._last_told = LastTold(state)
+        self._told_by_run: dict[str, int | None] = {}
         self._taken_back: set[Ref] = set()
         """What runs of the parcel give up, and was dropped at some time."""
 
@@ -192,8 +193,15 @@ class History:
 
     def _claimed(self, ref: Ref, besides: Collection[str]) -> int | None:
         """When runs other than those of the keys ``besides`` last told of this data."""
-        known = (self._last_told[key] for key in self._state.claimants(ref) if key not in besides)
+        known = (self._told_by(key) for key in self._state.claimants(ref) if key not in besides)
         return max((time for time in known if time is not None), default=None)
+
+    def _told_by(self, key: str) -> int | None:
+        """When a run told last; many of what is given up together may have the same runs."""
+        if key not in self._told_by_run:
+            run = self._state.run(key)
+            self._told_by_run[key] = None if run is None else last_told(run.state)
+        return self._told_by_run[key]
 
     # --- dropping ----------------------------------------------------------------------------------------------------
     def without_gone(self, entities: Sequence[Entity], stored: Collection[Ref]) -> tuple[Entity, ...]:
@@ -300,7 +308,10 @@ class History:
         By an event; or by the catalogue, where somebody else made the entity, or nothing is remembered of it here.
         """
         told = self._state.told(self._name, ref)
-        if told is not None and told > time:
+        described = self._state.described(self._name, [ref]).get(
+            ref, {}
+        )  # of results that were renamed no more is known
+        if max(told or 0, *described.values(), 0) > time:
             return True
         if self._state.was_made_here(self._name, entity):
             return False

@@ -13,12 +13,10 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mlgov.delivery.batch import references
 from airflow_provider_mlgov.delivery.parts import is_part, renamed
 from airflow_provider_mlgov.model.entity import Change, Entity, Ref, renamed_process
 from airflow_provider_mlgov.model.identity import token
 from airflow_provider_mlgov.translate.quality import moved as moved_result
-from airflow_provider_mlgov.translate.runs import last_told
 from airflow_provider_mlgov.translate.settle import merge
 
 if TYPE_CHECKING:
@@ -43,20 +41,6 @@ class Rename:
         return self.chain[-1].ref
 
 
-class LastTold(dict[str, int | None]):
-    """When runs told last, by their keys, in epoch milliseconds; None where one is not known. Each is read once."""
-
-    def __init__(self, state: SenderState) -> None:
-        super().__init__()
-        self._state = state
-
-    def __missing__(self, key: str) -> int | None:
-        """Read it."""
-        run = self._state.run(key)
-        self[key] = time = None if run is None else last_told(run.state)
-        return time
-
-
 class Renames:
     """The renames that are known: those that ``state`` remembers, and those that are told now."""
 
@@ -68,7 +52,6 @@ class Renames:
             self._by_old[old].append(Rename(time, old, tuple(_from_json(item) for item in chain)))
         self._dropped_now: dict[Ref, set[int]] = defaultdict(set)
         """When datasets were dropped, by what is told now."""
-        self._last_told = LastTold(state)
 
     def __bool__(self) -> bool:
         """Whether any are known."""
@@ -86,58 +69,37 @@ class Renames:
                     self._new.append(rename)
 
     def remember(self) -> None:
-        """Keep what was learned, now that a run is kept; inside a transaction of the state."""
+        """Keep what was learned; inside a transaction of the state."""
         for rename in self._new:
             self._state.remember_renamed(rename.old, rename.time, [_to_json(entity) for entity in rename.chain])
         self._new = []
-        self._last_told.clear()
 
     def of_entities(self, entities: tuple[Entity, ...]) -> tuple[Entity, ...]:
         """``entities`` of one run by the names that their datasets have now.
 
-        Who wrote what was dropped before its name was given up did not write what has the later name; unless the same process
-        was done after the drop: then its job had written that name again, and the process was renamed with it.
+        Who wrote what was dropped before its name was given up did not write what has the later name. But where it did the same
+        as a run that wrote that name again, or was renamed before the drop was told, its process has been renamed, and is known
+        by a claim. The data counts as dropped either way, so only what is newer stays.
         """
-        moved, processes = self._moved(entities, None)
-        if moved is entities:
-            return entities
-        found, _ = self._moved(entities, {})
-        return found if found == moved else self._moved(entities, self._done(entities, processes))[0]
+        moved = self._moved(entities, past_drops=True)
+        processes = [entity.ref for entity in moved if entity.is_process]
+        if moved is entities or (processes and all(self._state.is_claimed(ref) for ref in processes)):
+            return moved
+        return self._moved(entities, past_drops=False)
 
-    def _done(self, entities: Iterable[Entity], names: Mapping[str, str]) -> dict[Ref, int]:
-        """Until when the ends of processes were used by these, whichever run did them: epoch milliseconds, by their old names.
-
-        ``names`` are those that the processes have now. Columns go with their dataset, so theirs are not looked up.
-        """
-        done: dict[Ref, int] = {}
-        for entity in entities:
-            if entity.is_process and "parentProcess" not in entity.latest:
-                process = Ref(entity.type_name, names[entity.qualified_name])
-                last = max((self._last_told[key] or 0 for key in self._state.claimants(process)), default=0)
-                for ref in references(entity):
-                    done[ref] = max(last, done.get(ref, 0))
-        return done
-
-    def _moved(
-        self, entities: tuple[Entity, ...], done: Mapping[Ref, int] | None
-    ) -> tuple[tuple[Entity, ...], Mapping[str, str]]:
-        """``entities`` by the names that their datasets have now, and what their processes are called then.
-
-        What was dropped after it was ``done``, before its name was given up, had its later names no more; None: no drop counts.
-        """
+    def _moved(self, entities: tuple[Entity, ...], *, past_drops: bool) -> tuple[Entity, ...]:
         times = told_times(entities) if self._by_old else {}
         if not times:
-            return entities, {}
+            return entities
         by_ref = {entity.ref: entity for entity in entities}
         last = max(times.values())
         now: dict[Ref, list[Entity]] = {}
         for entity in entities:
             chain = [] if entity.is_process else entity.about or [*_up(entity, by_ref)][::-1]
-            used = None if done is None else max((done.get(home.ref, 0) for home in chain), default=0)
-            if names := self._names(chain, times.get(entity.ref, last) - 1, used):
+            if names := self._names(chain, times.get(entity.ref, last) - 1, past_drops=past_drops):
                 now[entity.ref] = [moved_result(entity, tuple(reversed(names[-1])))] if entity.about else names[-1]
         if not now:
-            return entities, {}
+            return entities
         moved = {ref: chain[0].ref for ref, chain in now.items()}
         found: list[Entity] = []
         processes: dict[str, str] = {}
@@ -151,7 +113,7 @@ class Renames:
                     entity.qualified_name, _ends(entity.relations), _ends(relations)
                 )
             found.append(replace(entity, relations=relations))
-        return merge(_with_processes(entity, processes) for entity in found), processes
+        return merge(_with_processes(entity, processes) for entity in found)
 
     def of_changes(self, changes: Iterable[Change]) -> tuple[Change, ...]:
         """``changes`` by the names that the datasets have now, and what was renamed after them, once more.
@@ -188,28 +150,31 @@ class Renames:
                 name = rename.chain[-1].attributes["name"]
                 yield from self._of_change(Change("rename", rename.old, rename.time, rename.to, name, rename.chain))
 
-    def _names(self, chain: Sequence[Entity], after: int, used: int | None = 0) -> list[list[Entity]]:
+    def _names(self, chain: Sequence[Entity], after: int, *, past_drops: bool = False) -> list[list[Entity]]:
         """What a dataset and what contains it were called since ``after``, name by name, each from the inside out.
 
-        ``chain`` is what they were called then, from the outside in. What was dropped before a name was given up had it no
-        more, unless it was ``used`` since; None: no drop counts.
+        ``chain`` is what they were called then, from the outside in. What was dropped before a name was given up had it no more;
+        ``past_drops`` it is named so nevertheless, but was never given that name: the drop counts by each of its names.
         """
         names: list[list[Entity]] = []
+        dropped = False
         now = list(reversed(chain))
         while True:
             later = [
                 (rename, place)
                 for place, entity in enumerate(now)
                 for rename in self._by_old.get(entity.ref, ())
-                if rename.time > after
-                and (used is None or not self._was_dropped(now, max(after, used - 1), rename.time))
+                if rename.time > after and (past_drops or not self._was_dropped(now, after, rename.time))
             ]
             if not later:
                 return names
             rename, place = min(later, key=lambda found: found[0])
+            dropped = dropped or (past_drops and self._was_dropped(now, after, rename.time))
             new = [_as(now[place], rename), *reversed(rename.chain[:-1])]
             for entity in reversed(now[:place]):
                 new.insert(0, _inside(entity, rename, new[0].ref))
+            if dropped:
+                new = [replace(entity, named=0) for entity in new]
             now, after = new, rename.time
             names.append(now)
 

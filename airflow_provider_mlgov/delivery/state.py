@@ -78,6 +78,11 @@ class SenderState(ApplicationsState):
         rows = self._rows("SELECT run FROM claim WHERE type = ? AND name = ?", ref.type_name, ref.qualified_name)
         return [row[0] for row in rows]
 
+    def is_claimed(self, ref: Ref) -> bool:
+        """Whether `claimants` has any."""
+        statement = "SELECT 1 FROM claim WHERE type = ? AND name = ? LIMIT 1"
+        return bool(self._rows(statement, ref.type_name, ref.qualified_name))
+
     def expire(self) -> None:
         """Forget runs some hours after their end (those that never end: some weeks), and old names; inside a `transaction`."""
         now = self._clock()

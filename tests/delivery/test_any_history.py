@@ -185,10 +185,9 @@ def check_reuse(seed: int, folder: Path, jobs: int) -> None:
                     assert keys.issuperset(one["attributes"]["processKey"].split()), f"seed {seed}: {key}"
 
 
+# In the last two a drop is told after what contained that was renamed.
 @pytest.mark.parametrize("again", [False, True])
-@pytest.mark.parametrize(
-    "seed", [*range(8), 104, 122]
-)  # the last two: a drop is told after what contained it was renamed
+@pytest.mark.parametrize("seed", [*range(8), 104, 122])
 def test_any_history(seed: int, tmp_path: Path, again: bool) -> None:
     check(seed, tmp_path, 3, again=again, jobs=2 if seed % 2 and not again else None)
 

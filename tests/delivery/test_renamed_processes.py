@@ -19,7 +19,7 @@ from airflow_provider_mlgov.model.identity import token
 from delivery_events import task_event
 from tests.delivery.test_any_order import OPTIONS, catalogued
 from tests.delivery.test_any_portion import DB, data, event
-from tests.delivery.test_quality import GCS, cut_off_at_each_call, dropped, flows, renamed
+from tests.delivery.test_quality import GCS, cut_off_at_each_call, dropped, flows, renamed, told
 
 Json = dict[str, Any]
 Edges = set[tuple[str, str]]
@@ -194,6 +194,24 @@ def test_of_a_run_that_made_several_tables_one_was_dropped_and_made_again(
     found = catalogued(tmp_path, [[one] for one in events])
     assert {target for _, target in flows(found)} >= {"u"}
     assert processes(catalogued(tmp_path, [[first]])) == processes(found)
+
+
+@pytest.mark.parametrize("order", ["0123", "01230", "1230", "2130", "23010", "0 1 2 3 0", "0 123 0", "1 2 3 0 0"])
+@pytest.mark.parametrize("again", [None, 8])
+def test_what_was_found_out_before_a_drop_is_not_of_what_was_made_again(
+    again: int | None, order: str, tmp_path: Path
+) -> None:
+    """Results, and the process, which is the same as that of the run that made it again; told in one send, or in several."""
+    runs = [wrote(1, "x", "t"), wrote(3, "x", "t")]
+    for run, rows in zip(runs, (7, again), strict=True):
+        if rows is not None:
+            run["outputs"][0]["facets"]["dataQualityMetrics"] = {"rowCount": rows}
+    events = [runs[0], dropped(2, "t"), runs[1], renamed(4, "t", "u")]
+    portions = order.split() if " " in order else list(order)
+    found = catalogued(tmp_path, [[events[int(number)] for number in portion] for portion in portions])
+    assert flows(found) == {("x", "u")}
+    assert told(found) == ({"db:5432/d.s.u@primary, quality of s.u": (0, again)} if again else {})
+    check(found, {("x", "u")})
 
 
 def processes(found: Json) -> list[str]:
