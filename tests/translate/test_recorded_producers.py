@@ -127,19 +127,72 @@ def test_what_dbt_tested():
     assert quality.attributes["datasetName"] == "duckdb://shop.duckdb/shop.main.orders@air"
 
 
-def test_what_is_written_by_hand_for_flink_hive_trino_and_great_expectations():
+TRINO = "trino://trino.example.org:8080"
+
+
+def test_trino():
+    made = all_edges(runs(EVENTS / "trino.ndjson").values())
+    short = {tuple(tuple(name.removeprefix(f"{TRINO}/") for name in names) for names in edge[1:]) for edge in made}
+    assert short == {
+        (("sample.tiny.orders",), ("lake.shop.orders",)),
+        (("sample.tiny.customer", "sample.tiny.nation"), ("house.shop.customers",)),
+        ((), ("lake.shop.totals",)),
+        (("house.shop.customers", "lake.shop.orders"), ("lake.shop.totals",)),
+        (("house.shop.customers",), ("lake.shop.totals",)),
+        (("lake.shop.totals",), ("lake.shop.big",)),
+        (("lake.shop.big", "lake.shop.totals"), ("lake.shop.top",)),  # of a view Trino names what is below it, too
+        ((), ("house.shop.customers",)),
+        (("lake.shop.totals",), ("lake.shop.totals",)),
+        (("lake.shop.orders",), ("lake.shop.orders",)),
+        (("house.shop.customers", "lake.shop.totals"), ("lake.shop.totals",)),
+    }, "and nothing of what failed"
+
+
+def test_columns_of_trino():
+    found = list(runs(EVENTS / "trino.ndjson").values())
+    told = {
+        (item.qualified_name, item.described["position"][1])
+        for each in found
+        for item in by_type(each, "mlgov_column")
+        if "position" in item.described and "/lake.shop.totals/" in item.qualified_name
+    }
+    place = f"{TRINO}/lake.shop.totals/columns"
+    assert told == {(f"{place}/nation@plat", 1), (f"{place}/total@plat", 2), (f"{place}/orders@plat", 3)}, (
+        "an UPDATE, a MERGE and an INSERT of some columns say nothing of where they stand"
+    )
+    pairs = {
+        (names(item.relations["outputs"])[0], *names(item.relations["inputs"]))
+        for each in found
+        for item in by_type(each, "mlgov_column_lineage")
+    }
+    assert (f"{place}/total", f"{TRINO}/lake.shop.orders/columns/totalprice") in pairs
+    assert (f"{TRINO}/lake.shop.top/columns/nation", f"{TRINO}/lake.shop.big/columns/nation") in pairs
+    assert not [pair for pair in pairs if "$row_id" in "".join(pair)]
+
+
+def test_runs_of_trino():
+    found = [run for each in runs(EVENTS / "trino.ndjson").values() for run in by_type(each, "mlgov_job_run")]
+    states = [run.latest["state"] for run in found]
+    assert (states.count("success"), states.count("failed")) == (15, 2)
+    assert {run.attributes.get("errorMessage") for run in found if run.latest["state"] == "failed"} == {
+        "Division by zero",
+        "line 1:47: Table 'lake.shop.missing' does not exist",
+    }
+    assert {(run.attributes["engine"], run.attributes["engineVersion"]) for run in found} == {("trino", "476")}
+
+
+def test_what_is_written_by_hand_for_flink_hive_and_great_expectations():
     found = runs(EVENTS / "written.ndjson").values()
     assert all_edges(found) == {
         ("mlgov_job_process", ("io.clicks",), ("io.pages",)),
         ("mlgov_job_process", ("shop.orders",), ("shop.daily",)),
-        ("mlgov_job_process", ("trino://trino:8080/hive.shop.daily",), ("trino://trino:8080/lake.shop.top",)),
         ("mlgov_job_process", ("db:5432/shop.public.orders",), ()),
     }
     columns = {
         names(item.relations["outputs"])[0]: item for each in found for item in by_type(each, "mlgov_column_lineage")
     }
     assert columns["shop.daily.total"].latest["dependencyType"] == "AGGREGATION"
-    assert set(columns) == {"shop.daily.day", "shop.daily.total", "trino://trino:8080/lake.shop.top/columns/day"}
+    assert set(columns) == {"shop.daily.day", "shop.daily.total"}
     (quality,) = [item for each in found for item in by_type(each, "mlgov_quality_result")]
     assert [quality.described[name][1] for name in ("passed", "failed", "rowCount")] == [1, 1, 1200]
     states = {
