@@ -55,6 +55,7 @@ FACETS: tuple[FacetEntry, ...] = (
     FacetEntry("run", "gcp_composer_run", _FACTS, is_fact=True),
     FacetEntry("run", "gcp_dataproc", _FACTS, is_fact=True),
     FacetEntry("run", "gcp_dataproc_spark", _FACTS, is_fact=True),
+    FacetEntry("run", "great_expectations_meta", _FACTS, is_fact=True),
     FacetEntry("run", "hive_properties", _FACTS, is_fact=True),
     FacetEntry("run", "hive_session", _FACTS, is_fact=True),
     FacetEntry("run", "jobDependencies", _FACTS + ": control flow is no data lineage", "1-0-1", is_fact=True),
@@ -110,6 +111,7 @@ FACETS: tuple[FacetEntry, ...] = (
     # of a dataset as an input or output
     FacetEntry("input", "dataQualityAssertions", _QUALITY, "1-1-0"),
     FacetEntry("input", "dataQualityMetrics", _QUALITY, "1-0-3"),
+    FacetEntry("input", "greatExpectations_assertions", "as `dataQualityAssertions`, where that is not told"),
     FacetEntry("input", "icebergScanReport", f"`version` (snapshot) and the report in {_IO}"),
     FacetEntry("input", "inputStatistics", f"`rowCount`, `size`, `fileCount` in {_IO}", "1-0-0"),
     FacetEntry("input", "subset", _IO, "1-0-0"),

@@ -181,20 +181,52 @@ def test_runs_of_trino():
     assert {(run.attributes["engine"], run.attributes["engineVersion"]) for run in found} == {("trino", "476")}
 
 
-def test_what_is_written_by_hand_for_flink_hive_and_great_expectations():
+def test_great_expectations():
+    found = runs(EVENTS / "great_expectations.ndjson")
+    orders, people = "db.example.org:5432/shop.public.orders", "db.example.org:5432/shop.public.people"
+    assert all_edges(found.values()) == {
+        ("mlgov_job_process", ("file:///data/orders.csv",), ()),
+        ("mlgov_job_process", ("sqlite/main.orders",), ()),
+        ("mlgov_job_process", (orders,), ()),
+        ("mlgov_job_process", (orders, people), ()),
+    }, "by any of its names: with a schema or without, with SQLAlchemy's driver or without"
+    checked = [run for each in found.values() for run in by_type(each, "mlgov_job_run")]
+    parents = {run.attributes["jobName"]: run.attributes.get("parentRunId") for run in checked}
+    assert parents["orders_table"] == "01900000-0000-7000-8000-000000000003"
+    assert {run.latest["state"] for run in checked} == {"success"}, "what did not pass is no failure of the run"
+
+
+def test_what_great_expectations_tested():
+    counts = {
+        (run.attributes["jobName"].partition(".")[0], quality.attributes["datasetName"].partition("@")[0]): tuple(
+            quality.described.get(name, (0, None))[1] for name in ("passed", "failed", "rowCount")
+        )
+        for each in runs(EVENTS / "great_expectations.ndjson").values()
+        for run in by_type(each, "mlgov_job_run")
+        for quality in by_type(each, "mlgov_quality_result")
+    }
+    orders, people = "db.example.org:5432/shop.public.orders", "db.example.org:5432/shop.public.people"
+    assert counts == {
+        ("orders_file", "file:///data/orders.csv"): (8, 2, 4),
+        ("orders_suite", "sqlite/main.orders"): (7, 2, 4),  # it does not say how the test of quantiles ended
+        ("orders_table", orders): (7, 2, 4),
+        ("orders_driver", orders): (1, 0, None),
+        ("orders_joined", orders): (1, 0, None),
+        ("orders_joined", people): (1, 0, None),
+    }
+
+
+def test_what_is_written_by_hand_for_flink_and_hive():
     found = runs(EVENTS / "written.ndjson").values()
     assert all_edges(found) == {
         ("mlgov_job_process", ("io.clicks",), ("io.pages",)),
         ("mlgov_job_process", ("shop.orders",), ("shop.daily",)),
-        ("mlgov_job_process", ("db:5432/shop.public.orders",), ()),
     }
     columns = {
         names(item.relations["outputs"])[0]: item for each in found for item in by_type(each, "mlgov_column_lineage")
     }
     assert columns["shop.daily.total"].latest["dependencyType"] == "AGGREGATION"
     assert set(columns) == {"shop.daily.day", "shop.daily.total"}
-    (quality,) = [item for each in found for item in by_type(each, "mlgov_quality_result")]
-    assert [quality.described[name][1] for name in ("passed", "failed", "rowCount")] == [1, 1, 1200]
     states = {
         run.attributes["jobName"]: run.latest["state"] for each in found for run in by_type(each, "mlgov_job_run")
     }

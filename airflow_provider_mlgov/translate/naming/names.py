@@ -227,12 +227,15 @@ def _entities(
                 why.append(f"parts {' / '.join(parts)}: facet hierarchy")
                 return entities
     entities = family.entities(namespace, folded, options)
-    if entities is not None or family.levels != folded.count(".") + 2:
+    missing = family.levels - folded.count(".") - 1
+    if entities is not None or missing not in (1, 2):
         return entities
     database = fold(hints.database, family.case)
     is_told = len(hints.hierarchy) >= family.levels  # of other parts than the name's, so there is nothing to guess
+    if missing == 2:  # a table alone, as Great Expectations names it
+        return None if is_told else _in_default_schema(family, namespace, database, folded, options, why)
     if not is_told and (not database or folded.startswith(f"{database}.")):
-        entities = _in_default_schema(family, namespace, folded, options, why)
+        entities = _in_default_schema(family, namespace, *folded.partition(".")[::2], options, why)
     if database and entities is None:
         why.append(f"database {hints.database}: facet dataSource")
         entities = family.entities(namespace, f"{database}.{folded}", options)
@@ -240,15 +243,14 @@ def _entities(
 
 
 def _in_default_schema(
-    family: Family, namespace: str, name: str, options: TranslateOptions, why: list[str]
+    family: Family, namespace: str, database: str, table: str, options: TranslateOptions, why: list[str]
 ) -> tuple[Entity, ...] | None:
-    """The table of a ``name`` without a schema: Spark names tables of JDBC by the database and what it was told to read.
+    """The table of a name without a schema: Spark names tables of JDBC by the database and what it was told to read.
 
     Where the first part is a schema that each database has, it is the database that is not said.
     """
-    if family.schema_of is None:
+    if family.schema_of is None or not database or "." in database:
         return None
-    database, table = name.split(".")
     built_in = family.schema_of(namespace)
     schema = fold(built_in if options.schema is None else options.schema, family.case)
     if not schema or database.lower() in {schema.lower(), built_in.lower(), *rdbms.SYSTEM_SCHEMAS}:
