@@ -82,6 +82,11 @@ atlas_namespace = "erp"
 match = "arn:aws:glue:eu-west-1:*"
 atlas_namespace = "cm"
 
+[[namespaces]]                          # Flink's SQL names no namespace, unless the table is in Kafka, Kinesis or a database
+regex = "^$"
+name = "lake.*"
+alias = "flink-lake"
+
 [[namespaces]]
 match = "s3://scratch-*"
 ignore = true

@@ -52,6 +52,7 @@ FACETS: tuple[FacetEntry, ...] = (
     FacetEntry("run", "executionParameters", _FACTS, "1-0-0", "send_conf", is_fact=True),
     FacetEntry("run", "externalQuery", "`externalQueryId` and `externalQuerySource` of the run", "1-0-2"),
     FacetEntry("run", "extractionError", "`lineageComplete` = false and `lineageErrors` of the run", "1-1-2"),
+    FacetEntry("run", "flink_job", _FACTS, is_fact=True),
     FacetEntry("run", "gcp_composer_run", _FACTS, is_fact=True),
     FacetEntry("run", "gcp_dataproc", _FACTS, is_fact=True),
     FacetEntry("run", "gcp_dataproc_spark", _FACTS, is_fact=True),

@@ -17,6 +17,8 @@ from translate_events import OPTIONS, by_type, edges, names
 
 EVENTS = Path(__file__).parent / "events"
 RECORDED = sorted(EVENTS.glob("*.ndjson"))
+NO_NAMESPACE = "is left out: namespace of a dataset is ''"
+"""What Flink's SQL calls a table of files, which means nothing outside its session."""
 
 
 def runs(path: Path) -> dict[str, Translation]:
@@ -34,7 +36,7 @@ def all_edges(translations: Iterable[Translation]) -> set[tuple[str, tuple[str, 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 def test_nothing_is_refused_or_left_out(path):
     for key, translation in runs(path).items():
-        assert not translation.warnings, key
+        assert [text for text in translation.warnings if not (path.stem == "flink" and NO_NAMESPACE in text)] == [], key
         refs = {entity.ref for entity in translation.entities}
         for entity in translation.entities:
             for value in entity.relations.values():
@@ -216,10 +218,76 @@ def test_what_great_expectations_tested():
     }
 
 
-def test_what_is_written_by_hand_for_flink_and_hive():
+def flink() -> dict[str, Translation]:
+    """By the job: each has one run."""
+    found = {
+        run.attributes["jobName"]: each
+        for each in runs(EVENTS / "flink.ndjson").values()
+        for run in by_type(each, "mlgov_job_run")
+    }
+    assert len(found) == 18
+    return found
+
+
+def test_flink():
+    shop = "db:5432/shop.public"
+    read_and_written = {name: [edge[1:] for edge in edges(each)] for name, each in flink().items()}
+    assert read_and_written == {
+        "totals": [],
+        "load": [([], ["io.clicks"])],
+        "store": [(["io.clicks"], [f"{shop}.orders"])],
+        "unload": [([f"{shop}.orders"], [])],
+        "both": [(["io.clicks"], ["io.pages", f"{shop}.orders"])],
+        "look up": [(["io.clicks"], ["io.found"])],
+        "made up": [],
+        "catalogue": [([f"{shop}.orders"], [f"{shop}.copies"])],
+        "broken": [],
+        "cancelled": [(["io.clicks"], ["io.pages"])],
+        "lines": [],
+        "copy": [(["io.clicks"], ["io.copies"])],
+        "merge": [(["io.clicks", "io.copies"], ["io.merged"])],
+        "mails": [([], ["io.mails"])],
+        "thrown": [(["io.clicks", "io.copies"], ["io.thrown"])],
+        "stopped": [(["io.clicks"], ["io.stopped"])],
+        "batch alone": [],
+        "stream alone": [(["io.clicks"], ["io.alone"])],
+    }
+
+
+def test_what_flink_says_of_its_runs():
+    found = {name: by_type(each, "mlgov_job_run")[0] for name, each in flink().items()}
+    states = {name: run.latest.get("state") for name, run in found.items()}
+    assert {name: state for name, state in states.items() if state != "success"} == {
+        "broken": "failed",
+        "cancelled": "aborted",
+        "thrown": "failed",
+        "batch alone": None,
+        "stream alone": None,
+    }
+    for run in found.values():
+        assert (run.attributes["engine"], run.attributes["engineVersion"]) == ("flink", "2.2.0")
+        assert "flink_job.jobId" in {fact["name"] for fact in json.loads(run.attributes["facts"])}
+
+
+def test_columns_of_what_flink_reads_and_writes():
+    found = flink()
+    assert names(entity.ref for entity in by_type(found["store"], "rdbms_column")) == [
+        f"db:5432/shop.public.orders.{name}" for name in ("id", "mail", "total")
+    ]
+    assert names(entity.ref for entity in by_type(found["merge"], "mlgov_field")) == [
+        f"io.{topic}#{name}" for topic in ("clicks", "copies") for name in ("id", "mail", "total")
+    ]
+
+
+def test_what_flink_has_no_namespace_for_is_left_out_by_its_name():
+    assert [text.split("'")[1] for text in flink()["totals"].warnings] == [
+        f"default_catalog.default_database.{name}" for name in ("orders", "people", "totals")
+    ]
+
+
+def test_what_is_written_by_hand_for_hive():
     found = runs(EVENTS / "written.ndjson").values()
     assert all_edges(found) == {
-        ("mlgov_job_process", ("io.clicks",), ("io.pages",)),
         ("mlgov_job_process", ("shop.orders",), ("shop.daily",)),
     }
     columns = {
@@ -227,7 +295,3 @@ def test_what_is_written_by_hand_for_flink_and_hive():
     }
     assert columns["shop.daily.total"].latest["dependencyType"] == "AGGREGATION"
     assert set(columns) == {"shop.daily.day", "shop.daily.total"}
-    states = {
-        run.attributes["jobName"]: run.latest["state"] for each in found for run in by_type(each, "mlgov_job_run")
-    }
-    assert states["clicks"] == "failed"

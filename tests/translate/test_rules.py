@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.translate.names import hints
 from airflow_provider_mlgov.translate.naming import NO_HINTS, Hints, name_entities
 from airflow_provider_mlgov.translate.rules import FacetRule, NamespaceRule, Rules, TagRule
@@ -337,6 +338,25 @@ def test_what_a_rule_ignores_is_no_end_and_no_warning():
     assert not found.warnings
     assert names(one(found, "mlgov_task_process").relations["inputs"]) == ["db:5432/shop.public.a"]
     assert len(by_type(found, "rdbms_table")) == 2
+
+
+def test_a_rule_says_which_namespace_is_meant_by_an_empty_one():
+    lake = NamespaceRule(1, regex="^$", name="lake.*", alias="flink-lake")
+    assert last("", "lake.shop.orders", lake) == "mlgov_dataset flink-lake/lake.shop.orders@cat"
+    with pytest.raises(InvalidNameError, match="namespace of a dataset is ''"):
+        named("", "default_catalog.default_database.orders", lake)
+    mine = NamespaceRule(1, regex="^$", name="default_catalog.*", ignore=True)
+    assert named("", "default_catalog.default_database.orders", mine).is_ignored
+    with pytest.raises(InvalidNameError, match="namespace of a dataset is ''"):
+        named("", "lake.shop.orders", rule(ignore=False))
+
+
+def test_what_has_no_namespace_is_left_out_by_its_name():
+    found = translated(task_event(inputs=[{"namespace": "", "name": "default_catalog.default_database.orders"}]))
+    (warning,) = found.warnings
+    assert warning.startswith(
+        "dataset 'default_catalog.default_database.orders' among the inputs is left out: namespace"
+    )
 
 
 def test_two_partitions_are_one_dataset_and_both_are_told():

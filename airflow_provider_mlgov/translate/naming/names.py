@@ -31,6 +31,7 @@ class Hints:
 
 NO_HINTS = Hints()
 
+_NAMESPACE = "namespace of a dataset"
 _LONGEST_KEPT = 2_000
 """Characters of a name that is remembered: thousands of them are."""
 MAX_LEVELS = 100
@@ -72,7 +73,8 @@ def is_catalog(namespace: str, name: str, options: TranslateOptions) -> bool:
 def name_entities(namespace: str, name: str, options: TranslateOptions, hints: Hints = NO_HINTS) -> Named:
     """What a dataset is in Atlas.
 
-    Raises `InvalidNameError` for an empty name, a control character, or one of our own names in a wrong form.
+    Raises `InvalidNameError` for an empty name, a control character, or one of our own names in a wrong form. A namespace may be
+    empty (Flink sends such for tables of most connectors) where a rule says which is meant, or ignores the dataset.
     """
     if len(namespace) + len(name) > _LONGEST_KEPT:
         return _name_entities.__wrapped__(namespace, name, options, hints)
@@ -82,8 +84,8 @@ def name_entities(namespace: str, name: str, options: TranslateOptions, hints: H
 @lru_cache(maxsize=8192)
 def _name_entities(namespace: str, name: str, options: TranslateOptions, hints: Hints) -> Named:
     namespace, name = namespace.strip(), name.strip()
-    check_text(namespace, "namespace of a dataset")
     check_text(name, "name of a dataset")
+    check_text(namespace or name, _NAMESPACE)  # an empty one may mean another
     names, aliases = options.rules.meant(namespace, name, canonical)
     meant = names[-1]
     decided = options.rules.decisions(names, name, canonical)
@@ -99,6 +101,7 @@ def _name_entities(namespace: str, name: str, options: TranslateOptions, hints: 
             return Named(family, left_out=_reason(ignored, options, "ignored"), is_ignored=True, why=tuple(why))
     elif reason := _no_identity(family, key, name, options):
         return Named(family, left_out=reason, why=tuple(why))
+    check_text(meant, _NAMESPACE)
     if "case" in decided:
         family = replace(family, case=decided["case"].value)
     if family.case != "keep" or "case" in decided:
