@@ -82,6 +82,11 @@ atlas_namespace = "erp"
 match = "arn:aws:glue:eu-west-1:*"
 atlas_namespace = "cm"
 
+[[namespaces]]                          # Flink's SQL names no namespace, unless the table is in Kafka, Kinesis or a database
+regex = "^$"
+name = "lake.*"
+alias = "flink-lake"
+
 [[namespaces]]
 match = "s3://scratch-*"
 ignore = true
@@ -142,13 +147,15 @@ def names() -> Iterator[str]:
     yield from table(("family", "schemes", "case", "OpenLineage", "Atlas"), rows)
     yield ""
     yield "`other` takes every scheme that no family has, and names of a form that its family does not know: nothing"
-    yield "is dropped. `s3_v1` is chosen by rule only. Data in memory and temporary tables (`#t`, `tempdb`,"
+    yield "is dropped. `s3_v1` is chosen by rule only. A driver in a scheme, as SQLAlchemy has it (`postgresql+psycopg2`),"
+    yield "says nothing. Data in memory and temporary tables (`#t`, `tempdb`,"
     yield "`pg_temp`, Hive's `values__tmp__table__…`, anonymous tables of BigQuery, and patterns of yours) are left"
     yield "out: what went into them and what came of them are ends of the run all the same. `orders__dbt_tmp` is"
     yield "`orders`. Partitions (`…/dt=2026-01-31/…`, `table$20260131`) are folded into their table, and named on"
     yield "the run; to drop or rename one does nothing to the table. Directories of experiments (`runs/lr=0.1,bs=32`) look"
     yield "like partitions, so they are one dataset `runs`: a rule with `partitions = false` and their `name` (`runs/*`) keeps"
-    yield "them apart. A table whose name has no schema (`db.table`, as Spark names what it reads by JDBC) is in the platform's"
+    yield "them apart. A table whose name has no schema (`db.table`, as Spark names what it reads by JDBC; `table`, as Great"
+    yield "Expectations does, where a `dataSource` facet says the database) is in the platform's"
     yield "default, `public` of PostgreSQL and Redshift, `dbo` of SQL Server (not of Synapse, whose names begin at the"
     yield "schema), where no `dataSource` facet says another database, and the first part is not that schema itself, or"
     yield "one of the system; of Oracle, DB2, Snowflake and CrateDB a rule (`schema`) can say which. Where your"

@@ -29,18 +29,19 @@ _DEPTH = 20
 
 
 def column_entities(
-    end: End, told: int, options: TranslateOptions, warnings: list[str], *, is_written: bool
+    end: End, told: int, options: TranslateOptions, warnings: list[str], *, is_whole: bool
 ) -> Iterator[tuple[str, Entity]]:
     """The columns of the schema facet, and those that only have tags, each with what the event calls it.
 
     ``told`` is when they were read or written.
 
-    They are only ever added, and those of an input have no place of their own: its schema may hold just the columns that were read.
+    They are only ever added. Where a schema is not whole, they have no place of their own: that of an input may hold just the
+    columns that were read.
     """
     if end.family.column is None:
         return
     marks = field_marks(end.facets, options.rules, warnings) if "tags" in end.facets else {}
-    fields = {item.name: item for item in _told(end, told, whole=is_written)}
+    fields = {item.name: item for item in _told(end, told, whole=is_whole)}
     for item in [*fields.values(), *(Field(name) for name in sorted(marks.keys() - fields.keys()))]:
         column = _column(end, item, warnings)
         if column is not None:

@@ -80,7 +80,8 @@ def read_ends(state: Json, direction: str, names: Names, warnings: list[str]) ->
             named = names.of(namespace, name)
         except InvalidNameError as error:
             if not (namespace.startswith(f"{ml.SCHEME}://") and name.startswith(ENDPOINTS)):
-                warnings.append(f"a dataset among the {direction} is left out: {error}")
+                what = f"dataset {shorten(name, 200)!r}" if name.strip() else "a dataset"
+                warnings.append(f"{what} among the {direction} is left out: {error}")
             elif not _is_deployed(state[direction], namespace, name):
                 warnings.append(
                     f"endpoint {name!r} among the {direction} is left out: no deployment says which build is behind it"

@@ -143,8 +143,8 @@ def _database(uri: str, namespace: str) -> str:
 
 
 def _is_connection(uri: str) -> bool:
-    """Whether it is of JDBC's, or has the scheme of a platform whose names begin at a database; ``+driver`` is SQLAlchemy's."""
-    scheme = uri.partition(":")[0].partition("+")[0].lower()
+    """Whether it is of JDBC's, or has the scheme of a platform whose names begin at a database."""
+    scheme = uri.partition(":")[0].lower()
     return scheme == "jdbc" or FAMILIES[family_of(f"{scheme}:")].levels > 1
 
 

@@ -1,8 +1,8 @@
 """What the newest tests and measurements of a dataset say: ``mlgov_quality_result``, one per dataset.
 
-Facets ``dataQualityAssertions`` and ``dataQualityMetrics``, of a dataset or of it as an input. Atlas's own types have no place
-for it, and its business metadata may be written by data stewards only. Each facet counts by itself, since one run tests and
-another one measures: ``lastRun`` is the last run that told either.
+Facets ``dataQualityAssertions`` and ``dataQualityMetrics``, of a dataset or of it as an input; Great Expectations has a facet of
+its own for the former. Atlas's own types have no place for it, and its business metadata may be written by data stewards only.
+Each facet counts by itself, since one run tests and another one measures: ``lastRun`` is the last run that told either.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ FACTS = {
 }
 """What each facet tells, by the attribute that it never lacks."""
 _FACET = "dataQualityAssertions"
+_OF_GREAT_EXPECTATIONS = "greatExpectations_assertions"
 _ASSERTION = ("assertion", "name", "column", "severity", "description", "expected", "actual", "content")
 
 
@@ -81,9 +82,11 @@ def moved(result: Entity, to: tuple[Entity, ...]) -> Entity:
 def _assertions(end: End) -> list[dict[str, Any]]:
     found = []
     # dbt says the same in both places
-    items = (facet(end.role, _FACET) or facet(end.facets, _FACET)).get("assertions")
+    told = facet(end.role, _FACET) or facet(end.facets, _FACET) or facet(end.role, _OF_GREAT_EXPECTATIONS)
+    items = told.get("assertions")
     for item in items if isinstance(items, list) else ():
         if isinstance(item, dict) and isinstance(item.get("success"), bool):
-            told = {key: text for key in _ASSERTION if (text := plain(item.get(key), 1_000))}
-            found.append({**told, "success": item["success"]})
+            named = {"assertion": item.get("expectationType"), **item}
+            words = {key: text for key in _ASSERTION if (text := plain(named.get(key), 1_000))}
+            found.append({**words, "success": item["success"]})
     return found

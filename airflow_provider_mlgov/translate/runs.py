@@ -72,6 +72,14 @@ class Run:
         return as_whole(queryText=long(sql.get("query")), queryDialect=plain(sql.get("dialect"), 100))
 
     @property
+    def tells_whole_schemas(self) -> bool:
+        """Whether the schema of what it wrote has all columns: Trino's has those that the query names, in its order."""
+        if facet(self.job, "jobType").get("integration") != "TRINO":
+            return True
+        query = facet(self.job, "sql").get("query")
+        return isinstance(query, str) and query.lstrip()[:6].upper() == "CREATE"
+
+    @property
     def error(self) -> str | None:
         """Its error message, shortened."""
         return long(facet(self.facets, "errorMessage").get("message"), MAX_ERROR)

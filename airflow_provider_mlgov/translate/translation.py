@@ -58,9 +58,9 @@ def translate(state: Mapping[str, Any], options: TranslateOptions) -> Translatio
     entities += [entity for ref, end in ends.items() if ref not in known for entity in end.entities]
     columns = [
         (end.ref, name, column)
-        for ends_of, is_written in ((inputs, False), (outputs, True))
+        for ends_of, is_whole in ((inputs, False), (outputs, run.tells_whole_schemas))
         for end in ends_of
-        for name, column in column_entities(end, told(end.ref), options, warnings, is_written=is_written)
+        for name, column in column_entities(end, told(end.ref), options, warnings, is_whole=is_whole)
     ]
     entities += [column for _, _, column in columns]
     entities += [entity for _, entity in work]

@@ -49,6 +49,11 @@ EXAMPLES = [
         ["rdbms_instance db:5432@plat", "rdbms_db db:5432/shop@plat", "rdbms_table db:5432/shop.public.a.b@plat"],
     ),
     (
+        "postgresql+psycopg2://db",
+        "shop.public.orders",
+        ["rdbms_instance db:5432@plat", "rdbms_db db:5432/shop@plat", "rdbms_table db:5432/shop.public.orders@plat"],
+    ),
+    (
         "postgres://[::1]",
         "d.s.t",
         ["rdbms_instance [::1]:5432@plat", "rdbms_db [::1]:5432/d@plat", "rdbms_table [::1]:5432/d.s.t@plat"],

@@ -17,6 +17,8 @@ from translate_events import OPTIONS, by_type, edges, names
 
 EVENTS = Path(__file__).parent / "events"
 RECORDED = sorted(EVENTS.glob("*.ndjson"))
+NO_NAMESPACE = "is left out: namespace of a dataset is ''"
+"""What Flink's SQL calls a table of files, which means nothing outside its session."""
 
 
 def runs(path: Path) -> dict[str, Translation]:
@@ -34,7 +36,7 @@ def all_edges(translations: Iterable[Translation]) -> set[tuple[str, tuple[str, 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 def test_nothing_is_refused_or_left_out(path):
     for key, translation in runs(path).items():
-        assert not translation.warnings, key
+        assert [text for text in translation.warnings if not (path.stem == "flink" and NO_NAMESPACE in text)] == [], key
         refs = {entity.ref for entity in translation.entities}
         for entity in translation.entities:
             for value in entity.relations.values():
@@ -127,22 +129,169 @@ def test_what_dbt_tested():
     assert quality.attributes["datasetName"] == "duckdb://shop.duckdb/shop.main.orders@air"
 
 
-def test_what_is_written_by_hand_for_flink_hive_trino_and_great_expectations():
+TRINO = "trino://trino.example.org:8080"
+
+
+def test_trino():
+    made = all_edges(runs(EVENTS / "trino.ndjson").values())
+    short = {tuple(tuple(name.removeprefix(f"{TRINO}/") for name in names) for names in edge[1:]) for edge in made}
+    assert short == {
+        (("sample.tiny.orders",), ("lake.shop.orders",)),
+        (("sample.tiny.customer", "sample.tiny.nation"), ("house.shop.customers",)),
+        ((), ("lake.shop.totals",)),
+        (("house.shop.customers", "lake.shop.orders"), ("lake.shop.totals",)),
+        (("house.shop.customers",), ("lake.shop.totals",)),
+        (("lake.shop.totals",), ("lake.shop.big",)),
+        (("lake.shop.big", "lake.shop.totals"), ("lake.shop.top",)),  # of a view Trino names what is below it, too
+        ((), ("house.shop.customers",)),
+        (("lake.shop.totals",), ("lake.shop.totals",)),
+        (("lake.shop.orders",), ("lake.shop.orders",)),
+        (("house.shop.customers", "lake.shop.totals"), ("lake.shop.totals",)),
+    }, "and nothing of what failed"
+
+
+def test_columns_of_trino():
+    found = list(runs(EVENTS / "trino.ndjson").values())
+    told = {
+        (item.qualified_name, item.described["position"][1])
+        for each in found
+        for item in by_type(each, "mlgov_column")
+        if "position" in item.described and "/lake.shop.totals/" in item.qualified_name
+    }
+    place = f"{TRINO}/lake.shop.totals/columns"
+    assert told == {(f"{place}/nation@plat", 1), (f"{place}/total@plat", 2), (f"{place}/orders@plat", 3)}, (
+        "an UPDATE, a MERGE and an INSERT of some columns say nothing of where they stand"
+    )
+    pairs = {
+        (names(item.relations["outputs"])[0], *names(item.relations["inputs"]))
+        for each in found
+        for item in by_type(each, "mlgov_column_lineage")
+    }
+    assert (f"{place}/total", f"{TRINO}/lake.shop.orders/columns/totalprice") in pairs
+    assert (f"{TRINO}/lake.shop.top/columns/nation", f"{TRINO}/lake.shop.big/columns/nation") in pairs
+    assert not [pair for pair in pairs if "$row_id" in "".join(pair)]
+
+
+def test_runs_of_trino():
+    found = [run for each in runs(EVENTS / "trino.ndjson").values() for run in by_type(each, "mlgov_job_run")]
+    states = [run.latest["state"] for run in found]
+    assert (states.count("success"), states.count("failed")) == (15, 2)
+    assert {run.attributes.get("errorMessage") for run in found if run.latest["state"] == "failed"} == {
+        "Division by zero",
+        "line 1:47: Table 'lake.shop.missing' does not exist",
+    }
+    assert {(run.attributes["engine"], run.attributes["engineVersion"]) for run in found} == {("trino", "476")}
+
+
+def test_great_expectations():
+    found = runs(EVENTS / "great_expectations.ndjson")
+    orders, people = "db.example.org:5432/shop.public.orders", "db.example.org:5432/shop.public.people"
+    assert all_edges(found.values()) == {
+        ("mlgov_job_process", ("file:///data/orders.csv",), ()),
+        ("mlgov_job_process", ("sqlite/main.orders",), ()),
+        ("mlgov_job_process", (orders,), ()),
+        ("mlgov_job_process", (orders, people), ()),
+    }, "by any of its names: with a schema or without, with SQLAlchemy's driver or without"
+    checked = [run for each in found.values() for run in by_type(each, "mlgov_job_run")]
+    parents = {run.attributes["jobName"]: run.attributes.get("parentRunId") for run in checked}
+    assert parents["orders_table"] == "01900000-0000-7000-8000-000000000003"
+    assert {run.latest["state"] for run in checked} == {"success"}, "what did not pass is no failure of the run"
+
+
+def test_what_great_expectations_tested():
+    counts = {
+        (run.attributes["jobName"].partition(".")[0], quality.attributes["datasetName"].partition("@")[0]): tuple(
+            quality.described.get(name, (0, None))[1] for name in ("passed", "failed", "rowCount")
+        )
+        for each in runs(EVENTS / "great_expectations.ndjson").values()
+        for run in by_type(each, "mlgov_job_run")
+        for quality in by_type(each, "mlgov_quality_result")
+    }
+    orders, people = "db.example.org:5432/shop.public.orders", "db.example.org:5432/shop.public.people"
+    assert counts == {
+        ("orders_file", "file:///data/orders.csv"): (8, 2, 4),
+        ("orders_suite", "sqlite/main.orders"): (7, 2, 4),  # it does not say how the test of quantiles ended
+        ("orders_table", orders): (7, 2, 4),
+        ("orders_driver", orders): (1, 0, None),
+        ("orders_joined", orders): (1, 0, None),
+        ("orders_joined", people): (1, 0, None),
+    }
+
+
+def flink() -> dict[str, Translation]:
+    """By the job: each has one run."""
+    found = {
+        run.attributes["jobName"]: each
+        for each in runs(EVENTS / "flink.ndjson").values()
+        for run in by_type(each, "mlgov_job_run")
+    }
+    assert len(found) == 18
+    return found
+
+
+def test_flink():
+    shop = "db:5432/shop.public"
+    read_and_written = {name: [edge[1:] for edge in edges(each)] for name, each in flink().items()}
+    assert read_and_written == {
+        "totals": [],
+        "load": [([], ["io.clicks"])],
+        "store": [(["io.clicks"], [f"{shop}.orders"])],
+        "unload": [([f"{shop}.orders"], [])],
+        "both": [(["io.clicks"], ["io.pages", f"{shop}.orders"])],
+        "look up": [(["io.clicks"], ["io.found"])],
+        "made up": [],
+        "catalogue": [([f"{shop}.orders"], [f"{shop}.copies"])],
+        "broken": [],
+        "cancelled": [(["io.clicks"], ["io.pages"])],
+        "lines": [],
+        "copy": [(["io.clicks"], ["io.copies"])],
+        "merge": [(["io.clicks", "io.copies"], ["io.merged"])],
+        "mails": [([], ["io.mails"])],
+        "thrown": [(["io.clicks", "io.copies"], ["io.thrown"])],
+        "stopped": [(["io.clicks"], ["io.stopped"])],
+        "batch alone": [],
+        "stream alone": [(["io.clicks"], ["io.alone"])],
+    }
+
+
+def test_what_flink_says_of_its_runs():
+    found = {name: by_type(each, "mlgov_job_run")[0] for name, each in flink().items()}
+    states = {name: run.latest.get("state") for name, run in found.items()}
+    assert {name: state for name, state in states.items() if state != "success"} == {
+        "broken": "failed",
+        "cancelled": "aborted",
+        "thrown": "failed",
+        "batch alone": None,
+        "stream alone": None,
+    }
+    for run in found.values():
+        assert (run.attributes["engine"], run.attributes["engineVersion"]) == ("flink", "2.2.0")
+        assert "flink_job.jobId" in {fact["name"] for fact in json.loads(run.attributes["facts"])}
+
+
+def test_columns_of_what_flink_reads_and_writes():
+    found = flink()
+    assert names(entity.ref for entity in by_type(found["store"], "rdbms_column")) == [
+        f"db:5432/shop.public.orders.{name}" for name in ("id", "mail", "total")
+    ]
+    assert names(entity.ref for entity in by_type(found["merge"], "mlgov_field")) == [
+        f"io.{topic}#{name}" for topic in ("clicks", "copies") for name in ("id", "mail", "total")
+    ]
+
+
+def test_what_flink_has_no_namespace_for_is_left_out_by_its_name():
+    assert [text.split("'")[1] for text in flink()["totals"].warnings] == [
+        f"default_catalog.default_database.{name}" for name in ("orders", "people", "totals")
+    ]
+
+
+def test_what_is_written_by_hand_for_hive():
     found = runs(EVENTS / "written.ndjson").values()
     assert all_edges(found) == {
-        ("mlgov_job_process", ("io.clicks",), ("io.pages",)),
         ("mlgov_job_process", ("shop.orders",), ("shop.daily",)),
-        ("mlgov_job_process", ("trino://trino:8080/hive.shop.daily",), ("trino://trino:8080/lake.shop.top",)),
-        ("mlgov_job_process", ("db:5432/shop.public.orders",), ()),
     }
     columns = {
         names(item.relations["outputs"])[0]: item for each in found for item in by_type(each, "mlgov_column_lineage")
     }
     assert columns["shop.daily.total"].latest["dependencyType"] == "AGGREGATION"
-    assert set(columns) == {"shop.daily.day", "shop.daily.total", "trino://trino:8080/lake.shop.top/columns/day"}
-    (quality,) = [item for each in found for item in by_type(each, "mlgov_quality_result")]
-    assert [quality.described[name][1] for name in ("passed", "failed", "rowCount")] == [1, 1, 1200]
-    states = {
-        run.attributes["jobName"]: run.latest["state"] for each in found for run in by_type(each, "mlgov_job_run")
-    }
-    assert states["clicks"] == "failed"
+    assert set(columns) == {"shop.daily.day", "shop.daily.total"}

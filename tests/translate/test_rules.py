@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.translate.names import hints
 from airflow_provider_mlgov.translate.naming import NO_HINTS, Hints, name_entities
 from airflow_provider_mlgov.translate.rules import FacetRule, NamespaceRule, Rules, TagRule
@@ -200,6 +201,12 @@ def test_temporary_tables_by_rule():
         ),
         ("postgres://db", "shop.t", Hints(database="shop"), "rdbms_table db:5432/shop.public.t@plat"),
         ("postgres://db", "shop.t", Hints(hierarchy=("shop", "s", "t")), "mlgov_dataset postgres:%2F%2Fdb/shop.t@cat"),
+        ("postgresql://db", "Orders", Hints(database="shop"), "rdbms_table db:5432/shop.public.orders@plat"),
+        ("mssql+pyodbc://db", "t", Hints(database="shop"), "rdbms_table db:1433/shop.dbo.t@plat"),
+        ("postgres://db", "t", Hints(database="a.b"), "mlgov_dataset postgres:%2F%2Fdb/t@cat"),
+        ("snowflake://a", "t", Hints(database="d"), "mlgov_dataset snowflake:%2F%2Fa/T@cat"),
+        ("mysql://my", "t", Hints(database="crm"), "rdbms_table my:3306/crm.t@plat"),
+        ("mysql://my", "t", Hints(), "mlgov_dataset mysql:%2F%2Fmy/t@cat"),
         (DB, "ders", Hints(("db", "public", "orders")), "mlgov_dataset postgres:%2F%2Fdb:5432/ders@cat"),
         (DB, "d.s.a.b", Hints(("d", "s.a", "b")), "rdbms_table db:5432/d.s.a.b@plat"),
         (DB, "d.s.t", Hints(("x", "y", "z")), "rdbms_table db:5432/d.s.t@plat"),
@@ -331,6 +338,25 @@ def test_what_a_rule_ignores_is_no_end_and_no_warning():
     assert not found.warnings
     assert names(one(found, "mlgov_task_process").relations["inputs"]) == ["db:5432/shop.public.a"]
     assert len(by_type(found, "rdbms_table")) == 2
+
+
+def test_a_rule_says_which_namespace_is_meant_by_an_empty_one():
+    lake = NamespaceRule(1, regex="^$", name="lake.*", alias="flink-lake")
+    assert last("", "lake.shop.orders", lake) == "mlgov_dataset flink-lake/lake.shop.orders@cat"
+    with pytest.raises(InvalidNameError, match="namespace of a dataset is ''"):
+        named("", "default_catalog.default_database.orders", lake)
+    mine = NamespaceRule(1, regex="^$", name="default_catalog.*", ignore=True)
+    assert named("", "default_catalog.default_database.orders", mine).is_ignored
+    with pytest.raises(InvalidNameError, match="namespace of a dataset is ''"):
+        named("", "lake.shop.orders", rule(ignore=False))
+
+
+def test_what_has_no_namespace_is_left_out_by_its_name():
+    found = translated(task_event(inputs=[{"namespace": "", "name": "default_catalog.default_database.orders"}]))
+    (warning,) = found.warnings
+    assert warning.startswith(
+        "dataset 'default_catalog.default_database.orders' among the inputs is left out: namespace"
+    )
 
 
 def test_two_partitions_are_one_dataset_and_both_are_told():

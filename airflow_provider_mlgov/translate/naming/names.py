@@ -31,6 +31,7 @@ class Hints:
 
 NO_HINTS = Hints()
 
+_NAMESPACE = "namespace of a dataset"
 _LONGEST_KEPT = 2_000
 """Characters of a name that is remembered: thousands of them are."""
 MAX_LEVELS = 100
@@ -72,7 +73,8 @@ def is_catalog(namespace: str, name: str, options: TranslateOptions) -> bool:
 def name_entities(namespace: str, name: str, options: TranslateOptions, hints: Hints = NO_HINTS) -> Named:
     """What a dataset is in Atlas.
 
-    Raises `InvalidNameError` for an empty name, a control character, or one of our own names in a wrong form.
+    Raises `InvalidNameError` for an empty name, a control character, or one of our own names in a wrong form. A namespace may be
+    empty (Flink sends such for tables of most connectors) where a rule says which is meant, or ignores the dataset.
     """
     if len(namespace) + len(name) > _LONGEST_KEPT:
         return _name_entities.__wrapped__(namespace, name, options, hints)
@@ -82,8 +84,8 @@ def name_entities(namespace: str, name: str, options: TranslateOptions, hints: H
 @lru_cache(maxsize=8192)
 def _name_entities(namespace: str, name: str, options: TranslateOptions, hints: Hints) -> Named:
     namespace, name = namespace.strip(), name.strip()
-    check_text(namespace, "namespace of a dataset")
     check_text(name, "name of a dataset")
+    check_text(namespace or name, _NAMESPACE)  # an empty one may mean another
     names, aliases = options.rules.meant(namespace, name, canonical)
     meant = names[-1]
     decided = options.rules.decisions(names, name, canonical)
@@ -99,6 +101,7 @@ def _name_entities(namespace: str, name: str, options: TranslateOptions, hints: 
             return Named(family, left_out=_reason(ignored, options, "ignored"), is_ignored=True, why=tuple(why))
     elif reason := _no_identity(family, key, name, options):
         return Named(family, left_out=reason, why=tuple(why))
+    check_text(meant, _NAMESPACE)
     if "case" in decided:
         family = replace(family, case=decided["case"].value)
     if family.case != "keep" or "case" in decided:
@@ -227,12 +230,15 @@ def _entities(
                 why.append(f"parts {' / '.join(parts)}: facet hierarchy")
                 return entities
     entities = family.entities(namespace, folded, options)
-    if entities is not None or family.levels != folded.count(".") + 2:
+    missing = family.levels - folded.count(".") - 1
+    if entities is not None or missing not in (1, 2):
         return entities
     database = fold(hints.database, family.case)
     is_told = len(hints.hierarchy) >= family.levels  # of other parts than the name's, so there is nothing to guess
+    if missing == 2:  # a table alone, as Great Expectations names it
+        return None if is_told else _in_default_schema(family, namespace, database, folded, options, why)
     if not is_told and (not database or folded.startswith(f"{database}.")):
-        entities = _in_default_schema(family, namespace, folded, options, why)
+        entities = _in_default_schema(family, namespace, *folded.partition(".")[::2], options, why)
     if database and entities is None:
         why.append(f"database {hints.database}: facet dataSource")
         entities = family.entities(namespace, f"{database}.{folded}", options)
@@ -240,15 +246,14 @@ def _entities(
 
 
 def _in_default_schema(
-    family: Family, namespace: str, name: str, options: TranslateOptions, why: list[str]
+    family: Family, namespace: str, database: str, table: str, options: TranslateOptions, why: list[str]
 ) -> tuple[Entity, ...] | None:
-    """The table of a ``name`` without a schema: Spark names tables of JDBC by the database and what it was told to read.
+    """The table of a name without a schema: Spark names tables of JDBC by the database and what it was told to read.
 
     Where the first part is a schema that each database has, it is the database that is not said.
     """
-    if family.schema_of is None:
+    if family.schema_of is None or not database or "." in database:
         return None
-    database, table = name.split(".")
     built_in = family.schema_of(namespace)
     schema = fold(built_in if options.schema is None else options.schema, family.case)
     if not schema or database.lower() in {schema.lower(), built_in.lower(), *rdbms.SYSTEM_SCHEMAS}:

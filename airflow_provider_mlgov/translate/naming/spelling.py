@@ -24,7 +24,8 @@ def canonical(namespace: str) -> str:
     scheme, separator, rest = namespace.partition("://")
     if not separator:
         return namespace
-    scheme = _SAME_SCHEME.get(scheme.lower(), scheme.lower())
+    scheme = scheme.partition("+")[0].lower()
+    scheme = _SAME_SCHEME.get(scheme, scheme)
     host, slash, path = rest.rstrip("/").partition("/")
     host = host.lower()
     port = FAMILIES[family_of(f"{scheme}:")].default_port
