@@ -1,4 +1,4 @@
-"""Real producers send to a real receiver: a local Spark and a dbt on DuckDB, as `tests/translate/events` records them."""
+"""Real producers send to a real receiver: a local Spark, a Flink and a dbt on DuckDB, as `tests/translate/events` records them."""
 
 from __future__ import annotations
 
@@ -44,6 +44,33 @@ def test_spark(tmp_path: Path) -> None:
         assert not [name for name in found if "broken" in name], "its write failed"
         columns = catalog.search("mlgov_column_lineage", {"masking": True}, limit=100)
         assert [header["attributes"]["name"] for header in columns] == ["who"]
+    finally:
+        catalog.close()
+
+
+@pytest.mark.long
+@pytest.mark.skipif(
+    not all(shutil.which(name) for name in ("mvn", "javac", "pg_config")), reason="needs a JDK, Maven and PostgreSQL"
+)
+def test_flink(tmp_path: Path) -> None:
+    catalog = produced("record_flink.py", tmp_path)
+    try:
+        runs = catalog.search("mlgov_job_run", attributes=("state",), limit=100)
+        states = [header["attributes"].get("state") for header in runs]
+        assert {state: states.count(state) for state in set(states)} == {
+            "success": 13,
+            "failed": 2,
+            "aborted": 1,
+            None: 2,
+        }
+        lineage = catalog.lineage("kafka_topic", "io.merged@primary", direction="INPUT", depth=0)
+        assert {item["attributes"]["qualifiedName"] for item in lineage["guidEntityMap"].values()} >= {
+            f"io.{topic}@primary" for topic in ("clicks", "copies")
+        }
+        tables = {header["attributes"]["qualifiedName"] for header in catalog.search("rdbms_table", limit=100)}
+        assert {name.rpartition("/")[2] for name in tables} == {
+            f"shop.public.{name}@primary" for name in ("orders", "copies")
+        }
     finally:
         catalog.close()
 
