@@ -82,10 +82,11 @@ atlas_namespace = "erp"
 match = "arn:aws:glue:eu-west-1:*"
 atlas_namespace = "cm"
 
-[[namespaces]]                          # Flink's SQL names no namespace, unless the table is in Kafka, Kinesis or a database
+[[namespaces]]                          # Flink's SQL names no namespace, unless the table is in Kafka or a database
 regex = "^$"
 name = "lake.*"
 alias = "flink-lake"
+ignore = false                          # whatever a rule below says of empty namespaces
 
 [[namespaces]]
 match = "s3://scratch-*"

@@ -17,7 +17,7 @@ from airflow_provider_mlgov.translate.naming import Family
 from airflow_provider_mlgov.translate.naming.family import fold
 from airflow_provider_mlgov.translate.naming.ml import ENDPOINTS
 from airflow_provider_mlgov.translate.options import TranslateOptions
-from airflow_provider_mlgov.translate.texts import json_text, long, plain, shorten
+from airflow_provider_mlgov.translate.texts import called, json_text, long, plain, shorten
 
 Json = Mapping[str, Any]
 
@@ -80,8 +80,7 @@ def read_ends(state: Json, direction: str, names: Names, warnings: list[str]) ->
             named = names.of(namespace, name)
         except InvalidNameError as error:
             if not (namespace.startswith(f"{ml.SCHEME}://") and name.startswith(ENDPOINTS)):
-                what = f"dataset {shorten(name, 200)!r}" if name.strip() else "a dataset"
-                warnings.append(f"{what} among the {direction} is left out: {error}")
+                warnings.append(f"{called(name)} among the {direction} is left out: {error}")
             elif not _is_deployed(state[direction], namespace, name):
                 warnings.append(
                     f"endpoint {name!r} among the {direction} is left out: no deployment says which build is behind it"

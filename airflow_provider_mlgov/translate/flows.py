@@ -19,7 +19,7 @@ from airflow_provider_mlgov.translate.events import facet
 from airflow_provider_mlgov.translate.names import Names
 from airflow_provider_mlgov.translate.naming import FAMILIES
 from airflow_provider_mlgov.translate.reading import CUT
-from airflow_provider_mlgov.translate.texts import plain
+from airflow_provider_mlgov.translate.texts import called, plain
 
 Json = Mapping[str, Any]
 
@@ -320,7 +320,7 @@ class _Reader:
         try:
             named = self._names.of(namespace, name)
         except InvalidNameError as error:
-            self._warnings.append(f"a dataset that lineage names is left out: {error}")
+            self._warnings.append(f"{called(name)} that lineage names is left out: {error}")
             return None, False
         if not named.entities:
             return None, not named.is_ignored

@@ -109,8 +109,8 @@ class Names:
         tables = sorted(
             (other, table) for other in aliases for table, kind in aliases[other].items() if table and kind == "TABLE"
         )
-        of_metastore = [(metastore, table) for _, table in tables]
-        found = (name for name in (*tables, *of_metastore) if name[0] and is_catalog(*name, self._options))
+        of_metastore = [(metastore, table) for _, table in tables if metastore]
+        found = (name for name in (*tables, *of_metastore) if is_catalog(*name, self._options))
         return next(found, None)
 
 
@@ -143,8 +143,8 @@ def _database(uri: str, namespace: str) -> str:
 
 
 def _is_connection(uri: str) -> bool:
-    """Whether it is of JDBC's, or has the scheme of a platform whose names begin at a database."""
-    scheme = uri.partition(":")[0].lower()
+    """Whether it is of JDBC's, or has the scheme of a platform whose names begin at a database; ``+driver`` is SQLAlchemy's."""
+    scheme = uri.partition(":")[0].partition("+")[0].lower()
     return scheme == "jdbc" or FAMILIES[family_of(f"{scheme}:")].levels > 1
 
 

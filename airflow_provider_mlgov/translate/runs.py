@@ -25,6 +25,10 @@ _NO_SUCCESS = ("FAIL", "ABORT")
 """Types that count wherever they stand beside a COMPLETE, the first before the second."""
 
 
+_CREATES = re.compile(r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*create\s", re.IGNORECASE)
+"""A query that makes a table or a view, after comments such as dbt's."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A run, or a job without one, or neither (a dataset event)."""
@@ -77,7 +81,7 @@ class Run:
         if facet(self.job, "jobType").get("integration") != "TRINO":
             return True
         query = facet(self.job, "sql").get("query")
-        return isinstance(query, str) and query.lstrip()[:6].upper() == "CREATE"
+        return isinstance(query, str) and _CREATES.match(query) is not None
 
     @property
     def error(self) -> str | None:

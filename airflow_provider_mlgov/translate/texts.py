@@ -64,6 +64,11 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def called(name: str) -> str:
+    """A dataset of this ``name`` as warnings speak of it, whose namespace may be what is wrong."""
+    return f"dataset {shorten(name, 200)!r}" if name.strip() else "a dataset"
+
+
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 

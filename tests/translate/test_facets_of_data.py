@@ -127,6 +127,27 @@ def test_only_a_whole_schema_says_where_a_column_stands(direction, fields_told, 
     assert [found and found[1] for found in told] == positions
 
 
+@pytest.mark.parametrize(
+    ("query", "is_whole"),
+    [
+        ("CREATE TABLE t AS SELECT 1", True),
+        ('-- dbt\n/* {"app": "dbt * "} */\n create or replace view t as select 1', True),
+        ("insert into t (b, a) select 1, 2", False),
+        ("/* create table */ update t set a = 1", False),
+        ("/**/" * 5_000 + "delete from t", False),
+        ("created", False),
+        (None, False),
+    ],
+)
+def test_what_trino_makes_has_its_whole_schema(query, is_whole):
+    file = {"namespace": "file", "name": "/a.csv", "facets": fields(column("a"))}
+    job = {"jobType": {"integration": "TRINO", "processingType": "BATCH"}} | (
+        {"sql": {"query": query}} if query else {}
+    )
+    (field,) = by_type(translated(task_event(outputs=[file], job=job)), "mlgov_field")
+    assert ("position" in field.described) is is_whole
+
+
 def test_a_job_event_keeps_its_query_on_its_process():
     event = {
         "eventTime": at(1),

@@ -158,10 +158,11 @@ def test_a_rule_for_a_name_between_two_aliases_counts():
     ]
 
 
-def test_rules_speak_of_what_symlinks_name():
-    link = {"symlinks": {"identifiers": [{"namespace": "acme://meta", "name": "d.t", "type": "TABLE"}]}}
+@pytest.mark.parametrize("namespace", ["acme://meta", ""])
+def test_rules_speak_of_what_symlinks_name(namespace):
+    link = {"symlinks": {"identifiers": [{"namespace": namespace, "name": "d.t", "type": "TABLE"}]}}
     path = {"namespace": "s3://lake", "name": "t", "facets": link}
-    rules = (rule(match="acme://meta", name="d.*", alias="hive://meta:9083"),)
+    rules = (NamespaceRule(1, regex=f"^{namespace}$", name="d.*", alias="hive://meta:9083"),)
     found = translated(task_event(inputs=[path], outputs=[table("x")]), options=with_rules(*rules))
     assert edges(found)[0][1] == ["d.t"]
 
@@ -205,6 +206,7 @@ def test_temporary_tables_by_rule():
         ("mssql+pyodbc://db", "t", Hints(database="shop"), "rdbms_table db:1433/shop.dbo.t@plat"),
         ("postgres://db", "t", Hints(database="a.b"), "mlgov_dataset postgres:%2F%2Fdb/t@cat"),
         ("snowflake://a", "t", Hints(database="d"), "mlgov_dataset snowflake:%2F%2Fa/T@cat"),
+        ("postgres://db", "(select 1)", Hints(database="d"), "mlgov_dataset postgres:%2F%2Fdb/(select 1)@cat"),
         ("mysql://my", "t", Hints(database="crm"), "rdbms_table my:3306/crm.t@plat"),
         ("mysql://my", "t", Hints(), "mlgov_dataset mysql:%2F%2Fmy/t@cat"),
         (DB, "ders", Hints(("db", "public", "orders")), "mlgov_dataset postgres:%2F%2Fdb:5432/ders@cat"),
@@ -349,6 +351,21 @@ def test_a_rule_says_which_namespace_is_meant_by_an_empty_one():
     assert named("", "default_catalog.default_database.orders", mine).is_ignored
     with pytest.raises(InvalidNameError, match="namespace of a dataset is ''"):
         named("", "lake.shop.orders", rule(ignore=False))
+
+
+@pytest.mark.parametrize(
+    ("match", "namespace", "is_meant"),
+    [
+        ("postgresql+psycopg2://*", "postgresql+psycopg2://db", True),
+        ("postgresql+psycopg2://*", "postgres://db", False),
+        ("postgres://db", "postgresql+psycopg2://DB:5432", True),
+        ("postgresql+psycopg2://db", "postgres://db:5432", True),
+        ("*+psycopg2://*", "s3://lake", False),
+        ("git+ssh://*", "git+https://h", False),
+    ],
+)
+def test_a_rule_with_a_driver_of_sqlalchemy_is_no_rule_for_all(match, namespace, is_meant):
+    assert named(namespace, "d.s.t", rule(match=match, ignore=True)).is_ignored is is_meant
 
 
 def test_what_has_no_namespace_is_left_out_by_its_name():

@@ -77,14 +77,7 @@ def family(
         host = authority(namespace)
         if host is None or len(names) != levels or not all(names):
             return None
-        return nested(
-            type_name,
-            platform,
-            f"{namespace.partition(':')[0].partition('+')[0].lower()}://{host}",
-            kinds,
-            names,
-            options,
-        )
+        return nested(type_name, platform, f"{namespace.partition(':')[0].lower()}://{host}", kinds, names, options)
 
     def entities(namespace: str, name: str, options: TranslateOptions) -> Chain | None:
         return parts(namespace, tuple(name.split(".", levels - 1)), options)

@@ -95,5 +95,5 @@ _BY_SCHEME = {scheme: name for name, family in FAMILIES.items() for scheme in fa
 
 
 def family_of(namespace: str) -> str:
-    """The name of the family that an OpenLineage namespace belongs to; ``+driver`` of a scheme is SQLAlchemy's."""
-    return _BY_SCHEME.get(namespace.partition(":")[0].partition("+")[0].lower(), "other")
+    """The name of the family that an OpenLineage namespace belongs to."""
+    return _BY_SCHEME.get(namespace.partition(":")[0].lower(), "other")

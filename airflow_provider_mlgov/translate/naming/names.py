@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -13,7 +14,7 @@ from airflow_provider_mlgov.model.identity import check_text
 from airflow_provider_mlgov.translate.naming import fallback, partitions, rdbms, temporary
 from airflow_provider_mlgov.translate.naming.families import FAMILIES, family_of
 from airflow_provider_mlgov.translate.naming.family import Family, fold, segments
-from airflow_provider_mlgov.translate.naming.spelling import canonical
+from airflow_provider_mlgov.translate.naming.spelling import canonical, without_driver
 from airflow_provider_mlgov.translate.options import TranslateOptions
 from airflow_provider_mlgov.translate.rules import Decided
 from airflow_provider_mlgov.translate.texts import fits
@@ -32,6 +33,7 @@ class Hints:
 NO_HINTS = Hints()
 
 _NAMESPACE = "namespace of a dataset"
+_TABLE = re.compile(r"[\w$#-]+")
 _LONGEST_KEPT = 2_000
 """Characters of a name that is remembered: thousands of them are."""
 MAX_LEVELS = 100
@@ -87,10 +89,10 @@ def _name_entities(namespace: str, name: str, options: TranslateOptions, hints: 
     check_text(name, "name of a dataset")
     check_text(namespace or name, _NAMESPACE)  # an empty one may mean another
     names, aliases = options.rules.meant(namespace, name, canonical)
-    meant = names[-1]
+    meant = without_driver(names[-1])
     decided = options.rules.decisions(names, name, canonical)
     why = [
-        f"{one} means {other}: {_place(rule, options)}"
+        f"{one or 'an empty namespace'} means {other}: {_place(rule, options)}"
         for (one, other), rule in zip(pairwise(names), aliases, strict=True)
     ]
     key = decided["family"].value if "family" in decided else family_of(meant)
@@ -235,8 +237,9 @@ def _entities(
         return entities
     database = fold(hints.database, family.case)
     is_told = len(hints.hierarchy) >= family.levels  # of other parts than the name's, so there is nothing to guess
-    if missing == 2:  # a table alone, as Great Expectations names it
-        return None if is_told else _in_default_schema(family, namespace, database, folded, options, why)
+    if missing == 2:  # a table alone, as Great Expectations names it; or a query
+        is_table = _TABLE.fullmatch(folded) is not None and not is_told
+        return _in_default_schema(family, namespace, database, folded, options, why) if is_table else None
     if not is_told and (not database or folded.startswith(f"{database}.")):
         entities = _in_default_schema(family, namespace, *folded.partition(".")[::2], options, why)
     if database and entities is None:

@@ -32,6 +32,14 @@ def test_every_family_has_an_example():
 
 
 @pytest.mark.parametrize(
+    "namespace", ["s3+x://lake", "ofs+x://om", "file+x", "mlgov+x://p", "inmemory+x://m", "git+ssh://h"]
+)
+def test_only_schemes_of_databases_have_drivers(namespace):
+    (entity,) = name_entities(namespace, "t", OPTIONS).entities
+    assert (entity.type_name, entity.attributes["namespace"]) == ("mlgov_dataset", namespace)
+
+
+@pytest.mark.parametrize(
     ("namespace", "name"),
     [("", "t"), ("file", ""), ("file", " "), ("file", "/a\nb"), ("s3://b", "\x00"), ("file", "\ud800")],
 )
