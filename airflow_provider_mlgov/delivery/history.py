@@ -245,17 +245,28 @@ class History:
         """
         around = {ref: inside for ref, inside in homes(self._parcel.entities).items() if ref in self._told}
         times = self._state.gone(self._name, {home for inside in around.values() for home in inside})
-        if not times:
-            return {}
         found = {
             ref: max((times[home] for home, named in inside.items() if times.get(home, 0) > named), default=0)
             for ref, inside in around.items()
+            if times
         }
+        found |= {ref: max(time, found.get(ref, 0)) for ref, time in self._dropped.items()}
         return {ref: time for ref, time in found.items() if self._told[ref] <= time}
+
+    @cached_property
+    def _dropped(self) -> dict[Ref, int]:
+        """What of the parcel was dropped by another name than it has now, and when."""
+        whole = ((entity.ref, entity.about[-1] if entity.about else entity) for entity in self._parcel.entities)
+        return {ref: entity.dropped for ref, entity in whole if entity.dropped and ref in self._told}
 
     def drop(self) -> None:
         """Delete what was dropped, after all was written."""
-        times = dict(self._gone)
+        # A dataset that was given a name since is another one than that which was dropped by it.
+        times = {
+            ref: time
+            for ref, time in self._gone.items()
+            if ref in self._begun or time == self._dropped.get(ref) or time > self._given_with(ref)
+        }
         for change in self._parcel.changes:
             if change.kind == "drop":
                 times[change.ref] = max(change.time, times.get(change.ref, 0))
@@ -308,9 +319,8 @@ class History:
         By an event; or by the catalogue, where somebody else made the entity, or nothing is remembered of it here.
         """
         told = self._state.told(self._name, ref)
-        described = self._state.described(self._name, [ref]).get(
-            ref, {}
-        )  # of results that were renamed no more is known
+        # Of a result that got another name no more is known than this.
+        described = self._state.described(self._name, [ref]).get(ref, {})
         if max(told or 0, *described.values(), 0) > time:
             return True
         if self._state.was_made_here(self._name, entity):

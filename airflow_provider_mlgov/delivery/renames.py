@@ -79,7 +79,7 @@ class Renames:
 
         Who wrote what was dropped before its name was given up did not write what has the later name. But where it did the same
         as a run that wrote that name again, or was renamed before the drop was told, its process has been renamed, and is known
-        by a claim. The data counts as dropped either way, so only what is newer stays.
+        by a claim. Then its data is named so, too, with when it was dropped.
         """
         moved = self._moved(entities, past_drops=True)
         processes = [entity.ref for entity in moved if entity.is_process]
@@ -154,34 +154,33 @@ class Renames:
         """What a dataset and what contains it were called since ``after``, name by name, each from the inside out.
 
         ``chain`` is what they were called then, from the outside in. What was dropped before a name was given up had it no more;
-        ``past_drops`` it is named so nevertheless, but was never given that name: the drop counts by each of its names.
+        ``past_drops`` it is named so nevertheless, with when it was dropped.
         """
         names: list[list[Entity]] = []
-        dropped = False
         now = list(reversed(chain))
         while True:
             later = [
                 (rename, place)
                 for place, entity in enumerate(now)
                 for rename in self._by_old.get(entity.ref, ())
-                if rename.time > after and (past_drops or not self._was_dropped(now, after, rename.time))
+                if rename.time > after and (past_drops or not self._dropped_between(now, after, rename.time))
             ]
             if not later:
                 return names
             rename, place = min(later, key=lambda found: found[0])
-            dropped = dropped or (past_drops and self._was_dropped(now, after, rename.time))
             new = [_as(now[place], rename), *reversed(rename.chain[:-1])]
             for entity in reversed(now[:place]):
                 new.insert(0, _inside(entity, rename, new[0].ref))
-            if dropped:
-                new = [replace(entity, named=0) for entity in new]
+            for inside in range(place + 1):
+                if dropped := self._dropped_between(now[inside:], after, rename.time):
+                    new[inside] = replace(new[inside], dropped=dropped)
             now, after = new, rename.time
             names.append(now)
 
-    def _was_dropped(self, chain: Sequence[Entity], after: int, before: int) -> bool:
-        """Whether a dataset was dropped in this time, itself or with what contains it."""
+    def _dropped_between(self, chain: Sequence[Entity], after: int, before: int) -> int:
+        """When a dataset was dropped last in this time, itself or with what contains it; 0 if it was not."""
         times = ((*self._dropped.get(entity.ref, ()), *self._dropped_now.get(entity.ref, ())) for entity in chain)
-        return any(after < time < before for known in times for time in known)
+        return max((time for known in times for time in known if after < time < before), default=0)
 
     @cached_property
     def _dropped(self) -> dict[Ref, set[int]]:

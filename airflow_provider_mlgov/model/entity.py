@@ -115,6 +115,8 @@ class Entity:
     """The dataset that this tells of and is named after, last, after what contains it; whether they are there or not."""
     named: int = field(default=0, compare=False, repr=False)
     """Since when a dataset that was told of by another name has this one, in epoch milliseconds; 0 if it was told of by this."""
+    dropped: int = field(default=0, compare=False, repr=False)
+    """When it was dropped by the name that it was told of, before another dataset took that to this one; 0 if it was not."""
 
     @cached_property
     def ref(self) -> Ref:

@@ -184,6 +184,7 @@ def _merged(left: Entity, right: Entity) -> Entity:
         marks=left.marks.united(right.marks) if right.marks else left.marks,
         about=newest.about,
         named=min(left.named, right.named),
+        dropped=max(left.dropped, right.dropped),
     )
 
 

@@ -215,3 +215,11 @@ def test_symlinks_of_any_event_say_what_a_dataset_is():
         "facets": {"symlinks": {"identifiers": [{**links[1], "type": "LOCATION"}, {"namespace": 3}, 4]}},
     }
     assert "hdfs_path" in [entity.type_name for entity in translated(task_event(inputs=[location])).entities]
+
+
+def test_what_has_no_namespace_is_left_out_by_its_name():
+    found = translated(task_event(inputs=[{"namespace": "", "name": "default_catalog.default_database.orders"}]))
+    (warning,) = found.warnings
+    assert warning.startswith(
+        "dataset 'default_catalog.default_database.orders' among the inputs is left out: namespace"
+    )

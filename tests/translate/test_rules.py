@@ -359,21 +359,22 @@ def test_a_rule_says_which_namespace_is_meant_by_an_empty_one():
         ("postgresql+psycopg2://*", "postgresql+psycopg2://db", True),
         ("postgresql+psycopg2://*", "postgres://db", False),
         ("postgres://db", "postgresql+psycopg2://DB:5432", True),
-        ("postgresql+psycopg2://db", "postgres://db:5432", True),
+        ("postgresql+psycopg2://d?", "PostgreSQL+psycopg2://DB/", True),
+        ("postgres://*", "postgresql+psycopg2://[::1]:5432", True),
+        ("postgresql+psycopg2://db", "postgres://db:5432", False),
         ("*+psycopg2://*", "s3://lake", False),
         ("git+ssh://*", "git+https://h", False),
     ],
 )
-def test_a_rule_with_a_driver_of_sqlalchemy_is_no_rule_for_all(match, namespace, is_meant):
+def test_a_rule_with_a_driver_of_sqlalchemy_is_for_that_one(match, namespace, is_meant):
     assert named(namespace, "d.s.t", rule(match=match, ignore=True)).is_ignored is is_meant
 
 
-def test_what_has_no_namespace_is_left_out_by_its_name():
-    found = translated(task_event(inputs=[{"namespace": "", "name": "default_catalog.default_database.orders"}]))
-    (warning,) = found.warnings
-    assert warning.startswith(
-        "dataset 'default_catalog.default_database.orders' among the inputs is left out: namespace"
-    )
+def test_a_server_has_one_name_with_and_without_a_driver():
+    alias = rule(match="postgres://old", alias="postgres://new")
+    assert last("postgresql+psycopg2://old", "d.s.t", alias) == "rdbms_table new:5432/d.s.t@plat"
+    circle = rule(match="postgresql://old", alias="postgresql+psycopg2://old")
+    assert named("postgresql+psycopg2://old", "d.s.t", circle).entities
 
 
 def test_two_partitions_are_one_dataset_and_both_are_told():

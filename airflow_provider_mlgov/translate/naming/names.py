@@ -88,13 +88,10 @@ def _name_entities(namespace: str, name: str, options: TranslateOptions, hints: 
     namespace, name = namespace.strip(), name.strip()
     check_text(name, "name of a dataset")
     check_text(namespace or name, _NAMESPACE)  # an empty one may mean another
-    names, aliases = options.rules.meant(namespace, name, canonical)
-    meant = without_driver(names[-1])
+    why: list[str] = []
+    names = _meant(namespace, name, options, why)
+    meant = names[-1]
     decided = options.rules.decisions(names, name, canonical)
-    why = [
-        f"{one or 'an empty namespace'} means {other}: {_place(rule, options)}"
-        for (one, other), rule in zip(pairwise(names), aliases, strict=True)
-    ]
     key = decided["family"].value if "family" in decided else family_of(meant)
     family = FAMILIES[key]
     why.append(f"family {key}: {_reason(decided.get('family'), options, _built_in(key, meant))}")
@@ -125,6 +122,19 @@ def _name_entities(namespace: str, name: str, options: TranslateOptions, hints: 
     if is_fallen:
         family = replace(FAMILIES["other"], case=family.case)
     return Named(family, entities, partition, is_part=kept != name, why=tuple(why))
+
+
+def _meant(namespace: str, name: str, options: TranslateOptions, why: list[str]) -> tuple[str, ...]:
+    """``namespace``, and those that are meant by it: by rules, and without a driver, of which rules may speak, too."""
+    names, rules = options.rules.meant(namespace, name, canonical)
+    reasons = [_place(rule, options) for rule in rules]
+    if (plain := without_driver(names[-1])) != names[-1]:
+        more, rules = options.rules.meant(plain, name, canonical)
+        names += more
+        reasons += ["built in, a driver says nothing", *(_place(rule, options) for rule in rules)]
+    for (one, other), reason in zip(pairwise(names), reasons, strict=True):
+        why.append(f"{one or 'an empty namespace'} means {other}: {reason}")
+    return names
 
 
 def _folded(

@@ -20,10 +20,8 @@ _WILD = frozenset("*?[")
 def canonical(namespace: str) -> str:
     """``namespace`` with the scheme that OpenLineage writes, its host in lower case and with its port, and without a ``/`` behind.
 
-    A pattern of a rule may be given too: where its host has wildcards, no port is added, and a driver is meant.
+    A pattern of a rule may be given too: where its host has wildcards, no port is added.
     """
-    if not _WILD & set(namespace):
-        namespace = without_driver(namespace)
     scheme, separator, rest = namespace.partition("://")
     if not separator:
         return namespace
