@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mlgov.delivery.batch import references
 from airflow_provider_mlgov.delivery.letting_go import let_go
-from airflow_provider_mlgov.delivery.parts import around, head, is_part, renamed
+from airflow_provider_mlgov.delivery.parts import around, is_part
 from airflow_provider_mlgov.delivery.patient import PatientCatalog, items, ref_of
 from airflow_provider_mlgov.delivery.quality import QualityResults
 from airflow_provider_mlgov.delivery.renames import homes, told_times
@@ -55,6 +55,8 @@ class History:
         self._results = QualityResults(catalog, name, parcel.at, state, patiently, self._let_go)
         self._begun: set[Ref] = set()
         """Names that may come to be by this delivery."""
+        self._made: set[str] = set()
+        """The guids of what came to be by this delivery."""
         self._cut_off: dict[Ref, int] = {}
         """Those of them that an earlier delivery was about to write, and since when."""
         self._renamed: dict[Ref, int] = {}
@@ -80,6 +82,7 @@ class History:
         by_type: dict[str, list[Ref]] = defaultdict(list)
         for ref in self._cut_off:
             by_type[ref.type_name].append(ref)
+        self._made = {*created}
         made = {*created}
         for type_name, refs in by_type.items():
             found = self._calls.get_many(type_name, [ref.qualified_name for ref in refs])
@@ -101,7 +104,6 @@ class History:
         told_again: list[Entity] = []
         for change in self._parcel.changes:
             if change.to is not None:
-                self._gone_too(change.ref, change.to.qualified_name, change.time)
                 touched = self._rename(change, change.to)
                 names = {name for pair in touched for name in pair}
                 self._renamed |= dict.fromkeys(names, change.time)
@@ -144,16 +146,6 @@ class History:
     def _given_with(self, ref: Ref) -> int:
         """When this name was given last, to a dataset or to what contains it; 0 if it never was."""
         return max((time for given, time in self._given.items() if is_part(ref, given)), default=0)
-
-    def _gone_too(self, whole: Ref, new: str, time: int) -> None:
-        """What was dropped of a dataset before it got another name is gone under that name too."""
-        old = whole.qualified_name
-        gone = self._state.gone_below(self._name, head(old), time)
-        names = {ref: renamed(ref.qualified_name, old, new) for ref in gone if is_part(ref, whole)}
-        now = {Ref(ref.type_name, name): gone[ref] for ref, name in names.items() if name is not None}
-        if now:
-            with self._state.transaction():
-                self._state.remember_gone(self._name, now)
 
     # --- giving up ---------------------------------------------------------------------------------------------------
     def take_back(self) -> None:
@@ -265,7 +257,7 @@ class History:
         times = {
             ref: time
             for ref, time in self._gone.items()
-            if ref in self._begun or time == self._dropped.get(ref) or time > self._given_with(ref)
+            if time == self._dropped.get(ref) or time > self._given_with(ref) or self._was_made_now(ref)
         }
         for change in self._parcel.changes:
             if change.kind == "drop":
@@ -285,6 +277,10 @@ class History:
             with self._state.transaction():
                 self._state.remember_gone(self._name, times)
                 self._state.forget(self._name, times)
+
+    def _was_made_now(self, ref: Ref) -> bool:
+        entity = self._calls.get(ref) if self._made else None
+        return entity is not None and entity["guid"] in self._made
 
     def _delete(self, entity: Json, time: int, *, if_ours: bool) -> bool:
         """Delete what is in it, then itself. What is newer stays, with what contains it: False.

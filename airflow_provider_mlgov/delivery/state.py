@@ -214,14 +214,6 @@ class SenderState(ApplicationsState):
         )
         return {row[0] for row in self._rows(statement, catalog, json.dumps(sorted(names)))}
 
-    def gone_below(self, catalog: str, head: str, time_: int) -> dict[Ref, int]:
-        """What has a name that begins with ``head`` and was gone at ``time_``, and since when."""
-        rows = self._rows(
-            "SELECT type, name, gone FROM heard WHERE catalog = ? AND gone <= ? AND substr(name, 1, ?) = ?",
-            *(catalog, time_, len(head), head),
-        )
-        return {Ref(row[0], row[1]): row[2] for row in rows}
-
     def _hear(self, what: str, catalog: str, times: Mapping[Ref, int]) -> None:
         self._db.executemany(
             f"INSERT INTO heard (catalog, type, name, {what}, touched) VALUES (?, ?, ?, ?, ?) "  # noqa: S608 - constants
