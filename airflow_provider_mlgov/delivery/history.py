@@ -253,7 +253,7 @@ class History:
 
     def drop(self) -> None:
         """Delete what was dropped, after all was written."""
-        # A dataset that was given a name since is another one than that which was dropped by it.
+        # What was given a name since is another dataset than what was dropped by that, but for what a process just needed.
         times = {
             ref: time
             for ref, time in self._gone.items()
@@ -275,7 +275,8 @@ class History:
                 self._delete(entity, time, if_ours=taken_back.get(ref) == time)
         if times:
             with self._state.transaction():
-                self._state.remember_gone(self._name, times)
+                by_this_name = {ref: time for ref, time in times.items() if time != self._dropped.get(ref)}
+                self._state.remember_gone(self._name, by_this_name)
                 self._state.forget(self._name, times)
 
     def _was_made_now(self, ref: Ref) -> bool:

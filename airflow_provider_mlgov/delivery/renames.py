@@ -171,7 +171,7 @@ class Renames:
             new = [_as(now[place], rename), *reversed(rename.chain[:-1])]
             for entity in reversed(now[:place]):
                 new.insert(0, _inside(entity, rename, new[0].ref))
-            for inside in range(place + 1):
+            for inside in range(place + 1 if past_drops else 0):
                 if dropped := self._dropped_between(now[inside:], after, rename.time):
                     new[inside] = replace(new[inside], dropped=dropped)
             now, after = new, rename.time
