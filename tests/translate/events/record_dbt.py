@@ -7,7 +7,6 @@ dbt is kept in .cache/recording, which may be removed. Paths of the recording ma
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -16,7 +15,8 @@ import tempfile
 import venv
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+from recording import ROOT, command_line, save
+
 PACKAGES = ("dbt-core==1.10.23", "dbt-duckdb==1.10.1", "openlineage-dbt==1.54.0")
 FILES = {
     "dbt_project.yml": "name: shop\nversion: 1.0.0\nprofile: shop\nmodels:\n  shop:\n    +materialized: table\n",
@@ -37,26 +37,15 @@ FILES = {
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "recording")
-    parser.add_argument("--url", help="send to this OpenLineage endpoint instead of a file")
-    parser.add_argument("--token", default="", help="for --url")
-    arguments = parser.parse_args()
+    arguments = command_line(__doc__).parse_args()
     programs = prepare(arguments.cache.absolute())
     with tempfile.TemporaryDirectory(prefix="dbt-") as folder:
         work = Path(folder)
         run_dbt(programs, work, arguments.url, arguments.token)
         if not arguments.url:
             text = (work / "events.ndjson").read_text(encoding="utf-8")
-            for found, instead in (
-                (str(work), "/data"),
-                (str(arguments.cache.absolute()), "/opt"),
-                (str(ROOT), "/project"),
-            ):
-                text = text.replace(found, instead)
-            arguments.output.write_text(text, encoding="utf-8")
-            sys.stdout.write(f"{arguments.output}: {len(text.splitlines())} events\n")
+            cache = str(arguments.cache.absolute())
+            save(arguments.output, text, ((str(work), "/data"), (cache, "/opt"), (str(ROOT), "/project")))
 
 
 def prepare(cache: Path) -> Path:

@@ -8,7 +8,6 @@ which may be removed. Paths, hosts and ports of the recording machine are replac
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import shutil
@@ -20,7 +19,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+from recording import MAVEN_DEPENDENCY, command_line, java_transport, save
+
 FLINK = "2.2.0"
 ARTIFACTS = (
     *(f"org.apache.flink:flink-{name}:{FLINK}" for name in ("clients", "connector-files", "csv", "json")),
@@ -32,7 +32,6 @@ ARTIFACTS = (
     "org.apache.kafka:kafka_2.13:4.2.0",
     "io.openlineage:openlineage-flink:1.53.0",
 )
-CLASSPATH = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:build-classpath"
 OPENED = ("lang", "net", "nio", "time", "util", "util.concurrent")
 """Packages of the JDK that Flink looks into, as its own start scripts let it."""
 CLUSTER = "MkU3OEVBNTcwNTJENDM2Qg"
@@ -40,12 +39,7 @@ CLUSTER = "MkU3OEVBNTcwNTJENDM2Qg"
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "recording")
-    parser.add_argument("--url", help="send to this OpenLineage endpoint instead of a file")
-    parser.add_argument("--token", default="", help="for --url")
-    arguments = parser.parse_args()
+    arguments = command_line(__doc__).parse_args()
     jars = prepare(arguments.cache.absolute())
     with tempfile.TemporaryDirectory(prefix="flink-") as folder:
         work = Path(folder)
@@ -56,10 +50,7 @@ def main() -> None:
             run_jobs(jars, work, (broker, database), ports[3:], arguments.url, arguments.token)
         if not arguments.url:
             text = (work / "events.ndjson").read_text(encoding="utf-8")
-            for found, instead in ((str(work), "/data"), (broker, "kafka:9092"), (database, "db:5432")):
-                text = text.replace(found, instead)
-            arguments.output.write_text(text, encoding="utf-8")
-            sys.stdout.write(f"{arguments.output}: {len(text.splitlines())} events\n")
+            save(arguments.output, text, ((str(work), "/data"), (broker, "kafka:9092"), (database, "db:5432")))
 
 
 def prepare(cache: Path) -> str:
@@ -78,17 +69,14 @@ def prepare(cache: Path) -> str:
             '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>tests</groupId>'
             f"<artifactId>flink</artifactId><version>1</version><dependencies>{needed}</dependencies></project>"
         )
-        subprocess.run(["mvn", "-q", "-B", CLASSPATH, f"-Dmdep.outputFile={jars}"], check=True, cwd=project)
+        command = ["mvn", "-q", "-B", f"{MAVEN_DEPENDENCY}:build-classpath", f"-Dmdep.outputFile={jars}"]
+        subprocess.run(command, check=True, cwd=project)
     return jars.read_text().strip()
 
 
 def run_jobs(jars: str, work: Path, servers: tuple[str, str], ports: list[int], url: str | None, token: str) -> None:
     """Compile the jobs and run them with the listener."""
-    transport = (
-        {"type": "http", "url": url, "endpoint": "/api/v1/lineage", "auth.type": "api_key", "auth.apiKey": token}
-        if url
-        else {"type": "file", "location": str(work / "events.ndjson")}
-    )
+    transport = java_transport(work / "events.ndjson", url, token)
     (work / "in").mkdir()
     (work / "in" / "orders.csv").write_text("1,a@x.org,10\n2,b@x.org,20\n3,c@x.org,30\n")
     (work / "in" / "people.csv").write_text("a@x.org,Rome\nb@x.org,Oslo\n")

@@ -9,14 +9,14 @@ Paths of the recording machine are replaced, and localhost by another name; noth
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+from recording import ROOT, command_line, save
+
 PACKAGES = (
     "great-expectations==0.15.34",
     "openlineage-integration-common==1.39.0",
@@ -33,9 +33,7 @@ PACKAGES = (
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "recording")
+    parser = command_line(__doc__, sends=False)
     parser.add_argument("--python", default="python3.10")
     parser.add_argument("--postgresql", required=True, help="URL of an empty database")
     arguments = parser.parse_args()
@@ -52,10 +50,7 @@ def main() -> None:
         }
         subprocess.run([python, __file__, "--application"], check=True, cwd=work, env=environment)
         text = (work / "events.ndjson").read_text(encoding="utf-8")
-        for found, instead in ((str(work), "/data"), (str(ROOT), "/project"), ("localhost", "db.example.org")):
-            text = text.replace(found, instead)
-        arguments.output.write_text(text, encoding="utf-8")
-    sys.stdout.write(f"{arguments.output}: {len(text.splitlines())} events\n")
+        save(arguments.output, text, ((str(work), "/data"), (str(ROOT), "/project"), ("localhost", "db.example.org")))
 
 
 def prepare(cache: Path, python: str) -> Path:

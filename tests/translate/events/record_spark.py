@@ -8,7 +8,6 @@ recording machine are replaced; nothing else is.
 
 from __future__ import annotations
 
-import argparse
 import getpass
 import os
 import re
@@ -20,12 +19,12 @@ import tempfile
 import venv
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+from recording import ROOT, command_line, fetch, java_transport, save
+
 PYSPARK = "pyspark==3.5.9"
 LISTENER = "io.openlineage:openlineage-spark_2.12:1.53.0"
 SQLITE = "org.xerial:sqlite-jdbc:3.47.1.0"
 ICEBERG = "org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.7.1"
-COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
 PARENT = "01900000-0000-7000-8000-000000000001"
 ROOT_RUN = "01900000-0000-7000-8000-0000000000aa"
 """Run ids of the Airflow task and DAG run that the application would be started by."""
@@ -33,21 +32,15 @@ ROOT_RUN = "01900000-0000-7000-8000-0000000000aa"
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "recording")
-    parser.add_argument("--url", help="send to this OpenLineage endpoint instead of a file")
-    parser.add_argument("--token", default="", help="for --url")
-    arguments = parser.parse_args()
+    arguments = command_line(__doc__).parse_args()
     python, jars = prepare(arguments.cache.absolute())
     with tempfile.TemporaryDirectory(prefix="spark-") as folder:
         work = Path(folder)
         run_spark(python, jars, work, arguments.url, arguments.token)
         if not arguments.url:
-            arguments.output.write_text(
-                neutral((work / "events.ndjson").read_text(encoding="utf-8"), work), encoding="utf-8"
-            )
-            sys.stdout.write(f"{arguments.output}: {len(arguments.output.read_text().splitlines())} events\n")
+            text = (work / "events.ndjson").read_text(encoding="utf-8")
+            machine = ((str(work), "/data"), (str(ROOT), "/project"), (str(Path.home()), "/home/user"))
+            save(arguments.output, without_user(text), (*machine, (socket.gethostname(), "host")))
 
 
 def prepare(cache: Path) -> tuple[Path, list[Path]]:
@@ -61,18 +54,13 @@ def prepare(cache: Path) -> tuple[Path, list[Path]]:
         _, name, version = artifact.split(":")
         jars.append(cache / "jars" / f"{name}-{version}.jar")
         if not jars[-1].exists():
-            command = ["mvn", "-q", COPY, f"-Dartifact={artifact}", f"-DoutputDirectory={cache / 'jars'}"]
-            subprocess.run(command, check=True)
+            fetch(artifact, cache / "jars")
     return python, jars
 
 
 def run_spark(python: Path, jars: list[Path], work: Path, url: str | None, token: str) -> None:
     """Run the application below with the listener."""
-    transport = (
-        {"type": "http", "url": url, "endpoint": "/api/v1/lineage", "auth.type": "api_key", "auth.apiKey": token}
-        if url
-        else {"type": "file", "location": str(work / "events.ndjson")}
-    )
+    transport = java_transport(work / "events.ndjson", url, token)
     options = {
         "spark.master": "local[1]",
         "spark.app.name": "shop",
@@ -162,15 +150,8 @@ def application() -> None:
     spark.stop()
 
 
-def neutral(text: str, work: Path) -> str:
-    """The events without what tells of the machine that recorded them."""
-    for found, instead in (
-        (str(work), "/data"),
-        (str(ROOT), "/project"),
-        (str(Path.home()), "/home/user"),
-        (socket.gethostname(), "host"),
-    ):
-        text = text.replace(found, instead)
+def without_user(text: str) -> str:
+    """The events without the name of who recorded them."""
     return re.sub(rf'("(?:user|userName|sparkUser)": ?)"{re.escape(getpass.getuser())}"', r'\1"user"', text)
 
 

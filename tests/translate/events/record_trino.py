@@ -9,7 +9,6 @@ nothing else is.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import http.client
 import http.server
@@ -28,9 +27,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
+from recording import command_line, fetch, save
+
 TRINO = "476"
-COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
 PLUGINS = ("openlineage", "tpch", "iceberg", "hive")
 """All of them would be three gigabytes."""
 MOST = 100
@@ -86,10 +85,7 @@ QUERIES = (
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "recording")
-    arguments = parser.parse_args()
+    arguments = command_line(__doc__, sends=False).parse_args()
     home = prepare(arguments.cache.absolute())
     with tempfile.TemporaryDirectory(prefix="trino-") as folder, receiving() as (url, events):
         work = Path(folder)
@@ -101,26 +97,15 @@ def main() -> None:
         if failed != ["DIVISION_BY_ZERO", "TABLE_NOT_FOUND"]:
             sys.exit(f"other queries failed than should: {failed}")
         text = "".join(json.dumps(short(event), ensure_ascii=False) + "\n" for event in events)
-        for found, instead in ((str(work), "/data"), (str(home), "/opt/trino"), (socket.gethostname(), "host")):
-            text = text.replace(found, instead)
-        text = text.replace(server, "localhost:8080")
-        arguments.output.write_text(text, encoding="utf-8")
-    sys.stdout.write(f"{arguments.output}: {len(text.splitlines())} events\n")
+        machine = ((str(work), "/data"), (str(home), "/opt/trino"), (socket.gethostname(), "host"))
+        save(arguments.output, text, (*machine, (server, "localhost:8080")))
 
 
 def prepare(cache: Path) -> Path:
     """The folder of Trino with the plugins that are needed; fetched once."""
     home = cache / f"trino-server-{TRINO}"
     if not home.exists():
-        command = [
-            "mvn",
-            "-q",
-            "-B",
-            COPY,
-            f"-Dartifact=io.trino:trino-server:{TRINO}:tar.gz",
-            f"-DoutputDirectory={cache}",
-        ]
-        subprocess.run(command, check=True)
+        fetch(f"io.trino:trino-server:{TRINO}:tar.gz", cache)
         archive = cache / f"{home.name}.tar.gz"
         wanted = (*(f"plugin/{name}/" for name in PLUGINS), "lib/", "bin/", "secrets-plugin/")
         with tarfile.open(archive) as packed:
