@@ -55,10 +55,10 @@ class History:
         self._results = QualityResults(catalog, name, parcel.at, state, patiently, self._let_go)
         self._begun: set[Ref] = set()
         """Names that may come to be by this delivery."""
-        self._made: set[str] = set()
-        """The guids of what came to be by this delivery."""
         self._cut_off: dict[Ref, int] = {}
         """Those of them that an earlier delivery was about to write, and since when."""
+        self._made: set[str] = set()
+        """The guids of what came to be by this delivery."""
         self._renamed: dict[Ref, int] = {}
         """Names that were given or given up, and since when."""
         self._left: dict[Ref, int] = {}
@@ -83,7 +83,7 @@ class History:
         for ref in self._cut_off:
             by_type[ref.type_name].append(ref)
         self._made = {*created}
-        made = {*created}
+        made = set(self._made)
         for type_name, refs in by_type.items():
             found = self._calls.get_many(type_name, [ref.qualified_name for ref in refs])
             made |= {
@@ -237,12 +237,14 @@ class History:
         """
         around = {ref: inside for ref, inside in homes(self._parcel.entities).items() if ref in self._told}
         times = self._state.gone(self._name, {home for inside in around.values() for home in inside})
+        if not (times or self._dropped):
+            return {}
         found = {
-            ref: max((times[home] for home, named in inside.items() if times.get(home, 0) > named), default=0)
+            ref: max(
+                0, self._dropped.get(ref, 0), *(times[home] for home in inside if times.get(home, 0) > inside[home])
+            )
             for ref, inside in around.items()
-            if times
         }
-        found |= {ref: max(time, found.get(ref, 0)) for ref, time in self._dropped.items()}
         return {ref: time for ref, time in found.items() if self._told[ref] <= time}
 
     @cached_property
@@ -280,6 +282,7 @@ class History:
                 self._state.forget(self._name, times)
 
     def _was_made_now(self, ref: Ref) -> bool:
+        """Whether it came to be by this delivery: a process that was not stored needed it as an end."""
         entity = self._calls.get(ref) if self._made else None
         return entity is not None and entity["guid"] in self._made
 

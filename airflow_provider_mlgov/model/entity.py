@@ -116,7 +116,7 @@ class Entity:
     named: int = field(default=0, compare=False, repr=False)
     """Since when a dataset that was told of by another name has this one, in epoch milliseconds; 0 if it was told of by this."""
     dropped: int = field(default=0, compare=False, repr=False)
-    """When it was dropped by the name that it was told of, before another dataset took that to this one; 0 if it was not."""
+    """When it was dropped, by the name that it was told of, which another dataset gave up for this one since; 0 if it was not."""
 
     @cached_property
     def ref(self) -> Ref:

@@ -16,6 +16,7 @@ from airflow_provider_mlgov.errors import InvalidNameError
 from airflow_provider_mlgov.model.entity import Ref
 from airflow_provider_mlgov.translate.events import each, facet, join_registers
 from airflow_provider_mlgov.translate.naming import FAMILIES, Hints, Named, family_of, is_catalog, name_entities
+from airflow_provider_mlgov.translate.naming.spelling import without_driver
 from airflow_provider_mlgov.translate.options import TranslateOptions
 
 Json = Mapping[str, Any]
@@ -143,9 +144,9 @@ def _database(uri: str, namespace: str) -> str:
 
 
 def _is_connection(uri: str) -> bool:
-    """Whether it is of JDBC's, or has the scheme of a platform whose names begin at a database; ``+driver`` is SQLAlchemy's."""
-    scheme = uri.partition(":")[0].partition("+")[0].lower()
-    return scheme == "jdbc" or FAMILIES[family_of(f"{scheme}:")].levels > 1
+    """Whether it is of JDBC's, or has the scheme of a platform whose names begin at a database."""
+    plain = without_driver(uri)
+    return plain.lower().startswith("jdbc:") or FAMILIES[family_of(plain)].levels > 1
 
 
 def _metastore(catalog: Json) -> str:

@@ -23,8 +23,6 @@ Json = Mapping[str, Any]
 _TYPED = {"COMPLETE": "success", "FAIL": "failed", "ABORT": "aborted"}
 _NO_SUCCESS = ("FAIL", "ABORT")
 """Types that count wherever they stand beside a COMPLETE, the first before the second."""
-
-
 _CREATES = re.compile(r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*create\s", re.IGNORECASE)
 """A query that makes a table or a view, after comments such as dbt's."""
 
